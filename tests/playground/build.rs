@@ -10,7 +10,7 @@ use std::{
 };
 
 use prost::Message as _;
-use protox::prost_reflect::{DynamicMessage, ExtensionDescriptor, MethodDescriptor, ServiceDescriptor, Value};
+use protox::prost_reflect::{DynamicMessage, ExtensionDescriptor, MethodDescriptor, ReflectMessage as _, ServiceDescriptor, Value};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
