@@ -1,2 +1,10 @@
+//! What Chapar's words mean: identity, technical passports, the policy decision, and the account of a call.
+//!
+//! This crate does no I/O, knows no runtime and no clock: time comes in as a [`time::Timestamp`], and everything here is a
+//! pure function of its arguments. Both planes decide with this code, so that they cannot disagree.
 
+pub mod identity;
+pub mod policy;
+pub mod record;
 pub mod snapshot;
+pub mod time;

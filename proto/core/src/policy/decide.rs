@@ -1,0 +1,303 @@
+//! The decision itself.
+
+use std::sync::Arc;
+
+use crate::{
+    identity::{AgencyName, SpiffeId},
+    time::Timestamp,
+};
+
+use super::{
+    refusal::{Reason, Refusal},
+    snapshot::{Grant, Inquiry, PolicySnapshot, Standing},
+};
+
+/// Which of the two sidecars of a call decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The sidecar of the agency that asks: refuses early.
+    Consumer,
+    /// The sidecar of the agency that answers: decides for itself.
+    Provider,
+}
+
+impl Side {
+    /// Stable name, as in records and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Consumer => "consumer",
+            Self::Provider => "provider",
+        }
+    }
+}
+
+/// What matters of a certificate that was verified against the bundle of its trust domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// The one identity in it.
+    pub spiffe_id: SpiffeId,
+    /// Serial number, lowercase hex, two digits a byte.
+    pub serial: Arc<str>,
+    /// When it expires.
+    pub not_after: Timestamp,
+}
+
+/// The facts of one call, as seen by one side.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Which side decides.
+    pub side: Side,
+    /// Who asks: from the peer's certificate on the provider's side, the sidecar's own agency on the consumer's.
+    pub consumer: &'a AgencyName,
+    /// What is asked, as found in this very snapshot.
+    pub inquiry: &'a Arc<Inquiry>,
+    /// The certificate that this sidecar shows.
+    pub own: &'a PeerCertificate,
+    /// The certificate that the other sidecar showed. `None` on the consumer's side before a connection is chosen.
+    pub peer: Option<&'a PeerCertificate>,
+    /// The instant of the decision.
+    pub now: Timestamp,
+}
+
+/// Proof that [`decide`] allowed a call. It cannot be made in any other way.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    inquiry: Arc<Inquiry>,
+    grant: Arc<Grant>,
+    policy_version: u64,
+    valid_until: Timestamp,
+}
+
+impl Permit {
+    /// The inquiry that may be made.
+    #[must_use]
+    pub const fn inquiry(&self) -> &Arc<Inquiry> {
+        &self.inquiry
+    }
+
+    /// The grant that allows it.
+    #[must_use]
+    pub const fn grant(&self) -> &Arc<Grant> {
+        &self.grant
+    }
+
+    /// The policy version that was decided on.
+    #[must_use]
+    pub const fn policy_version(&self) -> u64 {
+        self.policy_version
+    }
+
+    /// When the first of the grant, the snapshot and the certificates ends: a call that still runs then is decided anew.
+    #[must_use]
+    pub const fn valid_until(&self) -> Timestamp {
+        self.valid_until
+    }
+}
+
+/// Decides one call on one snapshot. Pure, and the same code for both sides and for `chapar explain`.
+///
+/// # Errors
+/// The [`Refusal`] to give to the caller and to record.
+pub fn decide(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<Permit, Refusal> {
+    fresh(snapshot, facts.now)?;
+    certificate_in_order(snapshot, facts.own, facts.now)?;
+    if let Some(peer) = facts.peer {
+        certificate_in_order(snapshot, peer, facts.now)?;
+    }
+    offered_here(snapshot, facts)?;
+    in_good_standing(snapshot, facts.consumer)?;
+    let grants = snapshot.grants(facts.consumer, &facts.inquiry.key);
+    if grants.is_empty() {
+        return Err(Refusal::new(
+            Reason::NoGrant,
+            format!(
+                "no resolution grants {} the inquiry {} of {}; only the working group can grant it",
+                facts.consumer, facts.inquiry.key.inquiry, facts.inquiry.key.provider
+            ),
+        ));
+    }
+    known_and_good(snapshot, facts.consumer)?;
+    known_and_good(snapshot, &facts.inquiry.key.provider)?;
+    let grant = grant_in_force(grants, facts.now)?;
+    kind_in_force(facts.inquiry, grant)?;
+    Ok(Permit {
+        inquiry: Arc::clone(facts.inquiry),
+        grant: Arc::clone(grant),
+        policy_version: snapshot.policy_version(),
+        valid_until: earliest_end(snapshot, facts, grant),
+    })
+}
+
+/// Whether `certificate` may still be shown: neither revoked nor expired, its agency not suspended.
+///
+/// # Errors
+/// The [`Refusal`] that says which of these it is.
+pub fn certificate_in_order(
+    snapshot: &PolicySnapshot,
+    certificate: &PeerCertificate,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    if let Some(revocation) = snapshot.revocation(&certificate.serial) {
+        return Err(Refusal::new(
+            Reason::CertificateRevoked,
+            format!(
+                "the certificate {} of {} was revoked at {}: {}; its agency must enrol anew",
+                certificate.serial, certificate.spiffe_id, revocation.at, revocation.reason
+            ),
+        ));
+    }
+    if now >= certificate.not_after {
+        return Err(Refusal::new(
+            Reason::CertificateExpired,
+            format!(
+                "the certificate {} of {} expired at {}; its sidecar must renew it",
+                certificate.serial, certificate.spiffe_id, certificate.not_after
+            ),
+        ));
+    }
+    certificate
+        .spiffe_id
+        .agency()
+        .map_or(Ok(()), |agency| in_good_standing(snapshot, agency))
+}
+
+fn fresh(snapshot: &PolicySnapshot, now: Timestamp) -> Result<(), Refusal> {
+    if now < snapshot.valid_until() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Reason::SnapshotStale,
+        format!(
+            "the snapshot (revision {}) that this sidecar decides on was valid until {}; its operator must restore the connection to the control plane",
+            snapshot.revision(),
+            snapshot.valid_until()
+        ),
+    ))
+}
+
+fn offered_here(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<(), Refusal> {
+    let own_agency = snapshot.recipient().agency();
+    let expected = match facts.side {
+        Side::Consumer => facts.consumer,
+        Side::Provider => &facts.inquiry.key.provider,
+    };
+    if own_agency == Some(expected) {
+        return Ok(());
+    }
+    let reason = match facts.side {
+        Side::Consumer => Reason::PeerNotIdentified,
+        Side::Provider => Reason::NotOfferedHere,
+    };
+    Err(Refusal::new(
+        reason,
+        format!("{} does not speak for {expected}", snapshot.recipient()),
+    ))
+}
+
+fn in_good_standing(snapshot: &PolicySnapshot, agency: &AgencyName) -> Result<(), Refusal> {
+    match snapshot.standing(agency) {
+        Some(Standing::Suspended(why)) => Err(Refusal::new(
+            Reason::AgencySuspended,
+            format!(
+                "the agency {agency} is suspended: {why}; only the exchange's admins can reinstate it"
+            ),
+        )),
+        Some(Standing::Good) | None => Ok(()),
+    }
+}
+
+fn known_and_good(snapshot: &PolicySnapshot, agency: &AgencyName) -> Result<(), Refusal> {
+    in_good_standing(snapshot, agency)?;
+    if snapshot.standing(agency).is_some() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Reason::AgencySuspended,
+        format!(
+            "the snapshot does not vouch for the agency {agency}; the exchange's admins must register it"
+        ),
+    ))
+}
+
+/// The first grant in force; else why the nearest is not: a revocation is told before a future start, that before an end.
+fn grant_in_force(grants: &[Arc<Grant>], now: Timestamp) -> Result<&Arc<Grant>, Refusal> {
+    let mut nearest: Option<Refusal> = None;
+    for grant in grants {
+        match standing_of_grant(grant, now) {
+            Ok(()) => return Ok(grant),
+            Err(refusal) => {
+                if nearest
+                    .as_ref()
+                    .is_none_or(|held| told_before(refusal.reason, held.reason))
+                {
+                    nearest = Some(refusal);
+                }
+            }
+        }
+    }
+    Err(nearest
+        .unwrap_or_else(|| Refusal::new(Reason::NoGrant, "no resolution grants this inquiry")))
+}
+
+fn told_before(reason: Reason, held: Reason) -> bool {
+    const fn rank(reason: Reason) -> u8 {
+        match reason {
+            Reason::GrantRevoked => 0,
+            Reason::GrantNotYetInForce => 1,
+            _ => 2,
+        }
+    }
+    rank(reason) < rank(held)
+}
+
+fn standing_of_grant(grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
+    let told = |reason, what: String| {
+        let detail = format!(
+            "the grant {} (resolution {}, clause {}) {what}",
+            grant.name, grant.resolution, grant.clause
+        );
+        Err(Refusal::new(reason, detail).with_grant(&grant.name))
+    };
+    if let Some(end) = &grant.revoked {
+        return told(
+            Reason::GrantRevoked,
+            format!("was revoked at {}: {}", end.at, end.reason),
+        );
+    }
+    if !grant.in_force {
+        return told(Reason::GrantNotYetInForce, "is not yet in force".to_owned());
+    }
+    match (grant.not_before, grant.not_after) {
+        (Some(start), _) if now < start => told(
+            Reason::GrantNotYetInForce,
+            format!("is in force only from {start}"),
+        ),
+        (_, Some(end)) if now >= end => told(Reason::GrantExpired, format!("expired at {end}")),
+        _ => Ok(()),
+    }
+}
+
+fn kind_in_force(inquiry: &Inquiry, grant: &Grant) -> Result<(), Refusal> {
+    if inquiry.in_force {
+        return Ok(());
+    }
+    let detail = format!(
+        "the inquiry {} of {} is of kind {}, which is registered but not yet in force",
+        inquiry.key.inquiry,
+        inquiry.key.provider,
+        inquiry.kind.as_str()
+    );
+    Err(Refusal::new(Reason::InquiryNotYetInForce, detail).with_grant(&grant.name))
+}
+
+fn earliest_end(snapshot: &PolicySnapshot, facts: &Facts<'_>, grant: &Grant) -> Timestamp {
+    let mut end = snapshot.valid_until().min(facts.own.not_after);
+    if let Some(peer) = facts.peer {
+        end = end.min(peer.not_after);
+    }
+    if let Some(grant_end) = grant.not_after {
+        end = end.min(grant_end);
+    }
+    end
+}

@@ -1,0 +1,15 @@
+//! The decision: may this consumer make this inquiry of this provider now?
+//!
+//! [`decide`] is the only maker of a [`Permit`], and a permit is the only way past the authorise stage of the call path.
+//! Absence refuses: what the snapshot does not say is not allowed (regulation, article 3).
+
+mod decide;
+mod refusal;
+mod snapshot;
+
+pub use decide::{Facts, PeerCertificate, Permit, Side, certificate_in_order, decide};
+pub use refusal::{Actor, GrpcCode, Reason, Refusal};
+pub use snapshot::{
+    Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PolicySnapshot, Revocation,
+    RouteError, SnapshotParts, Standing,
+};
