@@ -4,6 +4,8 @@
 // Generated code is documented where it is written, in the .proto files.
 #![allow(clippy::doc_markdown)]
 
+pub mod token;
+
 /// Sidecar ↔ control plane, and the passport options.
 pub mod v1 {
     tonic::include_proto!("chapar.v1");

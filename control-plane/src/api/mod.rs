@@ -1,0 +1,11 @@
+//! The gRPC services: a thin file each that parses, calls and replies.
+
+pub mod caller;
+pub mod page;
+pub mod problem;
+
+pub use self::{
+    caller::Caller,
+    page::Page,
+    problem::Problem,
+};

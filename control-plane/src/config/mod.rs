@@ -1,0 +1,77 @@
+//! The daemon's configuration: one YAML file, read once, camelCase keys, units in the names.
+
+mod certificates;
+mod listen;
+mod snapshot;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+pub use self::{certificates::Certificates, listen::Listen, snapshot::Snapshot};
+
+/// Everything that the control plane is told at its start.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// The SPIFFE trust domain of this exchange, such as "exchange.example". Fixed once: every identity carries it.
+    pub trust_domain: String,
+    /// Folder of the database and of the authority's keys; made with mode 0700 if it is not there.
+    pub state_dir: PathBuf,
+    #[serde(default)]
+    pub listen: Listen,
+    #[serde(default)]
+    pub certificates: Certificates,
+    #[serde(default)]
+    pub snapshot: Snapshot,
+}
+
+impl Config {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or says something that no configuration can; the message names file, line and field.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
+        let config: Self = serde_saphyr::from_str(&text)
+            .map_err(|problem| ConfigError::Malformed { file: file.to_owned(), problem: problem.to_string() })?;
+        config.certificates.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
+        config.snapshot.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
+        Ok(config)
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database_file(&self) -> PathBuf {
+        self.state_dir.join("chapar.db")
+    }
+
+    /// Keys and certificates of the authority.
+    #[must_use]
+    pub fn authority_dir(&self) -> PathBuf {
+        self.state_dir.join("authority")
+    }
+
+    /// Where local admins connect.
+    #[must_use]
+    pub fn admin_socket(&self) -> PathBuf {
+        self.listen.admin_socket.clone().unwrap_or_else(|| self.state_dir.join("admin.sock"))
+    }
+}
+
+/// The configuration cannot be used; who started the daemon must act.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration {}", file.display())]
+    Read { file: PathBuf, source: io::Error },
+    #[error("{}: {problem}", file.display())]
+    Malformed { file: PathBuf, problem: String },
+    #[error("{}: {problem}", file.display())]
+    Wrong { file: PathBuf, problem: String },
+}
+
+#[cfg(test)]
+mod tests;

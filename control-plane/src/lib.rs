@@ -1,0 +1,8 @@
+//! The exchange: certificate authority, registry, policy, distribution and ledger.
+
+pub mod api;
+pub mod audit;
+pub mod changes;
+pub mod clock;
+pub mod config;
+pub mod store;

@@ -1,0 +1,14 @@
+//! What can go wrong with the database.
+
+use std::path::PathBuf;
+
+/// The store failed; the operator of the control plane must act.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot open the database {}; check that stateDir exists, is writable and has space", file.display())]
+    Open { file: PathBuf, source: sqlx::Error },
+    #[error("cannot bring the tables of {} up to date; was it written by a newer chapar-control-plane?", file.display())]
+    Migrate { file: PathBuf, source: sqlx::migrate::MigrateError },
+    #[error("the database failed")]
+    Query(#[from] sqlx::Error),
+}
