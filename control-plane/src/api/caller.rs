@@ -14,8 +14,8 @@ pub enum Caller {
     Local { uid: u32 },
     /// An admin with a certificate, over the admin listener.
     Admin { id: String, name: String, serial: String },
-    /// An agency's sidecar with a certificate.
-    Sidecar { id: String, agency: String, serial: String },
+    /// An agency's sidecar with a certificate, which expires at `not_after_ms` (Unix milliseconds).
+    Sidecar { id: String, agency: String, serial: String, not_after_ms: i64 },
     /// Nobody: a connection without a certificate. Only enrolment admits it.
     Anonymous { address: SocketAddr },
 }
@@ -27,6 +27,8 @@ pub struct SidecarCaller {
     pub agency: String,
     /// Lowercase hex, two digits a byte.
     pub serial: String,
+    /// When its certificate expires, in Unix milliseconds: no stream that it opened outlives it.
+    pub not_after_ms: i64,
 }
 
 impl Caller {
@@ -64,9 +66,12 @@ impl Caller {
     /// `CERTIFICATE_MISSING` for who has no certificate, `SIDECAR_REQUIRED` for who has another's.
     pub fn require_sidecar(&self) -> Result<SidecarCaller, Problem> {
         match self {
-            Self::Sidecar { id, agency, serial } => {
-                Ok(SidecarCaller { id: id.clone(), agency: agency.clone(), serial: serial.clone() })
-            }
+            Self::Sidecar { id, agency, serial, not_after_ms } => Ok(SidecarCaller {
+                id: id.clone(),
+                agency: agency.clone(),
+                serial: serial.clone(),
+                not_after_ms: *not_after_ms,
+            }),
             Self::Anonymous { .. } => Err(Problem::unauthenticated(
                 "CERTIFICATE_MISSING",
                 "the connection has no client certificate; enrol the sidecar first",
