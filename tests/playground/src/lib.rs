@@ -1,4 +1,9 @@
 //! A national mesh on a laptop: the agencies, services, grants and calls of session 38.
 
+// A gRPC status is what the generated code hands back; boxing it would only hide it.
+#![allow(clippy::result_large_err)]
+
 pub mod catalogue;
+pub mod data;
+pub mod services;
 pub mod wire;

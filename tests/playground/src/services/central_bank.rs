@@ -1,0 +1,32 @@
+//! The Central Bank's bank accounts.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status, service::Routes};
+
+use super::requests;
+use crate::{
+    data::Registers,
+    wire::central_bank::{
+        MatchIbanRequest, MatchIbanResponse,
+        accounts_service_server::{AccountsService, AccountsServiceServer},
+    },
+};
+
+pub(super) fn routes(data: Arc<Registers>) -> Routes {
+    Routes::new(AccountsServiceServer::new(Accounts(data)))
+}
+
+struct Accounts(Arc<Registers>);
+
+#[tonic::async_trait]
+impl AccountsService for Accounts {
+    async fn match_iban(&self, request: Request<MatchIbanRequest>) -> Result<Response<MatchIbanResponse>, Status> {
+        let request = request.into_inner();
+        requests::national_id("national_id", &request.national_id)?;
+        requests::iban("iban", &request.iban)?;
+        let owner = self.0.people.iter().find(|p| p.iban.as_deref() == Some(&request.iban));
+        let r#match = owner.is_some_and(|p| p.national_id == request.national_id);
+        Ok(Response::new(MatchIbanResponse { r#match }))
+    }
+}
