@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use chapar_core::identity::{AgencyName, SpiffeId, WorkloadName};
 use tonic::Request;
 
 use super::Problem;
@@ -13,9 +14,9 @@ pub enum Caller {
     /// A process of this machine, over the admin socket.
     Local { uid: u32 },
     /// An admin with a certificate, over the admin listener.
-    Admin { id: String, name: String, serial: String },
-    /// An agency's sidecar with a certificate, which expires at `not_after_ms` (Unix milliseconds).
-    Sidecar { id: String, agency: String, serial: String, not_after_ms: i64 },
+    Admin { id: SpiffeId, name: WorkloadName, serial: String, not_after_ms: i64 },
+    /// An agency's sidecar with a certificate.
+    Sidecar(SidecarCaller),
     /// Nobody: a connection without a certificate. Only enrolment admits it.
     Anonymous { address: SocketAddr },
 }
@@ -23,11 +24,11 @@ pub enum Caller {
 /// A sidecar that proved its identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SidecarCaller {
-    pub id: String,
-    pub agency: String,
-    /// Lowercase hex, two digits a byte.
+    pub id: SpiffeId,
+    pub agency: AgencyName,
+    /// Serial number of its certificate: lowercase hex, two digits a byte.
     pub serial: String,
-    /// When its certificate expires, in Unix milliseconds: no stream that it opened outlives it.
+    /// When its certificate expires, in Unix milliseconds: a stream must not outlive it.
     pub not_after_ms: i64,
 }
 
@@ -49,7 +50,7 @@ impl Caller {
     pub fn require_admin(&self) -> Result<String, Problem> {
         match self {
             Self::Local { .. } | Self::Admin { .. } => Ok(self.actor()),
-            Self::Sidecar { id, .. } => Err(Problem::denied(
+            Self::Sidecar(SidecarCaller { id, .. }) => Err(Problem::denied(
                 "ADMIN_REQUIRED",
                 format!("{id} is a sidecar; use the admin socket or a certificate made by `chapar certificates issue-admin`"),
             )),
@@ -66,12 +67,7 @@ impl Caller {
     /// `CERTIFICATE_MISSING` for who has no certificate, `SIDECAR_REQUIRED` for who has another's.
     pub fn require_sidecar(&self) -> Result<SidecarCaller, Problem> {
         match self {
-            Self::Sidecar { id, agency, serial, not_after_ms } => Ok(SidecarCaller {
-                id: id.clone(),
-                agency: agency.clone(),
-                serial: serial.clone(),
-                not_after_ms: *not_after_ms,
-            }),
+            Self::Sidecar(sidecar) => Ok(sidecar.clone()),
             Self::Anonymous { .. } => Err(Problem::unauthenticated(
                 "CERTIFICATE_MISSING",
                 "the connection has no client certificate; enrol the sidecar first",
@@ -87,7 +83,7 @@ impl Caller {
     pub fn actor(&self) -> String {
         match self {
             Self::Local { uid } => format!("local:uid={uid}"),
-            Self::Admin { id, .. } | Self::Sidecar { id, .. } => id.to_string(),
+            Self::Admin { id, .. } | Self::Sidecar(SidecarCaller { id, .. }) => id.to_string(),
             Self::Anonymous { address } => address.to_string(),
         }
     }

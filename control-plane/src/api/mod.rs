@@ -5,7 +5,7 @@ pub mod page;
 pub mod problem;
 
 pub use self::{
-    caller::Caller,
+    caller::{Caller, SidecarCaller},
     page::Page,
     problem::Problem,
 };

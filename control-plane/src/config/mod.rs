@@ -9,7 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use chapar_core::identity::TrustDomain;
+use serde::{Deserialize, Deserializer, de};
 
 pub use self::{certificates::Certificates, listen::Listen, snapshot::Snapshot};
 
@@ -18,7 +19,8 @@ pub use self::{certificates::Certificates, listen::Listen, snapshot::Snapshot};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// The SPIFFE trust domain of this exchange, such as "exchange.example". Fixed once: every identity carries it.
-    pub trust_domain: String,
+    #[serde(deserialize_with = "trust_domain")]
+    pub trust_domain: TrustDomain,
     /// Folder of the database and of the authority's keys; made with mode 0700 if it is not there.
     pub state_dir: PathBuf,
     #[serde(default)]
@@ -60,6 +62,10 @@ impl Config {
     pub fn admin_socket(&self) -> PathBuf {
         self.listen.admin_socket.clone().unwrap_or_else(|| self.state_dir.join("admin.sock"))
     }
+}
+
+fn trust_domain<'de, D: Deserializer<'de>>(from: D) -> Result<TrustDomain, D::Error> {
+    String::deserialize(from)?.parse().map_err(de::Error::custom)
 }
 
 /// The configuration cannot be used; who started the daemon must act.

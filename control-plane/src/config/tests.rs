@@ -37,3 +37,9 @@ fn a_refresh_slower_than_the_validity_is_refused() {
     let error = read("trustDomain: a.example\nstateDir: /x\nsnapshot: {validForS: 30}\n").unwrap_err();
     assert!(error.to_string().contains("snapshot.validForS"), "{error}");
 }
+
+#[test]
+fn a_trust_domain_in_capitals_is_refused_with_its_line() {
+    let error = read("trustDomain: Exchange.Example\nstateDir: /x\n").unwrap_err().to_string();
+    assert!(error.contains("Exchange.Example") && error.contains('1'), "{error}");
+}
