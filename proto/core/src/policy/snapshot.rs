@@ -5,39 +5,11 @@ use std::{
     sync::Arc,
 };
 
+pub use crate::passport::InquiryKind;
 use crate::{
     identity::{AgencyName, SpiffeId, TrustDomain},
     time::Timestamp,
 };
-
-/// How an inquiry exchanges data; see `chapar.v1.InquiryKind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum InquiryKind {
-    /// Answers yes or no.
-    Verification,
-    /// Answers with data items.
-    Data,
-    /// The provider sends by default.
-    Push,
-    /// Published once to all its beneficiaries.
-    Broadcast,
-    /// A one-time hand-over of a data set.
-    Bulk,
-}
-
-impl InquiryKind {
-    /// Stable name, as in records and the CLI.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Verification => "verification",
-            Self::Data => "data",
-            Self::Push => "push",
-            Self::Broadcast => "broadcast",
-            Self::Bulk => "bulk",
-        }
-    }
-}
 
 /// Names one inquiry of one provider.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
