@@ -1,0 +1,133 @@
+//! Named limits of everything on the call path.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// How much of anything the sidecar takes on, and how long it waits.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections on one listener; further ones are closed at once. Default 4,096.
+    pub connections_max: usize,
+    /// Connections of one peer sidecar on the inbound listener. Default 64.
+    pub connections_per_peer_max: usize,
+    /// Concurrent calls on one connection (SETTINGS_MAX_CONCURRENT_STREAMS). Default 1,024.
+    pub calls_per_connection_max: u32,
+    /// Calls in flight over all connections; further ones are refused as OVERLOADED. Default 16,384.
+    pub calls_max: usize,
+    /// Bytes of one header list as HTTP/2 counts them. Default 64 KiB: eight times gRPC's own default, for large metadata.
+    pub header_list_bytes_max: u32,
+    /// Bytes of one HTTP/2 frame's payload. Default 64 KiB: fewer frames for large messages.
+    pub frame_bytes_max: u32,
+    /// Flow-control window of one call, in bytes: what a slow receiver makes the sidecar hold. Default 1 MiB.
+    pub call_window_bytes: u32,
+    /// Flow-control window of one connection, in bytes. Default 4 MiB.
+    pub connection_window_bytes: u32,
+    /// Time that a TLS handshake and the HTTP/2 preface may take, in milliseconds. Default 5,000.
+    pub handshake_timeout_ms: u32,
+    /// Silence after which a connection is probed by PING, in milliseconds. Default 20,000.
+    pub keepalive_interval_ms: u32,
+    /// Time that the answer to a PING may take, in milliseconds. Default 10,000.
+    pub keepalive_timeout_ms: u32,
+    /// Time without a call after which a connection is closed, in milliseconds. Default 900,000.
+    pub idle_timeout_ms: u32,
+    /// Time that connecting to a peer or an upstream may take, in milliseconds. Default 3,000.
+    pub connect_timeout_ms: u32,
+    /// Connections kept to one endpoint of a provider, or to one upstream. Default 16.
+    pub connections_per_endpoint_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 4_096,
+            connections_per_peer_max: 64,
+            calls_per_connection_max: 1_024,
+            calls_max: 16_384,
+            header_list_bytes_max: 64 * 1024,
+            frame_bytes_max: 64 * 1024,
+            call_window_bytes: 1024 * 1024,
+            connection_window_bytes: 4 * 1024 * 1024,
+            handshake_timeout_ms: 5_000,
+            keepalive_interval_ms: 20_000,
+            keepalive_timeout_ms: 10_000,
+            idle_timeout_ms: 900_000,
+            connect_timeout_ms: 3_000,
+            connections_per_endpoint_max: 16,
+        }
+    }
+}
+
+/// Bounds that HTTP/2 itself sets on a frame's payload (RFC 9113, section 4.2).
+const FRAME_BYTES: std::ops::RangeInclusive<u32> = 16_384..=16_777_215;
+/// Bounds that HTTP/2 itself sets on a window (RFC 9113, section 6.9.1); the least is its initial value.
+const WINDOW_BYTES: std::ops::RangeInclusive<u32> = 65_535..=2_147_483_647;
+
+impl Limits {
+    pub(super) fn check(&self) -> Result<(), (String, String)> {
+        let wrong = |field: &str, problem: String| Err((format!("limits.{field}"), problem));
+        for (field, count) in self.counts() {
+            if count == 0 {
+                return wrong(field, "must be more than 0".to_owned());
+            }
+        }
+        if !FRAME_BYTES.contains(&self.frame_bytes_max) {
+            return wrong("frameBytesMax", format!("must be {} to {} (RFC 9113)", FRAME_BYTES.start(), FRAME_BYTES.end()));
+        }
+        for (field, bytes) in
+            [("callWindowBytes", self.call_window_bytes), ("connectionWindowBytes", self.connection_window_bytes)]
+        {
+            if !WINDOW_BYTES.contains(&bytes) {
+                return wrong(field, format!("must be {} to {} (RFC 9113)", WINDOW_BYTES.start(), WINDOW_BYTES.end()));
+            }
+        }
+        Ok(())
+    }
+
+    fn counts(&self) -> [(&'static str, u64); 11] {
+        [
+            ("connectionsMax", self.connections_max as u64),
+            ("connectionsPerPeerMax", self.connections_per_peer_max as u64),
+            ("callsPerConnectionMax", self.calls_per_connection_max.into()),
+            ("callsMax", self.calls_max as u64),
+            ("headerListBytesMax", self.header_list_bytes_max.into()),
+            ("handshakeTimeoutMs", self.handshake_timeout_ms.into()),
+            ("keepaliveIntervalMs", self.keepalive_interval_ms.into()),
+            ("keepaliveTimeoutMs", self.keepalive_timeout_ms.into()),
+            ("idleTimeoutMs", self.idle_timeout_ms.into()),
+            ("connectTimeoutMs", self.connect_timeout_ms.into()),
+            ("connectionsPerEndpointMax", self.connections_per_endpoint_max as u64),
+        ]
+    }
+
+    /// See `handshake_timeout_ms`.
+    #[must_use]
+    pub const fn handshake_timeout(&self) -> Duration {
+        Duration::from_millis(self.handshake_timeout_ms as u64)
+    }
+
+    /// See `keepalive_interval_ms`.
+    #[must_use]
+    pub const fn keepalive_interval(&self) -> Duration {
+        Duration::from_millis(self.keepalive_interval_ms as u64)
+    }
+
+    /// See `keepalive_timeout_ms`.
+    #[must_use]
+    pub const fn keepalive_timeout(&self) -> Duration {
+        Duration::from_millis(self.keepalive_timeout_ms as u64)
+    }
+
+    /// See `idle_timeout_ms`.
+    #[must_use]
+    pub const fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout_ms as u64)
+    }
+
+    /// See `connect_timeout_ms`.
+    #[must_use]
+    pub const fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms as u64)
+    }
+}

@@ -1,0 +1,162 @@
+//! The judge of a peer's certificate during a handshake, on either side.
+
+use std::sync::Arc;
+
+use chapar_core::identity::{Role, SpiffeId};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
+    client::{
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_cert_signed_by_trust_anchor,
+    },
+    crypto::{CryptoProvider, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::{
+        ParsedCertificate, WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+
+use super::{Anchors, PeerProblem, certificate::peer_certificate, tls};
+
+/// Whom a verifier lets through.
+#[derive(Clone, Debug)]
+pub(super) enum Expected {
+    /// Any sidecar of the trust domain.
+    AnySidecar,
+    /// Exactly this workload.
+    Exactly(SpiffeId),
+}
+
+/// Accepts who is expected: a chain to a root of our own trust domain and exactly one SPIFFE ID. Host names say nothing
+/// here, since identities do not move with addresses.
+#[derive(Debug)]
+pub(super) struct PeerVerifier {
+    anchors: Arc<Anchors>,
+    expected: Expected,
+    provider: Arc<CryptoProvider>,
+    /// Judges chain, validity and purpose of a client's certificate.
+    of_clients: Arc<dyn ClientCertVerifier>,
+}
+
+impl PeerVerifier {
+    pub(super) fn new(anchors: Arc<Anchors>, expected: Expected) -> Self {
+        let provider = tls::provider();
+        let of_clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&anchors.store), Arc::clone(&provider))
+            .build()
+            .expect("anchors are never empty, and there are no revocation lists to be wrong");
+        Self { anchors, expected, provider, of_clients }
+    }
+
+    fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), PeerProblem> {
+        let found = peer_certificate(std::slice::from_ref(leaf))?.spiffe_id;
+        let own = &self.anchors.trust_domain;
+        if found.trust_domain() != own {
+            let found = found.trust_domain().clone();
+            return Err(PeerProblem::OtherTrustDomain { expected: own.clone(), found });
+        }
+        chain().map_err(|error| PeerProblem::from_chain(&error))?;
+        match &self.expected {
+            Expected::AnySidecar if matches!(found.role(), Role::Sidecar { .. }) => Ok(()),
+            Expected::AnySidecar => Err(PeerProblem::NotASidecar(found)),
+            Expected::Exactly(expected) if *expected == found => Ok(()),
+            Expected::Exactly(expected) => Err(PeerProblem::WrongIdentity { expected: expected.clone(), found }),
+        }
+    }
+
+    fn tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, leaf, signature, &self.provider.signature_verification_algorithms)
+    }
+}
+
+impl ServerCertVerifier for PeerVerifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.judge(leaf, || {
+            verify_server_cert_signed_by_trust_anchor(
+                &ParsedCertificate::try_from(leaf)?,
+                &self.anchors.store,
+                intermediates,
+                now,
+                self.provider.signature_verification_algorithms.all,
+            )
+        })?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _leaf: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(tls::tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls13_signature(message, leaf, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for PeerVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        // Every peer has just one certificate to show: hints would only tell strangers about our roots.
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.judge(leaf, || self.of_clients.verify_client_cert(leaf, intermediates, now).map(drop))?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _leaf: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(tls::tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls13_signature(message, leaf, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
