@@ -5,4 +5,5 @@ pub mod audit;
 pub mod changes;
 pub mod clock;
 pub mod config;
+pub mod resources;
 pub mod store;

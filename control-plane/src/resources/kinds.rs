@@ -1,0 +1,237 @@
+//! The kinds of resources and what each one says. A value of these types is well formed; whether what it refers to exists is
+//! checked against the whole policy.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::dates::{Day, Moment};
+
+/// The only version of the resource format.
+pub const API_VERSION: &str = "chapar/v1";
+/// Grants that one resolution may expand to; session 38's largest has 26.
+pub(super) const RESOLUTION_GRANTS_MAX: usize = 100_000;
+
+/// What a resource is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    /// An organisation that takes part.
+    Agency,
+    /// A system of an agency that runs services (regulation, article 1-2).
+    InformationSystem,
+    /// An official register (regulation, article 1-3).
+    BaseDatabase,
+    /// A decision of the working group; the only source of a grant.
+    Resolution,
+    /// Takes one grant of a resolution out of force. Made by RevokeGrant; part of the policy, so that a version holds it too.
+    Revocation,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they may be applied.
+    pub const ALL: [Self; 5] = [Self::Agency, Self::InformationSystem, Self::BaseDatabase, Self::Resolution, Self::Revocation];
+
+    /// The word in a resource's `kind`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Agency => "Agency",
+            Self::InformationSystem => "InformationSystem",
+            Self::BaseDatabase => "BaseDatabase",
+            Self::Resolution => "Resolution",
+            Self::Revocation => "Revocation",
+        }
+    }
+
+    /// The kind of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What names a resource: `Agency/post`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceName {
+    /// What it is.
+    pub kind: Kind,
+    /// Its `metadata.name`.
+    pub name: String,
+}
+
+impl fmt::Display for ResourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
+/// The same words in the two languages of the exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Title {
+    /// Persian.
+    pub fa: String,
+    /// English.
+    pub en: String,
+}
+
+/// What an agency does in the exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Holds data and answers.
+    Provider,
+    /// Asks.
+    Consumer,
+}
+
+impl Role {
+    /// The word in a resource's `roles`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Consumer => "consumer",
+        }
+    }
+}
+
+/// How much harm an unlawful disclosure does; as in the passport options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Classification {
+    /// Nothing about an identified person.
+    Ordinary,
+    /// About an identified person or company.
+    Personal,
+    /// About health, convictions, family or finances.
+    Sensitive,
+    /// Exempt from the shared exchange (regulation, article 3, note 1).
+    Classified,
+}
+
+impl Classification {
+    /// All, the least harmful first.
+    pub const ALL: [Self; 4] = [Self::Ordinary, Self::Personal, Self::Sensitive, Self::Classified];
+
+    /// The word in a resource.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ordinary => "ordinary",
+            Self::Personal => "personal",
+            Self::Sensitive => "sensitive",
+            Self::Classified => "classified",
+        }
+    }
+}
+
+/// An organisation that takes part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agency {
+    /// Its name in both languages.
+    pub title: Title,
+    /// Sorted, at least one.
+    pub roles: Vec<Role>,
+    /// The agency that it is a part of.
+    pub part_of: Option<String>,
+}
+
+/// A system that runs services.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InformationSystem {
+    /// Its name in both languages.
+    pub title: Title,
+    /// Whose it is.
+    pub agency: String,
+}
+
+/// An official register.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseDatabase {
+    /// Its name in both languages.
+    pub title: Title,
+    /// The agency that keeps it. None: open until a resolution sets it.
+    pub custodian: Option<String>,
+    /// Of the register as a whole; a service on it is never less.
+    pub classification: Classification,
+}
+
+/// A decision of the working group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolution {
+    /// Its name in both languages.
+    pub title: Title,
+    /// Session that made it.
+    pub session: u32,
+    /// When it was made.
+    pub date: Day,
+    /// Resolutions whose grants it ends. Sorted.
+    pub supersedes: Vec<String>,
+    /// Its grants, a clause at a time.
+    pub grants: Vec<GrantClause>,
+}
+
+/// Grants of one clause: every consumer may call every inquiry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantClause {
+    /// Such as `3.2` or `1-note`.
+    pub clause: String,
+    /// Agencies. Sorted.
+    pub consumers: Vec<String>,
+    /// Names of inquiries. Sorted.
+    pub inquiries: Vec<String>,
+    /// Set where several agencies offer the inquiries.
+    pub provider: Option<String>,
+    /// Not in force before. None: since ever.
+    pub not_before: Option<Moment>,
+    /// Expired after. None: without end.
+    pub not_after: Option<Moment>,
+    /// False: granted, but not yet in force.
+    pub in_force: bool,
+    /// For people.
+    pub note: Option<String>,
+}
+
+/// A grant taken out of force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// When, in seconds since 1970.
+    pub at: Moment,
+    /// Why; shown in every refusal that follows.
+    pub reason: String,
+}
+
+/// What a resource says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Spec {
+    /// See [`Agency`].
+    Agency(Agency),
+    /// See [`InformationSystem`].
+    InformationSystem(InformationSystem),
+    /// See [`BaseDatabase`].
+    BaseDatabase(BaseDatabase),
+    /// See [`Resolution`].
+    Resolution(Resolution),
+    /// See [`Revocation`]; named by the grant.
+    Revocation(Revocation),
+}
+
+impl Spec {
+    /// Which kind this is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Agency(_) => Kind::Agency,
+            Self::InformationSystem(_) => Kind::InformationSystem,
+            Self::BaseDatabase(_) => Kind::BaseDatabase,
+            Self::Resolution(_) => Kind::Resolution,
+            Self::Revocation(_) => Kind::Revocation,
+        }
+    }
+}
+
+/// `<resolution>/<clause>/<consumer>/<inquiry>`.
+pub fn grant_name(resolution: &str, clause: &str, consumer: &str, inquiry: &str) -> String {
+    format!("{resolution}/{clause}/{consumer}/{inquiry}")
+}
