@@ -6,5 +6,7 @@
 pub mod calls;
 pub mod catalogue;
 pub mod data;
+pub mod decision;
+pub mod matrix;
 pub mod services;
 pub mod wire;
