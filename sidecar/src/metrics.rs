@@ -1,0 +1,213 @@
+//! What is counted, in the names under which Prometheus finds it. Every label takes its values from a fixed set.
+
+use std::fmt;
+
+use chapar_core::{
+    policy::{Reason, Side},
+    record::CallRecord,
+};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Buckets of the duration of calls, in seconds: half a millisecond to a minute.
+const DURATION_BUCKETS_S: [f64; 15] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+
+/// All metrics of the sidecar.
+pub struct Metrics {
+    registry: Registry,
+    calls: IntCounterVec,
+    duration: [Histogram; 2],
+    messages: IntCounterVec,
+    bytes: IntCounterVec,
+    live: IntGaugeVec,
+    connections: IntGaugeVec,
+    connections_refused: IntCounterVec,
+    handshakes_failed: IntCounterVec,
+    links: IntGaugeVec,
+    ejections: IntCounterVec,
+    retries: IntCounter,
+    ejected: IntGaugeVec,
+    snapshot_revision: IntGauge,
+    snapshot_policy_version: IntGauge,
+    snapshot_age: IntGauge,
+    snapshot_left: IntGauge,
+    certificate_left: IntGauge,
+    upstream_healthy: IntGaugeVec,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// The agency's own applications.
+    Outbound,
+    /// Other sidecars.
+    Inbound,
+}
+
+impl Listener {
+    /// Stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// When two metrics have one name, which only a mistake in this file can bring about.
+    #[allow(clippy::too_many_lines)] // One line a metric.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new_custom(Some("chapar_sidecar".to_owned()), None)?;
+        let duration = HistogramVec::new(
+            HistogramOpts::new("call_duration_seconds", "Duration of calls, by side.").buckets(DURATION_BUCKETS_S.to_vec()),
+            &["side"],
+        )?;
+        registry.register(Box::new(duration.clone()))?;
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let retries = IntCounter::new("retries_total", "Calls sent again because the first endpoint had not taken them on.")?;
+        registry.register(Box::new(retries.clone()))?;
+        Ok(Self {
+            calls: counters(
+                "calls_total",
+                "Calls that ended, by side, outcome, reason of refusal and gRPC status.",
+                &["side", "outcome", "reason", "status"],
+            )?,
+            duration: [Side::Consumer, Side::Provider].map(|side| duration.with_label_values(&[side.as_str()])),
+            messages: counters("messages_total", "gRPC messages of calls that ended.", &["side", "direction"])?,
+            bytes: counters("message_bytes_total", "Bytes of gRPC messages of calls that ended.", &["side", "direction"])?,
+            live: gauges("calls_live", "Calls under way.", &["side"])?,
+            connections: gauges("connections_open", "Connections that came in and are open.", &["listener"])?,
+            connections_refused: counters("connections_refused_total", "Connections closed at once.", &["listener", "cause"])?,
+            handshakes_failed: counters("handshakes_failed_total", "TLS handshakes refused.", &["cause"])?,
+            links: gauges("links_open", "Connections to peers and upstreams that are open.", &["to"])?,
+            ejections: counters("ejections_total", "Endpoints left out because they failed.", &["to"])?,
+            retries,
+            ejected: gauges("endpoints_ejected", "Endpoints that are left out now.", &["to"])?,
+            snapshot_revision: gauge("snapshot_revision", "Revision of the snapshot in force; 0 without one.")?,
+            snapshot_policy_version: gauge("snapshot_policy_version", "Policy version in force; 0 without one.")?,
+            snapshot_age: gauge("snapshot_age_seconds", "Time since the snapshot in force was signed; -1 without one.")?,
+            snapshot_left: gauge("snapshot_valid_seconds", "Time until the snapshot in force is stale; negative when it is.")?,
+            certificate_left: gauge("certificate_valid_seconds", "Time until the sidecar's certificate expires.")?,
+            upstream_healthy: gauges("upstream_healthy", "1 if the agency's server answers, else 0.", &["service", "address"])?,
+            registry,
+        })
+    }
+
+    /// Everything in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When the encoder cannot write.
+    pub fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut out = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
+        Ok(out)
+    }
+
+    /// For those who keep metrics of their own.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn call_began(&self, side: Side) {
+        self.live.with_label_values(&[side.as_str()]).inc();
+    }
+
+    pub(crate) fn call_ended(&self, record: &CallRecord) {
+        let side = record.side.as_str();
+        let reason = record.reason.map_or("", Reason::as_str);
+        self.live.with_label_values(&[side]).dec();
+        self.calls.with_label_values(&[side, record.outcome.as_str(), reason, record.status.as_str()]).inc();
+        // Seconds from microseconds: exact up to 2^53 microseconds, 285 years.
+        #[allow(clippy::cast_precision_loss)]
+        self.duration[record.side as usize].observe(record.duration_us as f64 / 1e6);
+        for (direction, flow) in [("request", record.request), ("response", record.response)] {
+            self.messages.with_label_values(&[side, direction]).inc_by(flow.messages);
+            self.bytes.with_label_values(&[side, direction]).inc_by(flow.bytes);
+        }
+    }
+
+    pub(crate) fn connections(&self, listener: Listener) -> IntGauge {
+        self.connections.with_label_values(&[listener.as_str()])
+    }
+
+    pub(crate) fn connection_refused(&self, listener: Listener, cause: &'static str) {
+        self.connections_refused.with_label_values(&[listener.as_str(), cause]).inc();
+    }
+
+    pub(crate) fn handshake_failed(&self, cause: &'static str) {
+        self.handshakes_failed.with_label_values(&[cause]).inc();
+    }
+
+    pub(crate) fn links(&self, to: &'static str) -> IntGauge {
+        self.links.with_label_values(&[to])
+    }
+
+    pub(crate) fn ejection(&self, to: &'static str) {
+        self.ejections.with_label_values(&[to]).inc();
+    }
+
+    pub(crate) fn ejected(&self, to: &'static str, count: usize) {
+        self.ejected.with_label_values(&[to]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn retry(&self) {
+        self.retries.inc();
+    }
+
+    pub(crate) fn upstream_healthy(&self, service: &str, address: &str, healthy: bool) {
+        self.upstream_healthy.with_label_values(&[service, address]).set(i64::from(healthy));
+    }
+
+    pub(crate) fn snapshot(&self, revision: u64, policy_version: u64, age_s: i64, left_s: i64) {
+        self.snapshot_revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
+        self.snapshot_policy_version.set(i64::try_from(policy_version).unwrap_or(i64::MAX));
+        self.snapshot_age.set(age_s);
+        self.snapshot_left.set(left_s);
+    }
+
+    pub(crate) fn certificate(&self, left_s: i64) {
+        self.certificate_left.set(left_s);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_every_metric_once() {
+        let metrics = Metrics::new().expect("names differ");
+        metrics.call_began(Side::Consumer);
+        let text = String::from_utf8(metrics.text().expect("encodes")).expect("is text");
+        assert!(text.contains("chapar_sidecar_calls_live{side=\"consumer\"} 1"), "{text}");
+    }
+}
