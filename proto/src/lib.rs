@@ -4,6 +4,7 @@
 // Generated code is documented where it is written, in the .proto files.
 #![allow(clippy::doc_markdown)]
 
+pub mod convert;
 pub mod token;
 
 /// Sidecar ↔ control plane, and the passport options.

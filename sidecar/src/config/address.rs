@@ -51,13 +51,13 @@ impl FromStr for HostPort {
         let wrong = || AddressError::new(text, "host:port, such as \"127.0.0.1:15443\"");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
-        let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let host = match bracketed {
             Some(inner) => inner.parse::<std::net::Ipv6Addr>().map(|_| inner).map_err(|_| wrong())?,
             None => host,
         };
-        let in_brackets = text.starts_with('[');
         let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-        if host.is_empty() || host.len() > HOST_BYTES_MAX || !(in_brackets || host.bytes().all(good)) {
+        if host.is_empty() || host.len() > HOST_BYTES_MAX || !(bracketed.is_some() || host.bytes().all(good)) {
             return Err(wrong());
         }
         Ok(Self { host: host.to_owned(), port })

@@ -1,0 +1,3 @@
+//! From the words on the wire to the domain: what is unset or unknown is an error, never a default.
+
+pub mod snapshot;
