@@ -5,5 +5,6 @@ pub mod audit;
 pub mod changes;
 pub mod clock;
 pub mod config;
+pub mod distribute;
 pub mod resources;
 pub mod store;

@@ -3,6 +3,7 @@
 pub mod caller;
 pub mod page;
 pub mod problem;
+pub mod snapshot;
 
 pub use self::{
     caller::{Caller, SidecarCaller},

@@ -1,0 +1,207 @@
+//! Who must know what, brought to them: every sidecar holds one stream, and gets the newest signed state of just what
+//! concerns it, within moments of a change.
+//!
+//! Store → [`Facts`] → [`World`] → set of an agency → difference to what the sidecar holds → signed update.
+
+mod build;
+mod facts;
+mod load;
+mod manifest;
+mod metrics;
+mod recipients;
+mod sidecars;
+mod stream;
+mod world;
+mod worlds;
+
+use std::{sync::Arc, time::Duration};
+
+use chapar_core::snapshot::ResourceSet;
+use chapar_proto::v1::{FollowRequest, FollowResponse, Hello, follow_request::Message};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Code, Status, Streaming};
+
+pub use self::{
+    facts::Facts,
+    metrics::Metrics,
+    recipients::{Recipients, SidecarStatus},
+    world::{AgencySet, Exclusion, World},
+};
+use self::{recipients::Held, stream::Stream};
+use crate::{
+    api::{Problem, caller::SidecarCaller},
+    audit::AuditEntry,
+    changes::Acknowledgements,
+    clock::Clock,
+    config,
+    store::{Store, StoreError},
+};
+
+/// How long a new stream may take to say Hello, in seconds.
+const HELLO_WAIT_S_MAX: u64 = 10;
+
+/// Longest software version that is kept of what a sidecar says of itself, in bytes.
+const SOFTWARE_VERSION_BYTES_MAX: usize = 64;
+
+/// Signs bytes as the control plane: the signature, and the signer's chain without the root, DER.
+pub type Seal = Arc<dyn Fn(&[u8]) -> anyhow::Result<(Vec<u8>, Vec<Vec<u8>>)> + Send + Sync>;
+
+/// What every stream needs.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) validity: config::Snapshot,
+    pub(crate) seal: Seal,
+    pub(crate) metrics: Metrics,
+}
+
+/// Distribution at work. Clones speak of the same.
+#[derive(Clone)]
+pub struct Distribution {
+    context: Context,
+    worlds: watch::Receiver<Arc<World>>,
+    recipients: Recipients,
+    streams: TaskTracker,
+}
+
+/// What distribution is made of.
+pub struct Parts {
+    pub store: Store,
+    pub trust_domain: String,
+    pub validity: config::Snapshot,
+    pub seal: Seal,
+    pub metrics: Metrics,
+    /// Filled with what every connected sidecar holds.
+    pub acknowledgements: Acknowledgements,
+    /// Ends everything here.
+    pub stopping: CancellationToken,
+}
+
+impl Distribution {
+    /// Reads the present state, and keeps up with it until told to stop.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(parts: Parts) -> Result<Self, StoreError> {
+        let clock = parts.store.clock().clone();
+        let recipients = Recipients::new(sidecars::read(&parts.store).await?, parts.acknowledgements, clock.clone());
+        let (validity, metrics) = (parts.validity, parts.metrics);
+        let context = Context { store: parts.store, clock, validity, seal: parts.seal, metrics };
+        let streams = TaskTracker::new();
+        let worlds = worlds::keep_up(&context, parts.trust_domain, &streams, parts.stopping.clone()).await?;
+        streams.spawn(sidecars::keep_saved(recipients.clone(), context.store.clone(), parts.stopping));
+        Ok(Self { context, worlds, recipients, streams })
+    }
+
+    /// The newest state.
+    #[must_use]
+    pub fn world(&self) -> Arc<World> {
+        Arc::clone(&self.worlds.borrow())
+    }
+
+    /// Sidecars that are connected, or were.
+    #[must_use]
+    pub fn recipients(&self) -> &Recipients {
+        &self.recipients
+    }
+
+    /// Waits until every stream has ended and what is known of sidecars is saved. They end when the parts' token is
+    /// cancelled.
+    pub async fn stopped(&self) {
+        self.streams.close();
+        self.streams.wait().await;
+    }
+
+    /// Opens a sidecar's stream: hears its Hello, and from then on tells it the newest state.
+    ///
+    /// # Errors
+    /// `HELLO_MISSING`, `FOREIGN_SNAPSHOT` when the Hello names another identity than the certificate (audited),
+    /// `CERTIFICATE_REVOKED` and `AGENCY_SUSPENDED`.
+    pub async fn follow(
+        &self,
+        caller: SidecarCaller,
+        mut inbound: Streaming<FollowRequest>,
+    ) -> Result<mpsc::Receiver<Result<FollowResponse, Status>>, Problem> {
+        let hello = heard_hello(&mut inbound).await?;
+        let identity = caller.id.to_string();
+        if hello.spiffe_id != identity {
+            return Err(self.foreign(&identity, &hello.spiffe_id).await?);
+        }
+        if let Some(exclusion) = self.world().exclusion(caller.agency.as_str(), &caller.serial) {
+            return Err(stream::excluded(&exclusion));
+        }
+        let held = held(hello)?;
+        let (place, taken_over) = self.recipients.seat(&identity, caller.agency.as_str(), &held);
+        let base = self.base(&place, caller.agency.as_str(), &held);
+        let (outbound, queue) = mpsc::channel(stream::QUEUE_MESSAGES_MAX);
+        let worlds = self.worlds.clone();
+        let context = self.context.clone();
+        let stream = Stream { context, caller, place, taken_over, worlds, inbound, outbound, base, in_flight: None, behind: false };
+        let open = self.context.metrics.streams.clone();
+        self.streams.spawn(async move {
+            open.inc();
+            stream.run().await;
+            open.dec();
+        });
+        Ok(queue)
+    }
+
+    /// The set that the sidecar holds, when it is known here: it was sent it lately, or it is the present one anyway.
+    fn base(&self, place: &recipients::Place, agency: &str, held: &Held) -> Option<Arc<AgencySet>> {
+        if held.revision == 0 {
+            return None;
+        }
+        let present = self.world().set_of(agency);
+        if present.digest == held.digest { Some(present) } else { place.sent_set(&held.digest) }
+    }
+
+    async fn foreign(&self, identity: &str, named: &str) -> Result<Problem, StoreError> {
+        let entry = AuditEntry::refused(identity, "snapshot.follow", named, "FOREIGN_SNAPSHOT");
+        self.context.store.audit(entry).await?;
+        let told = "the Hello names another identity than the certificate; a sidecar gets its own snapshot and no other";
+        Ok(Problem::denied("FOREIGN_SNAPSHOT", told).with("certificate", identity))
+    }
+}
+
+impl World {
+    /// The resources that any sidecar of the agency gets, for who wants to decide exactly as it does.
+    #[must_use]
+    pub fn resources_of(&self, agency: &str) -> ResourceSet {
+        self.set_of(agency).set.clone()
+    }
+}
+
+async fn heard_hello(inbound: &mut Streaming<FollowRequest>) -> Result<Hello, Problem> {
+    let missing = |code| Problem::new(code, "HELLO_MISSING", "the first message of a snapshot stream must be a Hello");
+    let first = timeout(Duration::from_secs(HELLO_WAIT_S_MAX), inbound.message());
+    match first.await {
+        Ok(Ok(Some(FollowRequest { message: Some(Message::Hello(hello)) }))) => Ok(hello),
+        Ok(Ok(_) | Err(_)) => Err(missing(Code::InvalidArgument)),
+        Err(_) => Err(missing(Code::DeadlineExceeded)),
+    }
+}
+
+fn held(hello: Hello) -> Result<Held, Problem> {
+    let digest = match (hello.revision, hello.digest.as_slice().try_into()) {
+        (_, Ok(digest)) => digest,
+        (0, Err(_)) => [0; 32],
+        (_, Err(_)) => {
+            return Err(Problem::invalid("HELLO_MALFORMED", "digest must be the 32 bytes of the manifest held"));
+        }
+    };
+    // Beyond this no revision of ours ever gets, and the next one must still be higher.
+    if i64::try_from(hello.revision).is_err() {
+        return Err(Problem::invalid("HELLO_MALFORMED", "revision is higher than any that was ever sent"));
+    }
+    let mut software_version = hello.software_version;
+    software_version.truncate(software_version.floor_char_boundary(SOFTWARE_VERSION_BYTES_MAX));
+    Ok(Held { revision: hello.revision, digest, software_version })
+}
+
+#[cfg(test)]
+mod tests;

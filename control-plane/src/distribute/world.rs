@@ -1,0 +1,278 @@
+//! The facts, serialised once and indexed by whom they concern, so that one agency's set costs what concerns it and no more.
+//!
+//! A world is immutable. A change makes a new one, which takes over every body that did not change.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chapar_core::snapshot::{Body, ResourceKey, ResourceSet};
+use chapar_proto::v1::{
+    AgencyResource, BundleResource, Classification, EndpointResource, GrantResource, InquiryResource, ResourceKind,
+    RevocationResource, SettingsResource, TrustBundle,
+};
+use prost::Message;
+
+use super::{build, facts::Facts};
+
+/// Longest jitter of a renewal that a new issuing CA asks for, in seconds: spreads the load of a whole nation's sidecars,
+/// and keeps a rotation within the patience of the admin who watches it.
+const RENEWAL_JITTER_S_MAX: u32 = 10;
+
+/// The one name of the settings resource.
+const SETTINGS_NAME: &str = "settings";
+
+/// A serialised resource under its key.
+pub(crate) type Entry = (ResourceKey, Body);
+
+/// Everything that distribution hands out, at one revision.
+#[derive(Debug)]
+pub struct World {
+    revision: u64,
+    policy_version: u64,
+    trust_domain: Arc<str>,
+    /// What every sidecar gets: settings, bundle, the catalogue that is not classified.
+    pub(crate) shared: Vec<Entry>,
+    pub(crate) agencies: HashMap<Arc<str>, AgencyPart>,
+    /// Reason of the revocation by serial number.
+    revoked: HashMap<String, String>,
+    /// Reason of the suspension by agency.
+    suspended: BTreeMap<String, String>,
+    endpoints: HashMap<String, EndpointResource>,
+    sets: Mutex<HashMap<Arc<str>, Arc<AgencySet>>>,
+}
+
+/// What hangs on one agency.
+#[derive(Debug, Default)]
+pub(crate) struct AgencyPart {
+    /// Whether the agency may take part; `None`: nobody vouches for it.
+    pub(crate) standing: Option<Entry>,
+    /// Inquiries that nobody else may know of.
+    pub(crate) classified: Vec<Entry>,
+    /// Grants that it is a party to.
+    pub(crate) grants: Vec<PartyGrant>,
+    pub(crate) endpoints: Vec<Node>,
+    /// Revoked certificates of its sidecars.
+    pub(crate) revocations: Vec<Entry>,
+}
+
+/// A grant as one of its parties sees it.
+#[derive(Debug)]
+pub(crate) struct PartyGrant {
+    pub(crate) entry: Entry,
+    /// The other party.
+    pub(crate) other: Arc<str>,
+    /// Whether this party asks, and may need to reach the other one.
+    pub(crate) reaches: bool,
+}
+
+/// Where a sidecar is reached, and by whom alone.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) entry: Entry,
+    /// Empty: by everyone with a grant.
+    pub(crate) reserved_for: Vec<String>,
+}
+
+/// The whole set of an agency's sidecars, with its digest.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AgencySet {
+    /// The resources.
+    pub set: ResourceSet,
+    /// Their digest, as it is signed.
+    pub digest: [u8; 32],
+}
+
+/// Why a sidecar may no longer be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exclusion {
+    /// Its certificate was revoked, for this reason.
+    CertificateRevoked(String),
+    /// Its agency is suspended, for this reason.
+    AgencySuspended(String),
+}
+
+impl World {
+    /// Serialises and indexes the facts. Bodies that `previous` holds alike are taken over, not digested again.
+    #[must_use]
+    pub fn new(facts: Facts, previous: Option<&World>) -> Self {
+        let mut making = Making { known: previous.map(World::bodies).unwrap_or_default(), agencies: HashMap::new() };
+        let mut shared = vec![making.settings(&facts), making.bundle(&facts)];
+        for (agency, suspension) in &facts.agencies {
+            making.standing(agency, suspension.as_deref());
+        }
+        for inquiry in &facts.inquiries {
+            shared.extend(making.inquiry(inquiry));
+        }
+        for grant in &facts.grants {
+            making.grant(grant);
+        }
+        for endpoint in &facts.endpoints {
+            making.endpoint(endpoint);
+        }
+        for revocation in &facts.revocations {
+            shared.extend(making.revocation(revocation));
+        }
+        Self {
+            revision: facts.revision,
+            policy_version: facts.policy_version,
+            trust_domain: facts.trust_domain.into(),
+            shared,
+            agencies: making.agencies,
+            revoked: facts.revocations.into_iter().map(|revoked| (revoked.serial, revoked.reason)).collect(),
+            suspended: facts.agencies.into_iter().filter_map(|(agency, why)| Some((agency, why?))).collect(),
+            endpoints: facts.endpoints.into_iter().map(|endpoint| (endpoint.spiffe_id.clone(), endpoint)).collect(),
+            sets: Mutex::default(),
+        }
+    }
+
+    /// Distribution revision.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Version of the policy in it.
+    #[must_use]
+    pub fn policy_version(&self) -> u64 {
+        self.policy_version
+    }
+
+    /// The exchange that it is of.
+    #[must_use]
+    pub fn trust_domain(&self) -> &str {
+        &self.trust_domain
+    }
+
+    /// The set of an agency's sidecars; made when first asked for.
+    #[must_use]
+    pub fn set_of(&self, agency: &str) -> Arc<AgencySet> {
+        if let Some(made) = self.made().get(agency) {
+            return Arc::clone(made);
+        }
+        // Made outside the lock: a large agency's set holds no other stream up. Two may make it; the first one stays.
+        let set = build::set_of(self, agency);
+        let digest = set.digest();
+        let set = Arc::new(AgencySet { set, digest });
+        Arc::clone(self.made().entry(agency.into()).or_insert(set))
+    }
+
+    /// Whether a sidecar with this certificate must be turned away.
+    #[must_use]
+    pub fn exclusion(&self, agency: &str, serial: &str) -> Option<Exclusion> {
+        if let Some(reason) = self.revoked.get(serial) {
+            return Some(Exclusion::CertificateRevoked(reason.clone()));
+        }
+        self.suspended.get(agency).map(|reason| Exclusion::AgencySuspended(reason.clone()))
+    }
+
+    /// Where the sidecar with this identity is reached, and what it offers there.
+    #[must_use]
+    pub fn endpoint_of(&self, spiffe_id: &str) -> Option<&EndpointResource> {
+        self.endpoints.get(spiffe_id)
+    }
+
+    fn made(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Arc<AgencySet>>> {
+        // What is in the map is whole even if a holder panicked: an entry is one insertion.
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bodies(&self) -> HashMap<ResourceKey, Body> {
+        let parts = self.agencies.values().flat_map(|part| {
+            let grants = part.grants.iter().map(|grant| &grant.entry);
+            let nodes = part.endpoints.iter().map(|node| &node.entry);
+            part.standing.iter().chain(&part.classified).chain(grants).chain(nodes).chain(&part.revocations)
+        });
+        self.shared.iter().chain(parts).cloned().collect()
+    }
+}
+
+/// A world that is being made.
+struct Making {
+    known: HashMap<ResourceKey, Body>,
+    agencies: HashMap<Arc<str>, AgencyPart>,
+}
+
+impl Making {
+    fn entry(&self, kind: ResourceKind, name: &str, resource: &impl Message) -> Entry {
+        let key = ResourceKey::new(kind as u32, name);
+        let bytes = resource.encode_to_vec();
+        let body = match self.known.get(&key) {
+            Some(known) if known.bytes() == bytes => known.clone(),
+            _ => Body::new(bytes),
+        };
+        (key, body)
+    }
+
+    fn part(&mut self, agency: &str) -> &mut AgencyPart {
+        if !self.agencies.contains_key(agency) {
+            self.agencies.insert(agency.into(), AgencyPart::default());
+        }
+        self.agencies.entry(agency.into()).or_default()
+    }
+
+    fn settings(&self, facts: &Facts) -> Entry {
+        let active_issuer = facts.active_issuer.clone();
+        let settings = SettingsResource { active_issuer, renewal_jitter_s_max: RENEWAL_JITTER_S_MAX };
+        self.entry(ResourceKind::Settings, SETTINGS_NAME, &settings)
+    }
+
+    fn bundle(&self, facts: &Facts) -> Entry {
+        let bundle = TrustBundle { trust_domain: facts.trust_domain.clone(), roots_der: facts.roots_der.clone() };
+        self.entry(ResourceKind::Bundle, &facts.trust_domain, &BundleResource { bundle: Some(bundle) })
+    }
+
+    fn standing(&mut self, agency: &str, suspension: Option<&str>) {
+        let standing = AgencyResource {
+            agency: agency.to_owned(),
+            suspended: suspension.is_some(),
+            reason: suspension.unwrap_or_default().to_owned(),
+        };
+        let entry = self.entry(ResourceKind::Agency, agency, &standing);
+        self.part(agency).standing = Some(entry);
+    }
+
+    /// Gives the inquiry back when everybody may know of it.
+    fn inquiry(&mut self, inquiry: &InquiryResource) -> Option<Entry> {
+        let name = format!("{}/{}", inquiry.provider, inquiry.inquiry);
+        let entry = self.entry(ResourceKind::Inquiry, &name, inquiry);
+        // Only what is known to be harmless is shared; a classification that is unset or unknown counts as classified.
+        let shared = [Classification::Ordinary, Classification::Personal, Classification::Sensitive]
+            .contains(&inquiry.classification());
+        if shared {
+            return Some(entry);
+        }
+        self.part(&inquiry.provider).classified.push(entry);
+        None
+    }
+
+    fn grant(&mut self, grant: &GrantResource) {
+        let entry = self.entry(ResourceKind::Grant, &grant.name, grant);
+        let (consumer, provider): (Arc<str>, Arc<str>) = (grant.consumer.as_str().into(), grant.provider.as_str().into());
+        // A grant that a date will bring in force needs its endpoints ready by then; a revoked one never comes back by itself.
+        let reaches = grant.in_force && grant.revoked_at.is_none();
+        if consumer != provider {
+            let of_provider = PartyGrant { entry: entry.clone(), other: Arc::clone(&consumer), reaches: false };
+            self.part(&provider).grants.push(of_provider);
+        }
+        self.part(&consumer).grants.push(PartyGrant { entry, other: provider, reaches });
+    }
+
+    fn endpoint(&mut self, endpoint: &EndpointResource) {
+        let entry = self.entry(ResourceKind::Endpoint, &endpoint.spiffe_id, endpoint);
+        let reserved_for = endpoint.reserved_for.clone();
+        self.part(&endpoint.agency).endpoints.push(Node { entry, reserved_for });
+    }
+
+    /// Gives the revocation back when it concerns everybody: it is then not of an agency's sidecar, but the control plane's.
+    fn revocation(&mut self, revocation: &RevocationResource) -> Option<Entry> {
+        let entry = self.entry(ResourceKind::Revocation, &revocation.serial, revocation);
+        let identity = revocation.spiffe_id.parse::<chapar_core::identity::SpiffeId>();
+        match identity.as_ref().map(|id| id.agency()) {
+            Ok(Some(agency)) => self.part(agency.as_str()).revocations.push(entry),
+            _ => return Some(entry),
+        }
+        None
+    }
+}

@@ -1,0 +1,91 @@
+//! Keeps the newest world at hand: a change in the store makes a new one.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Context, Facts, World, load};
+use crate::{api::problem::WithSources, store::StoreError};
+
+/// How long further changes are waited for before a new world is made, in milliseconds: a burst, such as the registrations
+/// of a whole fleet, makes one. Small against the second in which a revocation must be in force.
+const SETTLE_MS: u64 = 5;
+
+/// Pause before another try after the store failed, in milliseconds.
+const RETRY_MS: u64 = 250;
+
+/// Makes the first world, and starts the task that makes the others.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn keep_up(
+    context: &Context,
+    trust_domain: String,
+    tasks: &TaskTracker,
+    stopping: CancellationToken,
+) -> Result<watch::Receiver<Arc<World>>, StoreError> {
+    let mut changes = context.store.changes().subscribe();
+    changes.borrow_and_update();
+    let facts = load::facts(&context.store, &trust_domain).await?;
+    context.metrics.revision.set(gauge(facts.revision));
+    let (worlds, newest) = watch::channel(Arc::new(World::new(facts.clone(), None)));
+    let keeper = Keeper { context: context.clone(), trust_domain, facts, worlds };
+    tasks.spawn(async move { stopping.run_until_cancelled(keeper.keep(changes)).await });
+    Ok(newest)
+}
+
+struct Keeper {
+    context: Context,
+    trust_domain: String,
+    /// What the newest world was made of.
+    facts: Facts,
+    worlds: watch::Sender<Arc<World>>,
+}
+
+impl Keeper {
+    async fn keep(mut self, mut changes: watch::Receiver<u64>) {
+        let refresh = Duration::from_secs(u64::from(self.context.validity.refresh_s));
+        loop {
+            // Also without a change now and then: expired revocations leave, and what another process wrote is seen.
+            if let Ok(Err(_)) = timeout(refresh, changes.changed()).await {
+                return;
+            }
+            sleep(Duration::from_millis(SETTLE_MS)).await;
+            changes.borrow_and_update();
+            while let Err(error) = self.renew().await {
+                self.context.metrics.rebuild_failures.inc();
+                tracing::error!(error = %WithSources(&error), "cannot read the newest state; sidecars keep what they have");
+                sleep(Duration::from_millis(RETRY_MS)).await;
+            }
+        }
+    }
+
+    async fn renew(&mut self) -> Result<(), StoreError> {
+        let facts = load::facts(&self.context.store, &self.trust_domain).await?;
+        if facts == self.facts {
+            return Ok(());
+        }
+        self.facts = facts.clone();
+        let (previous, revision) = (Arc::clone(&self.worlds.borrow()), facts.revision);
+        // A large world takes a while to serialise: streams go on meanwhile.
+        let made = tokio::task::spawn_blocking(move || World::new(facts, Some(&previous))).await;
+        match made {
+            Ok(world) => {
+                self.worlds.send_replace(Arc::new(world));
+                self.context.metrics.revision.set(gauge(revision));
+                tracing::debug!(revision, "distributing a new state");
+            }
+            // Only when the runtime is shutting down.
+            Err(error) => tracing::error!(%error, "a new state was not made"),
+        }
+        Ok(())
+    }
+}
+
+fn gauge(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
+}
