@@ -6,6 +6,7 @@
 mod compare;
 mod definition;
 mod error;
+mod imports;
 mod label;
 mod limits;
 mod options;

@@ -33,6 +33,14 @@ pub enum Malformed {
     TooManyInquiries { inquiries: usize },
     #[error("its documents have more than {ITEMS_MAX} data items in all")]
     TooManyItems,
+    #[error("{file} is written in the syntax {syntax:?}; proto2 and proto3 are read")]
+    Syntax { file: String, syntax: String },
+    #[error("it has two files named {file:?}")]
+    RepeatedFile { file: String },
+    #[error("{file} marks an import as public or weak that it does not have")]
+    ImportIndex { file: String },
+    #[error("{file} imports itself, by way of others or directly")]
+    ImportCycle { file: String },
     #[error("its files do not fit together (all imports must be included)")]
     Inconsistent(#[source] prost_reflect::DescriptorError),
     #[error("{file} puts declarations into the package google.protobuf, which belongs to protobuf itself")]

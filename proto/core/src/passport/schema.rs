@@ -12,6 +12,7 @@ use prost_types::FileDescriptorSet;
 use super::{
     definition,
     error::Malformed,
+    imports,
     label::{Classification, SubjectKind, Title},
     limits::{DESCRIPTOR_SET_BYTES_MAX, FILES_MAX},
     options::Options,
@@ -91,6 +92,7 @@ pub(super) fn load(descriptor_set: &[u8]) -> Result<Source, Malformed> {
             None => {}
         }
     }
+    imports::flatten(&mut set)?;
     let options = Options::read(descriptor_set, |file| genuine.contains_key(file)).map_err(Malformed::Undecodable)?;
     let pool = DescriptorPool::from_file_descriptor_set(set).map_err(Malformed::Inconsistent)?;
     definition::verify(&pool)?;

@@ -59,7 +59,7 @@ fn removed(changes: &mut Changes, element: &str, (name, number): (&str, i32), ne
 
 /// A reservation that is gone would let the next passport reuse the number or the name.
 fn lost_reservations(changes: &mut Changes, old: &EnumDescriptor, new: &EnumDescriptor) {
-    for range in old.reserved_ranges() {
+    for range in old.reserved_ranges().filter(|range| !range.is_empty()) {
         let is_kept = |number: i32| new.reserved_ranges().any(|r| r.contains(&number)) || new.get_value(number).is_some();
         // Ranges may be as wide as the type: only their starts, and what follows a new range's end, can be uncovered first.
         let after_ends = new.reserved_ranges().filter_map(|r| r.end().checked_add(1)).filter(|next| range.contains(next));

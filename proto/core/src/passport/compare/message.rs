@@ -122,7 +122,7 @@ impl Comparison<'_> {
 
 /// A reservation that is gone would let the next passport reuse the number or the name.
 fn lost_reservations(changes: &mut Changes, old: &MessageDescriptor, new: &MessageDescriptor) {
-    for range in old.reserved_ranges() {
+    for range in old.reserved_ranges().filter(|range| !range.is_empty()) {
         let is_kept = |number: u32| new.reserved_ranges().any(|r| r.contains(&number)) || new.get_field(number).is_some();
         // Ranges reach to 2^29: only their ends, and the ends of the new ones within, can be uncovered first.
         let ends = new.reserved_ranges().map(|r| r.end).filter(|end| range.contains(end));

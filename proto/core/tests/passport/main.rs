@@ -1,0 +1,9 @@
+//! Passports through the public surface: small `.proto` texts in, passports, gaps and changes out.
+
+mod compatibility;
+mod completeness;
+mod foreign_bytes;
+mod forgery;
+mod reading;
+mod source;
+mod wire;
