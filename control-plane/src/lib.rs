@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod audit;
+pub mod authority;
 pub mod changes;
 pub mod clock;
 pub mod config;

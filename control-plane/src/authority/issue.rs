@@ -1,0 +1,174 @@
+//! Issuing leaves, each recorded before anyone gets it.
+
+use chapar_core::identity::{SpiffeId, TrustDomain};
+use rcgen::{CertificateParams, PublicKeyData};
+use rustls_pki_types::CertificateDer;
+use sqlx::SqliteConnection;
+use std::{sync::Arc, time::Duration};
+use time::OffsetDateTime;
+use x509_parser::parse_x509_certificate;
+
+use super::{
+    Authority, Current,
+    csr::Csr,
+    current::{self, Issuing, Own},
+    error::AuthorityError,
+    generations,
+    hex::{hex, sha256},
+    keys::{self, KeyFolder},
+    lifetime,
+    profile::{self, LeafUse, Validity},
+};
+use crate::{
+    clock::date_of_ms,
+    config::Certificates,
+    store::{Store, StoreError, WriteTx},
+};
+
+/// Shortest remaining life of an issuing CA that still issues. Below it a leaf would be dead on arrival.
+const ISSUER_REMAINING_MIN: Duration = Duration::from_secs(60);
+
+/// A leaf and what leads from it to the roots, without a root.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    pub id: SpiffeId,
+    /// DER, the leaf first.
+    pub chain: Vec<Vec<u8>>,
+    /// Lowercase hex, two digits a byte.
+    pub serial: String,
+    pub not_before_ms: i64,
+    pub not_after_ms: i64,
+    /// Name of the issuing generation.
+    pub issuer: String,
+}
+
+impl Authority {
+    /// Issues a sidecar's certificate within the caller's write.
+    ///
+    /// # Errors
+    /// When the issuing CA is about to expire, or the store cannot be written.
+    pub async fn issue_sidecar(&self, tx: &mut WriteTx, id: &SpiffeId, csr: &Csr) -> Result<Issued, AuthorityError> {
+        let life = lifetime(self.inner.lifetimes.sidecar_lifetime_s);
+        self.issue(tx, id, csr, LeafUse::ServerAndClient, life).await
+    }
+
+    /// Issues an admin's certificate within the caller's write. `life`: `None` for the configured one.
+    ///
+    /// # Errors
+    /// As [`Authority::issue_sidecar`].
+    pub async fn issue_admin(
+        &self,
+        tx: &mut WriteTx,
+        id: &SpiffeId,
+        csr: &Csr,
+        life: Option<Duration>,
+    ) -> Result<Issued, AuthorityError> {
+        let life = life.unwrap_or_else(|| lifetime(self.inner.lifetimes.admin_lifetime_s));
+        self.issue(tx, id, csr, LeafUse::ClientOnly, life).await
+    }
+
+    async fn issue(
+        &self,
+        tx: &mut WriteTx,
+        id: &SpiffeId,
+        csr: &Csr,
+        usage: LeafUse,
+        life: Duration,
+    ) -> Result<Issued, AuthorityError> {
+        let issuing = self.current().issuing.clone();
+        let params = leaf_params(&issuing, id, usage, self.clock().now(), life)?;
+        let issued = sign(&issuing, &params, id, csr.public_key())?;
+        record(tx.conn(), &issued).await?;
+        Ok(issued)
+    }
+}
+
+/// Reads the generations, and makes the control plane a certificate of its own from the active one.
+pub(super) async fn picture(
+    store: &Store,
+    keys: &KeyFolder,
+    trust_domain: &TrustDomain,
+    lifetimes: &Certificates,
+) -> Result<Current, AuthorityError> {
+    let mut tx = store.write().await?;
+    let generations = generations::list(tx.conn()).await?;
+    let issuing = current::issuing(&generations, keys)?;
+    let roots = current::anchors(&generations)?;
+
+    let key = keys::make_key()?;
+    let id = SpiffeId::control_plane(trust_domain.clone());
+    let life = lifetime(lifetimes.sidecar_lifetime_s);
+    let params = leaf_params(&issuing, &id, LeafUse::ServerAndClient, store.clock().now(), life)?;
+    let issued = sign(&issuing, &params, &id, &key)?;
+    record(tx.conn(), &issued).await?;
+    tx.commit().await?;
+
+    let chain: Vec<CertificateDer<'static>> = issued.chain.into_iter().map(CertificateDer::from).collect();
+    let presented = Arc::new(current::presented(&chain, &generations, &key)?);
+    let own = Own {
+        key,
+        chain,
+        presented,
+        serial: issued.serial,
+        not_before_ms: issued.not_before_ms,
+        not_after_ms: issued.not_after_ms,
+        issuer: issued.issuer,
+    };
+    Ok(Current { generations, issuing: Arc::new(issuing), own: Arc::new(own), roots: Arc::new(roots) })
+}
+
+fn leaf_params(
+    issuing: &Issuing,
+    id: &SpiffeId,
+    usage: LeafUse,
+    now: OffsetDateTime,
+    life: Duration,
+) -> Result<CertificateParams, AuthorityError> {
+    let issuer_end = date_of_ms(issuing.generation.not_after_ms);
+    if now + ISSUER_REMAINING_MIN > issuer_end {
+        let generation = issuing.generation.name.clone();
+        return Err(AuthorityError::GenerationExpires { generation, not_after: issuer_end });
+    }
+    profile::leaf(id, usage, Validity::from_now(now, life).within(issuer_end))
+}
+
+fn sign(
+    issuing: &Issuing,
+    params: &CertificateParams,
+    id: &SpiffeId,
+    public_key: &impl PublicKeyData,
+) -> Result<Issued, AuthorityError> {
+    let certificate = params
+        .signed_by(public_key, &issuing.issuer)
+        .map_err(|source| AuthorityError::Crypto { doing: "sign a certificate", source })?;
+    let (_, parsed) = parse_x509_certificate(certificate.der())
+        .map_err(|error| AuthorityError::StoredCertificate(error.to_string()))?;
+    let mut chain = vec![certificate.der().to_vec()];
+    chain.extend(issuing.chain.iter().map(|der| der.to_vec()));
+    Ok(Issued {
+        id: id.clone(),
+        serial: hex(parsed.raw_serial()),
+        not_before_ms: parsed.validity().not_before.timestamp() * 1_000,
+        not_after_ms: parsed.validity().not_after.timestamp() * 1_000,
+        issuer: issuing.generation.name.clone(),
+        chain,
+    })
+}
+
+async fn record(conn: &mut SqliteConnection, issued: &Issued) -> Result<(), StoreError> {
+    let fingerprint = issued.chain.first().map(|leaf| hex(&sha256(leaf))).unwrap_or_default();
+    sqlx::query(
+        "INSERT INTO certificates (serial, spiffe_id, agency, issuer, fingerprint, not_before_ms, not_after_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(&issued.serial)
+    .bind(issued.id.to_string())
+    .bind(issued.id.agency().map(ToString::to_string))
+    .bind(&issued.issuer)
+    .bind(fingerprint)
+    .bind(issued.not_before_ms)
+    .bind(issued.not_after_ms)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! The certificate authority: a root, kept apart, that certifies issuing CAs; and issuing CAs that certify sidecars, admins and
+//! the control plane itself with short-lived X.509-SVIDs.
+//!
+//! Each root and each issuing CA is a *generation*. Generations follow one another without a gap: a new one is distributed
+//! before it issues, and an old one stays trusted until it is retired.
+
+mod csr;
+mod current;
+mod error;
+mod founding;
+mod generations;
+mod hex;
+mod issue;
+mod keys;
+mod listing;
+mod profile;
+mod revocation;
+pub mod rotation;
+mod signer;
+mod standing;
+mod view;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use chapar_core::identity::TrustDomain;
+
+pub use self::{
+    csr::{Csr, CsrRefusal},
+    current::Current,
+    error::AuthorityError,
+    generations::{Generation, Kind, State},
+    hex::{hex, sha256},
+    issue::Issued,
+    listing::{CertificateRow, LiveCounts},
+    profile::{BACKDATED, LeafUse},
+    signer::{Signature, Signer},
+    standing::Standing,
+    view::{RevokedCertificate, SuspendedAgency, TrustView, trust_view},
+};
+use self::keys::KeyFolder;
+use crate::{changes::Acknowledgements, clock::Clock, config::Certificates, store::Store};
+
+/// The authority of one trust domain. Clones are the same authority.
+#[derive(Clone)]
+pub struct Authority {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    trust_domain: TrustDomain,
+    lifetimes: Certificates,
+    store: Store,
+    keys: KeyFolder,
+    current: ArcSwap<Current>,
+    acknowledgements: Acknowledgements,
+    /// Held by a rotation for its whole length: two at once would supersede one another.
+    rotating: tokio::sync::Mutex<()>,
+    /// Held while the picture is rebuilt from the database, so that an older one never replaces a newer one.
+    reloading: tokio::sync::Mutex<()>,
+    /// Told whenever the picture was exchanged.
+    reloaded: Mutex<Vec<Box<dyn Fn(&Current) + Send + Sync>>>,
+}
+
+impl Authority {
+    /// Opens the authority; founds it when neither database nor folder know one.
+    ///
+    /// # Errors
+    /// When keys are away, the database was lost, or it belongs to another trust domain.
+    pub async fn open(
+        store: Store,
+        folder: &Path,
+        trust_domain: TrustDomain,
+        lifetimes: Certificates,
+        acknowledgements: Acknowledgements,
+    ) -> Result<Self, AuthorityError> {
+        let keys = KeyFolder::open(folder)?;
+        founding::found_if_new(&store, &keys, &trust_domain, &lifetimes).await?;
+        let current = issue::picture(&store, &keys, &trust_domain, &lifetimes).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                trust_domain,
+                lifetimes,
+                store,
+                keys,
+                current: ArcSwap::from_pointee(current),
+                acknowledgements,
+                rotating: tokio::sync::Mutex::new(()),
+                reloading: tokio::sync::Mutex::new(()),
+                reloaded: Mutex::new(Vec::new()),
+            }),
+        })
+    }
+
+    /// The trust domain that it vouches for.
+    #[must_use]
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.inner.trust_domain
+    }
+
+    /// The generations and certificates in use now.
+    #[must_use]
+    pub fn current(&self) -> Arc<Current> {
+        self.inner.current.load_full()
+    }
+
+    /// Signs snapshots with the control plane's own key.
+    #[must_use]
+    pub fn signer(&self) -> Signer {
+        Signer::new(self.clone())
+    }
+
+    /// Calls `tell` now and after every exchange of the generations in use.
+    pub fn on_change(&self, tell: impl Fn(&Current) + Send + Sync + 'static) {
+        tell(&self.current());
+        self.inner.reloaded.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
+    }
+
+    /// Renews the control plane's own certificate when half of its life is over.
+    ///
+    /// # Errors
+    /// When it cannot be issued.
+    pub async fn renew_own_if_due(&self) -> Result<bool, AuthorityError> {
+        let current = self.current();
+        let half_life_ms = current.own.not_before_ms + (current.own.not_after_ms - current.own.not_before_ms) / 2;
+        if self.clock().now_ms() < half_life_ms {
+            return Ok(false);
+        }
+        self.reload().await?;
+        Ok(true)
+    }
+
+    /// Rebuilds the picture from the database, with a new certificate of our own.
+    async fn reload(&self) -> Result<(), AuthorityError> {
+        let _alone = self.inner.reloading.lock().await;
+        let Inner { store, keys, trust_domain, lifetimes, .. } = &*self.inner;
+        let picture = Arc::new(issue::picture(store, keys, trust_domain, lifetimes).await?);
+        self.inner.current.store(picture.clone());
+        for tell in self.inner.reloaded.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            tell(&picture);
+        }
+        Ok(())
+    }
+
+    fn clock(&self) -> &Clock {
+        self.inner.store.clock()
+    }
+}
+
+/// A configured lifetime.
+fn lifetime(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! One generation follows another without a restart and without a failed call.
+//!
+//! An issuing CA is exchanged at once: who trusts the root trusts it, and every chain carries it. A root is exchanged in two
+//! steps: the new one is distributed beside the old one, and issues only when every connected sidecar trusts it. Who was away
+//! meanwhile still accepts what hangs on the new root, by the cross-certificate that the old root gave it.
+
+use std::time::Duration;
+
+use tokio::sync::MutexGuard;
+
+use super::{
+    Authority, Inner,
+    current,
+    error::AuthorityError,
+    founding::Maker,
+    generations::{self, Generation, Kind, State},
+    revocation,
+};
+use crate::{
+    api::Problem,
+    audit::AuditEntry,
+    store::WriteTx,
+};
+
+/// The generations that a root rotation brought in force.
+#[derive(Clone, Debug)]
+pub struct RotatedRoot {
+    pub root: Generation,
+    pub issuing: Generation,
+}
+
+impl Authority {
+    /// Makes a new issuing CA under the root in use, which issues from now on.
+    ///
+    /// # Errors
+    /// `ROTATION_UNDERWAY`, `AUTHORITY_KEY_AWAY` when the root's key was taken away, or when the store fails.
+    pub async fn rotate_issuer(&self, actor: &str, reason: &str) -> Result<Generation, Problem> {
+        let _alone = self.begin_rotation()?;
+        let mut tx = self.inner.store.write().await?;
+        let held = generations::list(tx.conn()).await?;
+        let root = active_root(&held)?;
+        let issuing = self.bring_issuing_in_force(&mut tx, root).await?;
+        self.announce_rotation(tx, actor, "issuer.rotate", &issuing, reason).await?;
+        self.reload().await?;
+        Ok(issuing)
+    }
+
+    /// Brings a new root in force, in the two steps above. `wait_max`: how long to wait for connected sidecars.
+    ///
+    /// # Errors
+    /// `ROTATION_UNDERWAY`; `SIDECARS_BEHIND` after the wait: the new root stays prepared, and a second call goes on from
+    /// there; `AUTHORITY_KEY_AWAY`; or when the store fails.
+    pub async fn rotate_root(&self, actor: &str, reason: &str, wait_max: Duration) -> Result<RotatedRoot, Problem> {
+        let _alone = self.begin_rotation()?;
+        let prepared = self.prepare_root(actor, reason).await?;
+        // The revision of now, not of the preparation: a second call finds a root that was prepared by the first.
+        let revision = self.inner.store.revision().await?;
+        self.wait_for_acknowledged(revision, wait_max).await?;
+        self.activate_root(actor, reason, prepared).await
+    }
+
+    /// Stops trusting a generation that no longer issues.
+    ///
+    /// # Errors
+    /// `GENERATION_UNKNOWN`, `GENERATION_RETIRED`, `GENERATION_IN_USE`, `ROTATION_UNDERWAY`, or when the store fails.
+    pub async fn retire(&self, actor: &str, name: &str, danger_void: bool) -> Result<Generation, Problem> {
+        let _alone = self.begin_rotation()?;
+        let counts = self.live_counts().await?;
+        let mut tx = self.inner.store.write().await?;
+        let held = generations::list(tx.conn()).await?;
+        let retired = retirable(&held, name)?;
+        let live = counts.of(retired, &held);
+        if live > 0 && !danger_void {
+            return Err(in_use(name, format!("{live} live certificates hang on {name}; wait until their sidecars have renewed"))
+                .with("live_certificates", live.to_string()));
+        }
+        let now_ms = tx.now_ms();
+        let reason = format!("{name} was retired");
+        let with_children = held.iter().filter(|child| {
+            child.name == name || (child.kind == Kind::Issuing && child.parent.as_deref() == Some(name))
+        });
+        let mut voided = 0;
+        for generation in with_children.filter(|generation| generation.state != State::Retired) {
+            voided += revocation::revoke_all_of(tx.conn(), &generation.name, &reason, now_ms).await?;
+            generations::move_to(tx.conn(), &generation.name, State::Retired, now_ms).await?;
+        }
+        let revision = tx.next_revision().await?;
+        let details = serde_json::json!({ "voided_certificates": voided, "revision": revision });
+        tx.audit(AuditEntry::done(actor, "generation.retire", name).with(details)).await?;
+        tx.commit().await?;
+        let retired = Generation { state: State::Retired, retired_at_ms: Some(now_ms), ..retired.clone() };
+        self.reload().await?;
+        Ok(retired)
+    }
+
+    /// Waits until every connected sidecar has the content of this distribution revision in force.
+    async fn wait_for_acknowledged(&self, revision: u64, wait_max: Duration) -> Result<(), Problem> {
+        let waited = self.inner.acknowledgements.wait_for(revision, wait_max).await;
+        waited.map_err(|behind| {
+            let message = format!(
+                "{} connected sidecars do not trust the new root yet, after {} s; nothing was activated, call again",
+                behind.len(),
+                wait_max.as_secs()
+            );
+            behind.iter().fold(Problem::precondition("SIDECARS_BEHIND", message), |problem, sidecar| {
+                problem.violation("SIDECAR_BEHIND", sidecar, format!("has not acknowledged revision {revision}"))
+            })
+        })
+    }
+
+    async fn prepare_root(&self, actor: &str, reason: &str) -> Result<Generation, Problem> {
+        let mut tx = self.inner.store.write().await?;
+        let held = generations::list(tx.conn()).await?;
+        let waiting = held.iter().find(|generation| generation.kind == Kind::Root && generation.state == State::Prepared);
+        if let Some(prepared) = waiting {
+            return Ok(prepared.clone());
+        }
+        let old = active_root(&held)?;
+        let old_key = self.inner.keys.read(old)?;
+        let name = generations::next_name(tx.conn(), Kind::Root).await?;
+        let (root, _) = self.maker().root(&name, State::Prepared, Some((old, &old_key)))?;
+        let now_ms = tx.now_ms();
+        generations::insert(tx.conn(), &root, now_ms).await?;
+        self.announce_rotation(tx, actor, "root.prepare", &root, reason).await?;
+        self.reload().await?;
+        Ok(root)
+    }
+
+    async fn activate_root(&self, actor: &str, reason: &str, prepared: Generation) -> Result<RotatedRoot, Problem> {
+        let mut tx = self.inner.store.write().await?;
+        let now_ms = tx.now_ms();
+        generations::supersede_active(tx.conn(), Kind::Root).await?;
+        generations::move_to(tx.conn(), &prepared.name, State::Active, now_ms).await?;
+        let root = Generation { state: State::Active, ..prepared };
+        let issuing = self.bring_issuing_in_force(&mut tx, &root).await?;
+        self.announce_rotation(tx, actor, "root.rotate", &root, reason).await?;
+        self.reload().await?;
+        Ok(RotatedRoot { root, issuing })
+    }
+
+    async fn bring_issuing_in_force(&self, tx: &mut WriteTx, root: &Generation) -> Result<Generation, AuthorityError> {
+        let root_key = self.inner.keys.read(root)?;
+        let name = generations::next_name(tx.conn(), Kind::Issuing).await?;
+        let issuing = self.maker().issuing(&name, State::Active, root, &root_key)?;
+        let now_ms = tx.now_ms();
+        generations::supersede_active(tx.conn(), Kind::Issuing).await?;
+        generations::insert(tx.conn(), &issuing, now_ms).await?;
+        Ok(issuing)
+    }
+
+    async fn announce_rotation(
+        &self,
+        mut tx: WriteTx,
+        actor: &str,
+        action: &'static str,
+        generation: &Generation,
+        reason: &str,
+    ) -> Result<(), AuthorityError> {
+        let revision = tx.next_revision().await?;
+        let details = serde_json::json!({
+            "fingerprint": generation.fingerprint(), "reason": reason, "revision": revision,
+        });
+        tx.audit(AuditEntry::done(actor, action, &generation.name).with(details)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    fn begin_rotation(&self) -> Result<MutexGuard<'_, ()>, Problem> {
+        self.inner.rotating.try_lock().map_err(|_| {
+            Problem::precondition("ROTATION_UNDERWAY", "another rotation is running; wait until it has ended")
+        })
+    }
+
+    fn maker(&self) -> Maker<'_> {
+        let Inner { keys, trust_domain, lifetimes, store, .. } = &*self.inner;
+        Maker { keys, trust_domain, lifetimes, clock: store.clock() }
+    }
+}
+
+fn active_root(held: &[Generation]) -> Result<&Generation, AuthorityError> {
+    current::active(held, Kind::Root)
+        .ok_or_else(|| AuthorityError::StoredCertificate("no root is active".to_owned()))
+}
+
+fn retirable<'a>(held: &'a [Generation], name: &str) -> Result<&'a Generation, Problem> {
+    let Some(generation) = held.iter().find(|generation| generation.name == name) else {
+        return Err(Problem::not_found(
+            "GENERATION_UNKNOWN",
+            format!("no generation is named {name}; see `chapar certificates authority`"),
+        )
+        .with("generation", name));
+    };
+    match generation.state {
+        State::Prepared | State::Superseded => Ok(generation),
+        State::Active => Err(in_use(name, format!("{name} issues certificates now; rotate it first"))),
+        State::Retired => Err(Problem::precondition("GENERATION_RETIRED", format!("{name} is retired already"))
+            .with("generation", name)),
+    }
+}
+
+fn in_use(name: &str, message: String) -> Problem {
+    Problem::precondition("GENERATION_IN_USE", message).with("generation", name)
+}

@@ -1,0 +1,138 @@
+use std::time::Duration;
+
+use super::*;
+
+#[tokio::test]
+async fn a_rotated_issuer_issues_and_the_old_ones_certificates_stay_good() {
+    let bench = Bench::new().await;
+    let before = bench.issue(MAIN).await;
+    let old_view = trust_view(&bench.store).await.unwrap();
+    let issuing = bench.authority.rotate_issuer("local:uid=0", "yearly").await.unwrap();
+    assert_eq!(issuing.name, "issuing-2");
+
+    let view = trust_view(&bench.store).await.unwrap();
+    assert_eq!(view.roots_der, old_view.roots_der);
+    assert_ne!(view.active_issuer_spki_sha256_hex, old_view.active_issuer_spki_sha256_hex);
+    let after = bench.issue(MAIN).await;
+    assert_eq!(after.issuer, "issuing-2");
+    assert_eq!(bench.authority.current().own.issuer, "issuing-2");
+    for chain in [&before.chain, &after.chain] {
+        assert!(bench.accepts(&view.roots_der, chain));
+    }
+    bench.authority.require_good_standing(&caller(&before)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_root_key_that_was_taken_away_is_named_and_issuing_goes_on() {
+    let bench = Bench::new().await;
+    let key = bench.folder.path().join("authority/root-1.key");
+    let away = bench.folder.path().join("safe.key");
+    std::fs::rename(&key, &away).unwrap();
+    bench.reopened().await.unwrap();
+    bench.issue(MAIN).await;
+    for refused in [
+        bench.authority.rotate_issuer("system", "x").await.err().unwrap(),
+        bench.authority.rotate_root("system", "x", Duration::ZERO).await.err().unwrap(),
+    ] {
+        assert_eq!(refused.reason(), "AUTHORITY_KEY_AWAY");
+        assert!(refused.message().contains("root-1.key"), "{refused}");
+    }
+    std::fs::write(&key, std::fs::read(bench.folder.path().join("authority/issuing-1.key")).unwrap()).unwrap();
+    let foreign = bench.authority.rotate_issuer("system", "x").await.err().unwrap();
+    assert_eq!(foreign.reason(), "AUTHORITY_KEY_FOREIGN");
+    std::fs::rename(&away, &key).unwrap();
+    bench.authority.rotate_issuer("system", "x").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rotated_root_is_accepted_by_who_knows_only_the_old_or_only_the_new_one() {
+    let bench = Bench::new().await;
+    let before = bench.issue(MAIN).await;
+    let old_root = trust_view(&bench.store).await.unwrap().roots_der;
+    let mut rotated_roots = old_root.clone();
+    for rotation in 2..=4 {
+        let rotated = bench.authority.rotate_root("local:uid=0", "planned", Duration::ZERO).await.unwrap();
+        assert_eq!(rotated.root.name, format!("root-{rotation}"));
+        rotated_roots.push(rotated.root.certificate);
+    }
+    let after = bench.issue(MAIN).await;
+    let own: Vec<Vec<u8>> = bench.authority.current().own.chain.iter().map(|der| der.to_vec()).collect();
+    let presented: Vec<Vec<u8>> = bench.authority.current().own.presented.cert.iter().map(|der| der.to_vec()).collect();
+    for root in &rotated_roots {
+        for (what, chain) in [("leaf", &after.chain), ("signer", &own), ("presented", &presented)] {
+            assert!(bench.accepts(std::slice::from_ref(root), chain), "{what}");
+        }
+        assert!(presented.contains(root), "a token may name any trusted root");
+        assert!(!after.chain.contains(root), "a chain goes without roots");
+    }
+    assert!(bench.accepts(&old_root, &before.chain));
+    assert!(!bench.accepts(&rotated_roots[3..], &before.chain), "the old leaf hangs on the old root alone");
+}
+
+#[tokio::test]
+async fn a_root_rotation_activates_nothing_while_a_sidecar_is_behind() {
+    let bench = Bench::new().await;
+    bench.acknowledgements.record(MAIN, 0);
+    let behind = bench.authority.rotate_root("system", "x", Duration::from_millis(1)).await.err().unwrap();
+    assert_eq!(behind.reason(), "SIDECARS_BEHIND");
+    let view = trust_view(&bench.store).await.unwrap();
+    assert_eq!(view.roots_der.len(), 2, "the new root is trusted already");
+    assert_eq!(bench.issue(MAIN).await.issuer, "issuing-1");
+
+    bench.acknowledgements.record(MAIN, bench.store.revision().await.unwrap());
+    let rotated = bench.authority.rotate_root("system", "x", Duration::from_millis(1)).await.unwrap();
+    assert_eq!((rotated.root.name.as_str(), rotated.issuing.name.as_str()), ("root-2", "issuing-2"));
+    assert_eq!(bench.audited("root.prepare").await, 1);
+}
+
+#[tokio::test]
+async fn two_rotations_do_not_run_at_once() {
+    let bench = Bench::new().await;
+    bench.acknowledgements.record(MAIN, 0);
+    let first = bench.authority.rotate_root("system", "x", Duration::from_secs(60));
+    let second = async {
+        tokio::task::yield_now().await;
+        bench.authority.rotate_issuer("system", "x").await
+    };
+    tokio::select! {
+        biased;
+        _ = first => panic!("the first rotation waits"),
+        refused = second => assert_eq!(refused.err().unwrap().reason(), "ROTATION_UNDERWAY"),
+    }
+}
+
+#[tokio::test]
+async fn a_generation_is_retired_once_nothing_hangs_on_it() {
+    let bench = Bench::new().await;
+    let before = bench.issue(MAIN).await;
+    let unknown = bench.authority.retire("system", "root-9", false).await.err().unwrap();
+    assert_eq!(unknown.reason(), "GENERATION_UNKNOWN");
+    let active = bench.authority.retire("system", "root-1", true).await.err().unwrap();
+    assert_eq!(active.reason(), "GENERATION_IN_USE", "even when forced");
+    bench.authority.rotate_root("system", "x", Duration::ZERO).await.unwrap();
+    let hanging = bench.authority.retire("system", "root-1", false).await.err().unwrap();
+    assert_eq!(hanging.reason(), "GENERATION_IN_USE");
+
+    bench.clock.advance(Duration::from_secs(90_000));
+    bench.authority.retire("system", "root-1", false).await.unwrap();
+    let again = bench.authority.retire("system", "root-1", false).await.err().unwrap();
+    assert_eq!(again.reason(), "GENERATION_RETIRED");
+    let view = trust_view(&bench.store).await.unwrap();
+    assert_eq!(view.roots_der.len(), 1);
+    assert!(view.revoked.iter().any(RevokedCertificate::is_issuer), "issuing-1 went with its root");
+    assert!(!bench.accepts(&view.roots_der, &before.chain));
+    let after = bench.issue(MAIN).await;
+    assert!(bench.accepts(&view.roots_der, &after.chain));
+}
+
+#[tokio::test]
+async fn a_forced_retirement_voids_what_hangs_on_the_generation() {
+    let bench = Bench::new().await;
+    let before = bench.issue(MAIN).await;
+    bench.authority.rotate_issuer("system", "stolen").await.unwrap();
+    bench.authority.retire("system", "issuing-1", true).await.unwrap();
+    let refusal = bench.authority.require_good_standing(&caller(&before)).await.unwrap_err();
+    assert_eq!(refusal.reason(), "CERTIFICATE_REVOKED");
+    let view = trust_view(&bench.store).await.unwrap();
+    assert!(view.revoked.iter().any(|revoked| revoked.serial == before.serial));
+}
