@@ -1,0 +1,165 @@
+//! The command line's own grammar: options of every command, and the nouns.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    command::{
+        admin_cert, agency, apply, audit, ca, cert, explain, grant, passport, policy, resource,
+        sidecar, token, trace,
+    },
+    input::Span,
+    output::Format,
+};
+
+/// Where a control plane on this machine listens unless its configuration says otherwise.
+const ENDPOINT_DEFAULT: &str = "unix:///var/lib/chapar-control-plane/admin.sock";
+
+/// Administers a Chapar exchange: agencies, passports, policy, certificates, traces and audit.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chapar",
+    version,
+    propagate_version = true,
+    max_term_width = 110,
+    after_help = "Exit codes: 0 done or yes; 1 negative answer; 2 wrong usage or input; \
+                  3 control plane not reached; 4 request refused."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How to reach the control plane.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    /// Admin listener: unix:///path/admin.sock, or https://host:port with --cert, --key and --ca
+    #[arg(long, global = true, env = "CHAPAR_ENDPOINT", default_value = ENDPOINT_DEFAULT, value_name = "URL")]
+    pub(crate) endpoint: String,
+    /// Admin certificate with its issuers, PEM, as `chapar admin-cert issue` writes it
+    #[arg(long, global = true, env = "CHAPAR_CERT", value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Private key of the admin certificate, PEM
+    #[arg(long, global = true, env = "CHAPAR_KEY", value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Roots of the exchange, PEM
+    #[arg(long, global = true, env = "CHAPAR_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Longest wait for one answer, such as 500ms, 30s, 2m
+    #[arg(
+        long,
+        global = true,
+        env = "CHAPAR_TIMEOUT",
+        default_value = "30s",
+        value_name = "SPAN"
+    )]
+    pub(crate) timeout: Span,
+}
+
+/// What the output looks like.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Tables for people; json and yaml are the answer itself in canonical proto3 JSON, stable for scripts
+    #[arg(short = 'o', long = "output", global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// More columns, nothing shortened
+    #[arg(long, global = true)]
+    pub(crate) wide: bool,
+    /// Colour; auto is on for a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t = clap::ColorChoice::Auto, value_name = "WHEN")]
+    pub(crate) color: clap::ColorChoice,
+}
+
+/// How much of a long list to fetch.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Limit {
+    /// Most entries to show; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) limit: u32,
+}
+
+/// As [`Limit`], for lists that grow with every call.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct RecentLimit {
+    /// Most entries to show, newest first; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+/// Why something is done; kept in the audit.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Reason {
+    /// Why; kept in the audit
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) reason: String,
+}
+
+/// As [`Reason`], where others are refused because of it and are told why.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RequiredReason {
+    /// Why; kept in the audit, and shown in every refusal that follows
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Agencies that take part
+    #[command(subcommand)]
+    Agency(agency::Command),
+    /// Enrolment tokens, with which a new sidecar joins
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Technical passports of services
+    #[command(subcommand)]
+    Passport(passport::Command),
+    /// Make resource files part of the policy, all or nothing
+    Apply(apply::ApplyArgs),
+    /// Show what `apply` would change; exit code 1 when anything would
+    Diff(apply::DiffArgs),
+    /// Versions of the policy
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Grants: which consumer may call which inquiry
+    #[command(subcommand)]
+    Grant(grant::Command),
+    /// The resources that make up the policy
+    #[command(subcommand)]
+    Resource(resource::Command),
+    /// May this consumer call this inquiry, and by which resolution; exit code 1 when not
+    Explain(explain::ExplainArgs),
+    /// Sidecars, and the policy versions they run
+    #[command(subcommand)]
+    Sidecar(sidecar::Command),
+    /// Certificates of sidecars and admins
+    #[command(subcommand)]
+    Cert(cert::Command),
+    /// The certificate authority
+    #[command(subcommand)]
+    Ca(ca::Command),
+    /// Certificates with which admins reach the control plane over the network
+    #[command(subcommand)]
+    AdminCert(admin_cert::Command),
+    /// Traces of calls
+    #[command(subcommand)]
+    Trace(trace::Command),
+    /// Who changed what, and when
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Print completions for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the version of this program
+    Version,
+}

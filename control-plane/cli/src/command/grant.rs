@@ -1,0 +1,216 @@
+//! Grants: list, revoke, restore.
+
+use chapar_proto::admin::v1::{
+    Grant, ListGrantsRequest, ListGrantsResponse, RestoreGrantRequest, RevokeGrantRequest,
+    policy_service_client::PolicyServiceClient,
+};
+use clap::{Args, Subcommand};
+use tonic::transport::Channel;
+
+use crate::{
+    Verdict,
+    args::{Limit, Reason, RequiredReason},
+    failure::Failure,
+    output::{
+        Style,
+        table::{Table, Tone},
+        text::{moment, or_nothing},
+    },
+    paging::{Page, collect},
+    session::{Session, client},
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List grants
+    List(ListArgs),
+    /// Revoke one grant at once; its running calls end
+    Revoke {
+        /// Name of the grant, as `list` shows it: <resolution>/<clause>/<consumer>/<inquiry>
+        grant: String,
+        #[command(flatten)]
+        reason: RequiredReason,
+    },
+    /// Bring a revoked grant back
+    Restore {
+        /// Name of the grant, as `list` shows it
+        grant: String,
+        #[command(flatten)]
+        reason: Reason,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only this consumer's
+    #[arg(
+        long,
+        value_name = "AGENCY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    consumer: String,
+    /// Only for this provider's inquiries
+    #[arg(
+        long,
+        value_name = "AGENCY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    provider: String,
+    /// Only for this inquiry
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    inquiry: String,
+    /// Only by this resolution
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    resolution: String,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
+    let mut client = client!(session, policy_service_client::PolicyServiceClient);
+    match command {
+        Command::List(args) => list(&args, &client, session).await?,
+        Command::Revoke { grant, reason } => {
+            let request = RevokeGrantRequest {
+                grant: grant.clone(),
+                reason: reason.reason,
+            };
+            let answer = session.call(client.revoke_grant(request)).await?;
+            session.output.show(&answer, |_| {
+                format!(
+                    "Grant {grant} is revoked: policy version {} (revision {}).",
+                    answer.version, answer.revision
+                )
+            })?;
+        }
+        Command::Restore { grant, reason } => {
+            let request = RestoreGrantRequest {
+                grant: grant.clone(),
+                reason: reason.reason,
+            };
+            let answer = session.call(client.restore_grant(request)).await?;
+            session.output.show(&answer, |_| {
+                format!(
+                    "Grant {grant} is back: policy version {} (revision {}).",
+                    answer.version, answer.revision
+                )
+            })?;
+        }
+    }
+    Ok(Verdict::Yes)
+}
+
+async fn list(
+    args: &ListArgs,
+    client: &PolicyServiceClient<Channel>,
+    session: &Session,
+) -> Result<(), Failure> {
+    let page = collect(args.limit.limit, |page_size, page_token| {
+        let mut client = client.clone();
+        let request = ListGrantsRequest {
+            consumer: args.consumer.clone(),
+            provider: args.provider.clone(),
+            inquiry: args.inquiry.clone(),
+            resolution: args.resolution.clone(),
+            page_size,
+            page_token,
+        };
+        async move {
+            let answer = session.call(client.list_grants(request)).await?;
+            Ok(Page {
+                entries: answer.grants,
+                rest: answer.next_page_token,
+            })
+        }
+    });
+    let Page { entries, rest } = page.await?;
+    let answer = ListGrantsResponse {
+        grants: entries,
+        next_page_token: rest,
+    };
+    session
+        .output
+        .show(&answer, |style| draw(style, &answer.grants))?;
+    session
+        .output
+        .remark_on_rest(&answer.next_page_token, answer.grants.len());
+    Ok(())
+}
+
+fn draw(style: &Style, grants: &[Grant]) -> String {
+    Table::new()
+        .column("CONSUMER", |grant: &Grant| grant.consumer.clone())
+        .column("PROVIDER", |grant| or_nothing(&grant.provider))
+        .column("INQUIRY", |grant| grant.inquiry.clone())
+        .column("RESOLUTION", |grant| grant.resolution.clone())
+        .column("CLAUSE", |grant| or_nothing(&grant.clause))
+        .state("STATE", state)
+        .wide("FROM", |grant| moment(grant.not_before.as_ref()))
+        .wide("UNTIL", |grant| moment(grant.not_after.as_ref()))
+        .wide("REVOKED", |grant| moment(grant.revoked_at.as_ref()))
+        .wide("REVOKED BECAUSE", |grant| or_nothing(&grant.revocation_reason))
+        .wide("NAME", |grant| grant.name.clone())
+        .wide("NOTE", |grant| or_nothing(&grant.note))
+        .draw(style, grants, "No grant. A resolution makes them: `chapar apply -f` with a document of kind Resolution.")
+}
+
+/// Its own state; whether it is too early or too late is a matter of the moment, which `explain` judges.
+pub(super) fn state(grant: &Grant) -> (String, Tone) {
+    if grant.revoked_at.is_some() {
+        ("revoked".to_owned(), Tone::Bad)
+    } else if grant.in_force {
+        ("in force".to_owned(), Tone::Good)
+    } else {
+        ("not in force".to_owned(), Tone::Faded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_grants_in_each_state() {
+        let grant = |consumer: &str, inquiry: &str, in_force, revoked_at: Option<i64>| Grant {
+            name: format!("38-1/4/{consumer}/{inquiry}"),
+            resolution: "38-1".into(),
+            clause: "4".into(),
+            consumer: consumer.into(),
+            provider: "cra".into(),
+            inquiry: inquiry.into(),
+            in_force,
+            revoked_at: revoked_at.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 }),
+            revocation_reason: if revoked_at.is_some() {
+                "misuse".into()
+            } else {
+                String::new()
+            },
+            ..Grant::default()
+        };
+        let grants = [
+            grant("ipm", "shahkar", true, None),
+            grant("private-schools", "shahkar", true, Some(1_795_331_521)),
+            grant("civil-registration", "rulings", false, None),
+        ];
+        insta::assert_snapshot!(draw(&Style::default(), &grants));
+        insta::assert_snapshot!(draw(
+            &Style {
+                wide: true,
+                ..Style::default()
+            },
+            &grants
+        ));
+    }
+}

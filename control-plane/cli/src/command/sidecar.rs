@@ -1,0 +1,151 @@
+//! Sidecars: who is connected, and which versions they run.
+
+use chapar_proto::admin::v1::{ListSidecarsRequest, ListSidecarsResponse, Sidecar};
+use clap::Subcommand;
+
+use crate::{
+    Verdict,
+    args::Limit,
+    failure::Failure,
+    output::{
+        Style,
+        table::{Table, Tone},
+        text::{moment, or_nothing},
+    },
+    paging::{Page, collect},
+    session::{Session, client},
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List sidecars
+    List {
+        /// Only this agency's
+        #[arg(
+            long,
+            value_name = "AGENCY",
+            default_value = "",
+            hide_default_value = true
+        )]
+        agency: String,
+        #[command(flatten)]
+        limit: Limit,
+    },
+}
+
+pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
+    let Command::List { agency, limit } = command;
+    let client = client!(session, agency_service_client::AgencyServiceClient);
+    let policy_version = std::cell::Cell::new(0);
+    let page = collect(limit.limit, |page_size, page_token| {
+        let (mut client, agency, policy_version) =
+            (client.clone(), agency.clone(), &policy_version);
+        async move {
+            let request = ListSidecarsRequest {
+                agency,
+                page_size,
+                page_token,
+            };
+            let answer = session.call(client.list_sidecars(request)).await?;
+            policy_version.set(answer.policy_version);
+            Ok(Page {
+                entries: answer.sidecars,
+                rest: answer.next_page_token,
+            })
+        }
+    });
+    let Page { entries, rest } = page.await?;
+    let policy_version = policy_version.get();
+    let answer = ListSidecarsResponse {
+        sidecars: entries,
+        next_page_token: rest,
+        policy_version,
+    };
+    session.output.show(&answer, |style| draw(style, &answer))?;
+    session
+        .output
+        .remark_on_rest(&answer.next_page_token, answer.sidecars.len());
+    Ok(Verdict::Yes)
+}
+
+fn draw(style: &Style, answer: &ListSidecarsResponse) -> String {
+    let table = Table::new()
+        .column("AGENCY", |sidecar: &Sidecar| sidecar.agency.clone())
+        .column("NAME", |sidecar| sidecar.name.clone())
+        .state("STATE", state)
+        .column("SEEN", |sidecar| moment(sidecar.seen_at.as_ref()))
+        .column("POLICY", |sidecar| sidecar.policy_version.to_string())
+        .column("REVISION", |sidecar| match sidecar.sent_revision {
+            sent if sent == sidecar.acknowledged_revision => sent.to_string(),
+            sent => format!("{} of {sent}", sidecar.acknowledged_revision),
+        })
+        .column("SERVICES", |sidecar| {
+            sidecar.grpc_services.len().to_string()
+        })
+        .column("ADDRESS", |sidecar| or_nothing(&sidecar.advertised_address))
+        .column("CERTIFICATE UNTIL", |sidecar| {
+            moment(sidecar.certificate_not_after.as_ref())
+        })
+        .wide("SOFTWARE", |sidecar| or_nothing(&sidecar.software_version))
+        .wide("OFFERS", |sidecar| {
+            or_nothing(&sidecar.grpc_services.join(","))
+        })
+        .text("PROBLEM", |sidecar| or_nothing(&sidecar.problem));
+    let text = table.draw(
+        style,
+        &answer.sidecars,
+        "No sidecar yet: `chapar token create AGENCY` lets one enrol.",
+    );
+    format!(
+        "{text}\n\nPolicy version {} is in force.",
+        answer.policy_version
+    )
+}
+
+/// Behind: connected, and has not acknowledged what was sent.
+fn state(sidecar: &Sidecar) -> (String, Tone) {
+    if !sidecar.connected {
+        ("away".to_owned(), Tone::Bad)
+    } else if !sidecar.problem.is_empty() {
+        ("refuses".to_owned(), Tone::Bad)
+    } else if sidecar.acknowledged_revision == sidecar.sent_revision {
+        ("current".to_owned(), Tone::Good)
+    } else {
+        ("behind".to_owned(), Tone::Plain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_current_from_those_behind_and_away() {
+        let sidecar = |agency: &str, connected, acknowledged_revision, problem: &str| Sidecar {
+            spiffe_id: format!("spiffe://exchange.example/agency/{agency}/sidecar/main"),
+            agency: agency.into(),
+            name: "main".into(),
+            connected,
+            acknowledged_revision,
+            sent_revision: 7,
+            policy_version: 3,
+            seen_at: Some(prost_types::Timestamp {
+                seconds: 1_795_331_521,
+                nanos: 0,
+            }),
+            problem: problem.into(),
+            ..Sidecar::default()
+        };
+        let answer = ListSidecarsResponse {
+            sidecars: vec![
+                sidecar("cra", true, 7, ""),
+                sidecar("ipm", true, 6, ""),
+                sidecar("post", false, 7, ""),
+                sidecar("welfare", true, 6, "digest differs"),
+            ],
+            policy_version: 3,
+            ..ListSidecarsResponse::default()
+        };
+        insta::assert_snapshot!(draw(&Style::default(), &answer));
+    }
+}

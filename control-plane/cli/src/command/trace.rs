@@ -1,0 +1,211 @@
+//! Traces of calls: list, and show one as a tree.
+
+mod tree;
+
+use chapar_proto::admin::v1::{
+    GetTraceRequest, ListTracesRequest, ListTracesResponse, TraceSummary,
+};
+use clap::{Args, Subcommand};
+
+use crate::{
+    Verdict,
+    args::RecentLimit,
+    failure::Failure,
+    input::Moment,
+    output::{
+        Style,
+        table::{Table, Tone},
+        text::{duration, moment, or_nothing},
+    },
+    paging::{Page, collect},
+    session::{Session, client},
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List traces, newest first
+    List(ListArgs),
+    /// Show a trace as a tree across both sidecars
+    Show {
+        /// Trace ID, or the chapar-call-id of the call
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only calls that this agency made or answered
+    #[arg(
+        long,
+        value_name = "AGENCY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    agency: String,
+    /// Only calls that this agency made
+    #[arg(
+        long,
+        value_name = "AGENCY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    consumer: String,
+    /// Only calls that this agency answered
+    #[arg(
+        long,
+        value_name = "AGENCY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    provider: String,
+    /// Only calls of this inquiry
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    inquiry: String,
+    /// Only this outcome (served, refused, failed, abandoned) or gRPC status (PERMISSION_DENIED)
+    #[arg(
+        long,
+        value_name = "STATUS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    status: String,
+    /// Only since then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
+    #[arg(long, value_name = "MOMENT")]
+    from: Option<Moment>,
+    /// Only until then
+    #[arg(long, value_name = "MOMENT")]
+    until: Option<Moment>,
+    /// Only the call with this chapar-call-id
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    call_id: String,
+    #[command(flatten)]
+    limit: RecentLimit,
+}
+
+pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
+    match command {
+        Command::List(args) => list(&args, session).await?,
+        Command::Show { id } => {
+            let mut client = client!(session, trace_service_client::TraceServiceClient);
+            let answer = session
+                .call(client.get_trace(GetTraceRequest { id }))
+                .await?;
+            session
+                .output
+                .show(&answer, |style| tree::draw(style, &answer))?;
+        }
+    }
+    Ok(Verdict::Yes)
+}
+
+async fn list(args: &ListArgs, session: &Session) -> Result<(), Failure> {
+    let client = client!(session, trace_service_client::TraceServiceClient);
+    let page = collect(args.limit.limit, |page_size, page_token| {
+        let mut client = client.clone();
+        let request = ListTracesRequest {
+            agency: args.agency.clone(),
+            consumer: args.consumer.clone(),
+            provider: args.provider.clone(),
+            inquiry: args.inquiry.clone(),
+            status: args.status.clone(),
+            from: args.from.map(Moment::timestamp),
+            until: args.until.map(Moment::timestamp),
+            call_id: args.call_id.clone(),
+            page_size,
+            page_token,
+        };
+        async move {
+            let answer = session.call(client.list_traces(request)).await?;
+            Ok(Page {
+                entries: answer.traces,
+                rest: answer.next_page_token,
+            })
+        }
+    });
+    let Page { entries, rest } = page.await?;
+    let answer = ListTracesResponse {
+        traces: entries,
+        next_page_token: rest,
+    };
+    session
+        .output
+        .show(&answer, |style| draw(style, &answer.traces))?;
+    session
+        .output
+        .remark_on_rest(&answer.next_page_token, answer.traces.len());
+    Ok(())
+}
+
+fn draw(style: &Style, traces: &[TraceSummary]) -> String {
+    Table::new()
+        .column("STARTED", |trace: &TraceSummary| {
+            moment(trace.started_at.as_ref())
+        })
+        .column("TRACE", |trace| trace.trace_id.clone())
+        .column("CONSUMER", |trace| or_nothing(&trace.consumer))
+        .column("PROVIDER", |trace| or_nothing(&trace.provider))
+        .column("INQUIRY", |trace| or_nothing(&trace.inquiry))
+        .column("RESOLUTION", |trace| or_nothing(&trace.resolution))
+        .state("OUTCOME", |trace| {
+            (or_nothing(&trace.outcome), outcome_tone(&trace.outcome))
+        })
+        .column("STATUS", |trace| {
+            if trace.reason.is_empty() {
+                or_nothing(&trace.status)
+            } else {
+                trace.reason.clone()
+            }
+        })
+        .column("TOOK", |trace| duration(trace.duration_us))
+        .wide("GRPC STATUS", |trace| or_nothing(&trace.status))
+        .wide("SPANS", |trace| trace.spans.to_string())
+        .wide("CALL ID", |trace| or_nothing(&trace.call_id))
+        .draw(style, traces, "No trace.")
+}
+
+fn outcome_tone(outcome: &str) -> Tone {
+    match outcome {
+        "served" => Tone::Good,
+        "refused" | "failed" => Tone::Bad,
+        "abandoned" => Tone::Faded,
+        _ => Tone::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_served_and_refused_calls() {
+        let trace = |digit: &str, outcome: &str, status: &str, reason: &str, resolution: &str| {
+            TraceSummary {
+                trace_id: digit.repeat(32),
+                call_id: "0192f0c1".into(),
+                consumer: "ipm".into(),
+                provider: "cra".into(),
+                inquiry: "shahkar".into(),
+                outcome: outcome.into(),
+                status: status.into(),
+                reason: reason.into(),
+                started_at: Some(prost_types::Timestamp {
+                    seconds: 1_795_331_521,
+                    nanos: 0,
+                }),
+                duration_us: 12_345,
+                spans: 2,
+                resolution: resolution.into(),
+            }
+        };
+        let traces = [
+            trace("a", "served", "OK", "", "38-1"),
+            trace("b", "refused", "PERMISSION_DENIED", "NO_GRANT", ""),
+        ];
+        insta::assert_snapshot!(draw(&Style::default(), &traces));
+    }
+}

@@ -1,0 +1,93 @@
+//! Where answers go: tables for people, the answer itself for programs.
+
+pub(crate) mod diff;
+pub(crate) mod json;
+pub(crate) mod table;
+pub(crate) mod text;
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use clap::{ColorChoice, ValueEnum};
+
+use crate::{args::OutputArgs, failure::Failure, output::json::Answer};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Json,
+    Yaml,
+}
+
+/// How text for people looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Style {
+    /// All columns, nothing shortened.
+    pub(crate) wide: bool,
+    pub(crate) colour: bool,
+    /// Persian cells are isolated, so that a terminal that orders right-to-left text keeps the columns apart.
+    pub(crate) isolate: bool,
+}
+
+pub(crate) struct Output {
+    format: Format,
+    style: Style,
+}
+
+impl Output {
+    pub(crate) fn new(args: &OutputArgs) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let colour = match args.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            // https://no-color.org: set and not empty.
+            ColorChoice::Auto => {
+                terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        };
+        Self {
+            format: args.format,
+            style: Style {
+                wide: args.wide,
+                colour,
+                isolate: terminal,
+            },
+        }
+    }
+
+    /// Prints an answer: `text` draws it for people.
+    pub(crate) fn show<A: Answer>(
+        &self,
+        answer: &A,
+        text: impl FnOnce(&Style) -> String,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => self.print(&text(&self.style)),
+            Format::Json => self.print(&json::to_json(answer)?),
+            Format::Yaml => self.print(&json::to_yaml(answer)?),
+        }
+    }
+
+    /// Prints text that ends in exactly one line break, whatever the format.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.trim_end_matches('\n').as_bytes())?;
+        out.write_all(b"\n")?;
+        Ok(out.flush()?)
+    }
+
+    /// A remark beside the answer: never part of what a script reads.
+    pub(crate) fn remark(&self, text: &str) {
+        if self.format == Format::Table {
+            eprintln!("{}", text::plain(text));
+        }
+    }
+
+    /// Says so when a list was cut.
+    pub(crate) fn remark_on_rest(&self, rest: &str, shown: usize) {
+        if !rest.is_empty() {
+            self.remark(&format!(
+                "{shown} shown, there are more: --limit 0 shows all"
+            ));
+        }
+    }
+}
