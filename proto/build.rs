@@ -25,9 +25,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, [root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("chapar.binpb"), descriptors.encode_to_vec())?;
+    let mut names = tonic_prost_build::Config::new();
+    // Full names, for what travels as google.protobuf.Any in error details.
+    names.enable_type_names();
     tonic_prost_build::configure()
         .emit_rerun_if_changed(false)
         .compile_well_known_types(false)
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, names)?;
     Ok(())
 }

@@ -1,1 +1,12 @@
+//! The harness: a whole mesh of real processes on loopback, for the end-to-end tests and for the playground.
+//!
+//! Nothing here reaches into the planes: it starts their binaries, reads the addresses that they publish, and speaks their
+//! APIs, as an operator would.
 
+pub mod binaries;
+pub mod control_plane;
+pub mod echo;
+pub mod mesh;
+pub mod process;
+pub mod sidecar;
+pub mod wait;
