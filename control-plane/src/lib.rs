@@ -6,6 +6,7 @@ pub mod authority;
 pub mod changes;
 pub mod clock;
 pub mod config;
+pub mod enrolment;
 pub mod distribute;
 pub mod resources;
 pub mod store;

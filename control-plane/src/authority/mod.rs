@@ -18,6 +18,7 @@ mod revocation;
 pub mod rotation;
 mod signer;
 mod standing;
+mod suspension;
 mod view;
 
 use std::{
@@ -40,6 +41,7 @@ pub use self::{
     profile::{BACKDATED, LeafUse},
     signer::{Signature, Signer},
     standing::Standing,
+    suspension::{AgencyStanding, Suspended, require_agency, suspended},
     view::{RevokedCertificate, SuspendedAgency, TrustView, trust_view},
 };
 use self::keys::KeyFolder;

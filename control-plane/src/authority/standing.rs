@@ -3,7 +3,7 @@
 use chapar_core::identity::SpiffeId;
 use sqlx::Row as _;
 
-use super::Authority;
+use super::{Authority, suspension};
 use crate::{
     api::{Problem, SidecarCaller},
     store::StoreError,
@@ -86,12 +86,7 @@ impl Standing {
                 format!("certificate {serial} of {id} is revoked: {reason}; ask an admin of the exchange for a new token"),
             )
             .with("revocation_reason", reason.clone()),
-            Self::Suspended { agency, reason } => Problem::denied(
-                "AGENCY_SUSPENDED",
-                format!("agency {agency} is suspended: {reason}; only an admin of the exchange can reinstate it"),
-            )
-            .with("agency", agency.clone())
-            .with("suspension_reason", reason.clone()),
+            Self::Suspended { agency, reason } => suspension::suspended(agency, reason),
         };
         Err(problem.with("serial", serial).with("spiffe_id", id.to_string()))
     }
