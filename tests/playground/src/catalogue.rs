@@ -90,6 +90,14 @@ pub struct Agency {
     pub title_en: String,
 }
 
+/// A resolution of the session.
+#[derive(Clone, Debug)]
+pub struct Resolution {
+    pub name: String,
+    pub title_fa: String,
+    pub title_en: String,
+}
+
 /// One consumer's right to one inquiry, by one clause of one resolution.
 #[derive(Clone, Debug)]
 pub struct Grant {
@@ -114,6 +122,8 @@ impl Grant {
 pub struct Catalogue {
     /// In the order of the resource file.
     pub agencies: Vec<Agency>,
+    /// In the order of the session.
+    pub resolutions: Vec<Resolution>,
     /// In the order of the resolutions.
     pub grants: Vec<Grant>,
     /// Name of an information system, and of the agency that runs it.
@@ -126,7 +136,8 @@ impl Catalogue {
     /// # Errors
     /// A file that is not as expected, or that refers to what no other file holds.
     pub fn read() -> Result<Self> {
-        let mut catalogue = Self { agencies: Vec::new(), grants: Vec::new(), systems: Vec::new() };
+        let mut catalogue =
+            Self { agencies: Vec::new(), resolutions: Vec::new(), grants: Vec::new(), systems: Vec::new() };
         for (file, text) in REGISTRY_FILES.iter().chain(RESOLUTION_FILES) {
             let resources: Vec<Resource> =
                 serde_saphyr::from_multiple(text).with_context(|| format!("{file} cannot be read"))?;
@@ -182,6 +193,8 @@ impl Catalogue {
             "InformationSystem" => self.systems.push((name, spec.agency.context("a system needs an agency")?)),
             "BaseDatabase" => {}
             "Resolution" => {
+                let title = spec.title.context("a resolution needs a title")?;
+                self.resolutions.push(Resolution { name: name.clone(), title_fa: title.fa, title_en: title.en });
                 for clause in spec.grants {
                     self.add_grants(&name, &clause);
                 }

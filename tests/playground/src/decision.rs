@@ -1,6 +1,6 @@
 //! What became of a call: answered, refused by the exchange, or failed.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use chapar_proto::rpc;
 use prost::Message as _;
@@ -58,12 +58,14 @@ pub struct Made {
     pub call_id: Option<String>,
     /// The sentence of a refusal; empty for an answer.
     pub detail: String,
+    /// As the caller measured it.
+    pub took: Duration,
 }
 
 impl Made {
     /// Reads the outcome of a call.
     #[must_use]
-    pub fn new(consumer: &str, inquiry: &'static str, outcome: Result<Answer, Status>) -> Self {
+    pub fn new(consumer: &str, inquiry: &'static str, outcome: Result<Answer, Status>, took: Duration) -> Self {
         let (decision, call_id, detail) = match outcome {
             Ok(answer) if answer.is_right() => (Decision::Answered, answer.call_id, String::new()),
             Ok(answer) => {
@@ -72,7 +74,7 @@ impl Made {
             }
             Err(status) => (refusal(&status), calls::call_id(status.metadata()), status.message().to_owned()),
         };
-        Self { consumer: consumer.to_owned(), inquiry, decision, call_id, detail }
+        Self { consumer: consumer.to_owned(), inquiry, decision, call_id, detail, took }
     }
 }
 
@@ -100,20 +102,20 @@ mod tests {
 
     #[test]
     fn reads_the_reason_of_a_refusal() {
-        let made = Made::new("ipm", "shahkar", Err(status("chapar")));
+        let made = Made::new("ipm", "shahkar", Err(status("chapar")), Duration::ZERO);
         assert_eq!(made.decision, Decision::Refused("NO_GRANT".to_owned()));
     }
 
     #[test]
     fn takes_no_one_elses_error_for_a_refusal() {
         for status in [status("elsewhere"), Status::permission_denied("NO_GRANT"), Status::unavailable("down")] {
-            assert!(matches!(Made::new("ipm", "shahkar", Err(status)).decision, Decision::Failed(_)));
+            assert!(matches!(Made::new("ipm", "shahkar", Err(status), Duration::ZERO).decision, Decision::Failed(_)));
         }
     }
 
     #[test]
     fn a_wrong_answer_is_a_failure() {
         let answer = Answer { call_id: None, got: "no".to_owned(), wanted: "yes".to_owned() };
-        assert!(matches!(Made::new("ipm", "shahkar", Ok(answer)).decision, Decision::Failed(_)));
+        assert!(matches!(Made::new("ipm", "shahkar", Ok(answer), Duration::ZERO).decision, Decision::Failed(_)));
     }
 }

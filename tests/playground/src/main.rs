@@ -1,1 +1,134 @@
-fn main() {}
+//! `cargo run --release -p chapar-playground`: session 38, from the first token to the last trace, on one machine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use chapar_playground::{guide, run, story::{heading, tell}};
+use chapar_tests::binaries;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A national information exchange on a laptop: a control plane and the sidecars of 22 agencies as processes on
+/// loopback, with every call that session 38 grants, and all those that it does not.
+#[derive(Debug, Parser)]
+#[command(name = "chapar-playground", version)]
+struct Arguments {
+    /// Exit when all calls are made, instead of staying up; the exit code is 1 on any deviation
+    #[arg(long)]
+    once: bool,
+    /// Write the matrix as seen into the golden file
+    #[arg(long)]
+    bless: bool,
+    /// Folder for state and logs, which must be new or empty; it is kept. Without it, a temporary one, kept only when
+    /// something went wrong
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match play(&arguments).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("\nthe playground failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether everything was as session 38 has it.
+async fn play(arguments: &Arguments) -> Result<bool> {
+    let state = State::make(arguments.state.as_deref())?;
+    let outcome = tokio::select! {
+        outcome = course(arguments, state.path()) => outcome,
+        // Its processes end with it: they are killed as their handles are dropped.
+        () = stopped() => Err(anyhow::anyhow!("stopped before the end")),
+    };
+    if !matches!(outcome, Ok(true)) {
+        let kept = state.keep();
+        eprintln!("state and logs are kept in {}", kept.display());
+    }
+    outcome
+}
+
+async fn course(arguments: &Arguments, folder: &Path) -> Result<bool> {
+    let finished = run::run(folder).await?;
+    if arguments.bless {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/matrix.txt");
+        fs::write(&golden, &finished.matrix).with_context(|| format!("write {}", golden.display()))?;
+        tell(&format!("wrote {}", golden.display()));
+    }
+    heading("Outcome");
+    for deviation in &finished.deviations {
+        tell(&format!("  DEVIATES  {deviation}"));
+    }
+    let right = finished.deviations.is_empty();
+    tell(if right {
+        "  All is as session 38 has it: what was granted was answered, all else refused, each call traced."
+    } else {
+        "  This is not what session 38 has; see above."
+    });
+    if !arguments.once {
+        let program = binaries::path("chapar")?;
+        guide::tell_around(&finished.mesh, &program.display().to_string());
+        tell("\n  Ctrl-C stops everything.");
+        stopped().await;
+        tell("\nstopping …");
+    }
+    finished.mesh.stop().await?;
+    Ok(right)
+}
+
+/// Ends on Ctrl-C or SIGTERM.
+async fn stopped() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => drop(signals.recv().await),
+            // Without the signal there is nothing to wait for; Ctrl-C still works.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+/// Where state and logs are.
+enum State {
+    /// Removed at the end.
+    Temporary(tempfile::TempDir),
+    Given(PathBuf),
+}
+
+impl State {
+    fn make(given: Option<&Path>) -> Result<Self> {
+        let Some(given) = given else {
+            return Ok(Self::Temporary(tempfile::Builder::new().prefix("chapar-").tempdir()?));
+        };
+        fs::create_dir_all(given).with_context(|| format!("make {}", given.display()))?;
+        let given = given.canonicalize()?;
+        anyhow::ensure!(fs::read_dir(&given)?.next().is_none(), "{} is not empty; name a new folder", given.display());
+        Ok(Self::Given(given))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Given(folder) => folder,
+        }
+    }
+
+    fn keep(self) -> PathBuf {
+        match self {
+            Self::Temporary(folder) => folder.keep(),
+            Self::Given(folder) => folder,
+        }
+    }
+}

@@ -72,7 +72,7 @@ fn adult(nth: usize) -> Person {
 /// Two children a day got their certificates; every fourth has a guardian named by a court.
 fn child(nth: usize, adults: &[Person]) -> Person {
     let (father, mother) = (&adults[nth * 2], &adults[nth * 2 + 1]);
-    let girl = nth % 2 == 0;
+    let girl = nth.is_multiple_of(2);
     Person {
         national_id: numbers::national_id(number(90_000 + nth * 41)),
         given_name: if girl { WOMEN[(nth + 4) % WOMEN.len()] } else { MEN[(nth + 4) % MEN.len()] },

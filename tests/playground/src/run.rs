@@ -1,0 +1,137 @@
+//! The playground's course: bring the mesh up, join the agencies, apply session 38, make the calls, check everything.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use chapar_tests::binaries;
+
+use crate::{
+    catalogue::{Catalogue, REGISTRY_FILES, RESOLUTION_FILES},
+    data::Registers,
+    decision::{Decision, Made},
+    ledger::Ledger,
+    matrix::{GOLDEN, Matrix},
+    mesh::Mesh,
+    report, rounds,
+    story::{Story, heading, tell},
+};
+
+/// A mesh that has carried session 38, and what deviated from it.
+pub struct Finished {
+    pub mesh: Mesh,
+    /// Empty when everything was as the catalogue and the golden file say.
+    pub deviations: Vec<String>,
+    /// The matrix as seen, for the golden file.
+    pub matrix: String,
+}
+
+/// Runs the whole course; the processes live in `folder`.
+///
+/// # Errors
+/// When the mesh cannot be brought up; what calls come to is in [`Finished::deviations`].
+pub async fn run(folder: &Path) -> Result<Finished> {
+    let catalogue = Catalogue::read()?;
+    let data = Arc::new(Registers::make());
+    let mut story = Story::default();
+    tell("Chapar · چاپار — session 38 of the interoperability working group, on one machine\n");
+
+    let step = story.step();
+    // It runs cargo, which may take minutes the first time.
+    tokio::task::spawn_blocking(|| binaries::path("chapar-control-plane")).await??;
+    step.done("built the control plane, the sidecar and the admin CLI (nothing to do when fresh)", &[]);
+
+    let mesh = bring_up(folder, &catalogue, &data, &mut story).await?;
+
+    let step = story.step();
+    let made = rounds::make_all(&mesh, &catalogue, &data).await?;
+    let answered = made.iter().filter(|m| m.decision == Decision::Answered).count();
+    let what = format!("made {} calls, each agency through its own sidecar; {answered} were answered", made.len());
+    step.done(&what, &[]);
+
+    let step = story.step();
+    let ledger = Ledger::read(mesh.control_plane().channel(), &made).await?;
+    let seen = made.iter().filter(|m| ledger.summary(m).is_some()).count();
+    step.done(&format!("found the traces of {seen} of {} calls at the control plane", made.len()), &["chapar trace list"]);
+
+    tell_all(&catalogue, &made, &ledger).await?;
+    let mut deviations = deviations(&catalogue, &made);
+    deviations.extend(ledger.deviations(&catalogue, &made).await?);
+    let matrix = Matrix::observed(&catalogue, &made).render();
+    Ok(Finished { mesh, deviations, matrix })
+}
+
+async fn bring_up(folder: &Path, catalogue: &Catalogue, data: &Arc<Registers>, story: &mut Story) -> Result<Mesh> {
+    let step = story.step();
+    let mut mesh = Mesh::start(folder, catalogue, data).await?;
+    let endpoint = format!("export CHAPAR_ENDPOINT={}", mesh.control_plane().endpoint());
+    step.done("started the control plane, and the agencies' own servers with synthetic registers", &[&endpoint]);
+
+    let step = story.step();
+    let applied = mesh.apply(REGISTRY_FILES, "agencies, systems and base databases of session 38").await?;
+    let what = format!("registered {} agencies, information systems and base databases", applied.resources.len());
+    let commands: Vec<String> =
+        REGISTRY_FILES.iter().map(|(name, _)| format!("chapar apply -f tests/playground/resources/{name}")).collect();
+    step.done(&what, &commands.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let step = story.step();
+    mesh.join(catalogue).await?;
+    let what = format!("started {} sidecars; each enrolled with a single-use token", mesh.sidecars().len());
+    step.done(&what, &["chapar token create AGENCY", "chapar-sidecar --config AGENCY/config.yaml"]);
+
+    let step = story.step();
+    let approved = mesh.approve().await?;
+    step.done(&format!("approved the {approved} technical passports that they registered"), &["chapar passport approve VERSION"]);
+
+    let step = story.step();
+    let mut grants = 0;
+    for (name, text) in RESOLUTION_FILES {
+        let resolution = name.trim_start_matches("resolution-").trim_end_matches(".yaml");
+        let applied = mesh.apply(&[(name, text)], &format!("resolution {resolution} of session 38")).await?;
+        grants += applied.grants.len();
+        for warning in applied.warnings {
+            tell(&format!("      {name}: {warning}"));
+        }
+    }
+    let what = format!("applied resolutions 38-1 to 38-5: {grants} grants");
+    step.done(&what, &["chapar apply -f tests/playground/resources/resolution-38-1.yaml", "…"]);
+
+    let step = story.step();
+    let version = mesh.distributed().await?;
+    step.done(&format!("every sidecar holds policy version {version}"), &["chapar sidecar list"]);
+    Ok(mesh)
+}
+
+async fn tell_all(catalogue: &Catalogue, made: &[Made], ledger: &Ledger) -> Result<()> {
+    report::resolutions(catalogue, made);
+    report::refusals(made);
+    heading("The matrix");
+    tell(&Matrix::observed(catalogue, made).render());
+    if let Some(sample) = made.iter().find(|m| m.decision == Decision::Answered && ledger.summary(m).is_some()) {
+        let spans = ledger.spans(sample).await.context("the sample trace")?;
+        report::trace(sample, &spans);
+    }
+    report::times(made);
+    Ok(())
+}
+
+/// What the callers saw, against the catalogue and against the golden file.
+fn deviations(catalogue: &Catalogue, made: &[Made]) -> Vec<String> {
+    let observed = Matrix::observed(catalogue, made);
+    let mut deviations = observed.differences(&Matrix::expected(catalogue));
+    if observed.render() != GOLDEN {
+        deviations.push("the matrix is not the one in tests/playground/golden/matrix.txt".to_owned());
+    }
+    for call in made {
+        let name = format!("{} → {}", call.consumer, call.inquiry);
+        // The matrix leaves the bulk variant out.
+        let wanted = Decision::expected(catalogue.grant(&call.consumer, call.inquiry));
+        let in_matrix = catalogue.inquiries().iter().any(|i| i.id == call.inquiry);
+        if !in_matrix && call.decision != wanted {
+            deviations.push(format!("{name}: {}; must be {wanted}", call.decision));
+        }
+        if call.call_id.is_none() {
+            deviations.push(format!("{name}: the caller was given no call ID"));
+        }
+    }
+    deviations
+}
