@@ -8,5 +8,6 @@ pub mod clock;
 pub mod config;
 pub mod enrolment;
 pub mod distribute;
+pub mod ledger;
 pub mod resources;
 pub mod store;

@@ -1,8 +1,10 @@
 //! The daemon's configuration: one YAML file, read once, camelCase keys, units in the names.
 
 mod certificates;
+mod ledger;
 mod listen;
 mod snapshot;
+mod telemetry;
 
 use std::{
     fs, io,
@@ -12,7 +14,9 @@ use std::{
 use chapar_core::identity::TrustDomain;
 use serde::{Deserialize, Deserializer, de};
 
-pub use self::{certificates::Certificates, listen::Listen, snapshot::Snapshot};
+pub use self::{
+    certificates::Certificates, ledger::Ledger, listen::Listen, snapshot::Snapshot, telemetry::Telemetry,
+};
 
 /// Everything that the control plane is told at its start.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +33,10 @@ pub struct Config {
     pub certificates: Certificates,
     #[serde(default)]
     pub snapshot: Snapshot,
+    #[serde(default)]
+    pub ledger: Ledger,
+    #[serde(default)]
+    pub telemetry: Telemetry,
 }
 
 impl Config {
@@ -41,6 +49,7 @@ impl Config {
         let config: Self = serde_saphyr::from_str(&text)
             .map_err(|problem| ConfigError::Malformed { file: file.to_owned(), problem: problem.to_string() })?;
         config.certificates.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
+        config.ledger.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
         config.snapshot.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
         Ok(config)
     }

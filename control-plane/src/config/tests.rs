@@ -43,3 +43,9 @@ fn a_trust_domain_in_capitals_is_refused_with_its_line() {
     let error = read("trustDomain: Exchange.Example\nstateDir: /x\n").unwrap_err().to_string();
     assert!(error.contains("Exchange.Example") && error.contains('1'), "{error}");
 }
+
+#[test]
+fn a_ledger_that_keeps_nothing_is_refused() {
+    let error = read("trustDomain: a.example\nstateDir: /x\nledger: {retentionDays: 0}\n").unwrap_err();
+    assert!(error.to_string().contains("ledger.retentionDays"), "{error}");
+}
