@@ -27,6 +27,7 @@ use tonic::{Code, Status, Streaming};
 
 pub use self::{
     facts::Facts,
+    load::LoadError,
     metrics::Metrics,
     recipients::{Recipients, SidecarStatus},
     world::{AgencySet, Exclusion, World},
@@ -87,7 +88,7 @@ impl Distribution {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn start(parts: Parts) -> Result<Self, StoreError> {
+    pub async fn start(parts: Parts) -> Result<Self, LoadError> {
         let clock = parts.store.clock().clone();
         let recipients = Recipients::new(sidecars::read(&parts.store).await?, parts.acknowledgements, clock.clone());
         let (validity, metrics) = (parts.validity, parts.metrics);

@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use chapar_core::snapshot::{Body, ResourceKey, ResourceSet};
+use chapar_core::{
+    identity::{Role, SpiffeId},
+    snapshot::{Body, ResourceKey, ResourceSet},
+};
 use chapar_proto::v1::{
     AgencyResource, BundleResource, Classification, EndpointResource, GrantResource, InquiryResource, ResourceKind,
     RevocationResource, SettingsResource, TrustBundle,
@@ -265,13 +268,14 @@ impl Making {
         self.part(&endpoint.agency).endpoints.push(Node { entry, reserved_for });
     }
 
-    /// Gives the revocation back when it concerns everybody: it is then not of an agency's sidecar, but the control plane's.
+    /// Gives the revocation back when it concerns everybody: it is then not of an agency's sidecar, but of the control plane
+    /// or of an issuing CA. No sidecar ever meets an admin's certificate.
     fn revocation(&mut self, revocation: &RevocationResource) -> Option<Entry> {
         let entry = self.entry(ResourceKind::Revocation, &revocation.serial, revocation);
-        let identity = revocation.spiffe_id.parse::<chapar_core::identity::SpiffeId>();
-        match identity.as_ref().map(|id| id.agency()) {
-            Ok(Some(agency)) => self.part(agency.as_str()).revocations.push(entry),
-            _ => return Some(entry),
+        match revocation.spiffe_id.parse::<SpiffeId>().as_ref().map(SpiffeId::role) {
+            Ok(Role::Sidecar { agency, .. }) => self.part(agency.as_str()).revocations.push(entry),
+            Ok(Role::Admin(_)) => {}
+            Ok(Role::ControlPlane) | Err(_) => return Some(entry),
         }
         None
     }

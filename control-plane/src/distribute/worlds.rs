@@ -8,8 +8,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Context, Facts, World, load};
-use crate::{api::problem::WithSources, store::StoreError};
+use super::{Context, Facts, LoadError, World, load};
+use crate::api::problem::WithSources;
 
 /// How long further changes are waited for before a new world is made, in milliseconds: a burst, such as the registrations
 /// of a whole fleet, makes one. Small against the second in which a revocation must be in force.
@@ -27,7 +27,7 @@ pub(crate) async fn keep_up(
     trust_domain: String,
     tasks: &TaskTracker,
     stopping: CancellationToken,
-) -> Result<watch::Receiver<Arc<World>>, StoreError> {
+) -> Result<watch::Receiver<Arc<World>>, LoadError> {
     let mut changes = context.store.changes().subscribe();
     changes.borrow_and_update();
     let facts = load::facts(&context.store, &trust_domain).await?;
@@ -64,7 +64,7 @@ impl Keeper {
         }
     }
 
-    async fn renew(&mut self) -> Result<(), StoreError> {
+    async fn renew(&mut self) -> Result<(), LoadError> {
         let facts = load::facts(&self.context.store, &self.trust_domain).await?;
         if facts == self.facts {
             return Ok(());

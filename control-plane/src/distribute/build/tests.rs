@@ -73,6 +73,8 @@ fn facts() -> Facts {
             revocation("02", sidecar("ipm", "old")),
             revocation("03", sidecar("post", "old")),
             revocation("04", "spiffe://exchange.example/control-plane".into()),
+            revocation("05", "spiffe://exchange.example".into()),
+            revocation("06", "spiffe://exchange.example/admin/sara".into()),
         ],
         ..Facts::default()
     }
@@ -136,10 +138,10 @@ fn a_grant_that_is_not_in_force_reaches_nobody() {
 #[test]
 fn standing_and_revocations_are_those_of_the_parties() {
     assert_eq!(names(facts(), "ipm", ResourceKind::Agency), these(&["cra", "ipm"]));
-    assert_eq!(names(facts(), "ipm", ResourceKind::Revocation), these(&["01", "02", "04"]));
+    assert_eq!(names(facts(), "ipm", ResourceKind::Revocation), these(&["01", "02", "04", "05"]));
     assert_eq!(names(facts(), "cra", ResourceKind::Agency), these(&["central-bank", "cra", "ipm", "post"]));
-    assert_eq!(names(facts(), "cra", ResourceKind::Revocation), these(&["01", "02", "03", "04"]));
-    assert_eq!(names(facts(), "defence", ResourceKind::Revocation), these(&["04"]));
+    assert_eq!(names(facts(), "cra", ResourceKind::Revocation), these(&["01", "02", "03", "04", "05"]));
+    assert_eq!(names(facts(), "defence", ResourceKind::Revocation), these(&["04", "05"]));
 }
 
 #[test]
@@ -184,6 +186,6 @@ fn the_revoked_and_the_suspended_are_excluded_and_nobody_else() {
     facts.agencies.insert("post".into(), Some("audit pending".into()));
     let world = World::new(facts, None);
     assert_eq!(world.exclusion("cra", "01"), Some(Exclusion::CertificateRevoked("key lost".into())));
-    assert_eq!(world.exclusion("post", "05"), Some(Exclusion::AgencySuspended("audit pending".into())));
-    assert_eq!(world.exclusion("cra", "05"), None);
+    assert_eq!(world.exclusion("post", "0b"), Some(Exclusion::AgencySuspended("audit pending".into())));
+    assert_eq!(world.exclusion("cra", "0b"), None);
 }
