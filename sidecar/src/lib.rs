@@ -6,8 +6,11 @@
 pub mod call;
 pub mod clock;
 pub mod config;
+pub mod enrol;
+pub mod link;
 pub mod live;
 pub mod metrics;
 pub mod report;
 pub mod snapshot;
+pub mod state;
 pub mod trust;

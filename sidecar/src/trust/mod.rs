@@ -2,6 +2,7 @@
 //! configurations made of both. Credentials and roots are swapped while connections run.
 
 mod certificate;
+mod introduction;
 mod problem;
 pub(crate) mod tls;
 mod verifier;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 
 pub use self::{
     certificate::{hex, issuer_key_sha256, not_before, peer_certificate},
+    introduction::introduction,
     problem::{HandshakeProblem, PeerProblem},
 };
 use self::verifier::{Expected, PeerVerifier};
@@ -120,8 +122,10 @@ impl Trust {
     /// # Errors
     /// When they are malformed or do not fit together. An expired certificate is no error: see [`Trust::own`].
     pub fn new(credentials: &Credentials, bundle: Bundle, clock: Clock) -> Result<Self, TrustError> {
-        let anchors = Anchors::new(bundle)?;
-        let material = Material::new(Arc::new(anchors), certified(credentials)?, &clock)?;
+        let anchors = Arc::new(Anchors::new(bundle)?);
+        let certified = certified(credentials)?;
+        vouched_for(&anchors, &certified)?;
+        let material = Material::new(anchors, certified, &clock)?;
         let shared = Shared {
             material: ArcSwap::from_pointee(material),
             generation: watch::Sender::new(1),
@@ -205,13 +209,17 @@ impl Trust {
     /// As [`Trust::new`]; what was in use stays.
     pub fn replace_credentials(&self, credentials: &Credentials) -> Result<(), TrustError> {
         let certified = certified(credentials)?;
-        self.change(|held| Material::new(Arc::clone(&held.anchors), Arc::clone(&certified), &self.shared.clock))
+        self.change(|held| {
+            vouched_for(&held.anchors, &certified)?;
+            Material::new(Arc::clone(&held.anchors), Arc::clone(&certified), &self.shared.clock)
+        })
     }
 
-    /// Takes other roots into use, for new connections. The same roots again change nothing.
+    /// Takes other roots into use, for new connections. The same roots again change nothing. That this sidecar's own
+    /// certificate hangs from a root that is gone is no reason to go on trusting that root.
     ///
     /// # Errors
-    /// As [`Trust::new`], also when this sidecar's own certificate would no longer be trusted; what was in use stays.
+    /// When they are malformed or none; what was in use stays.
     pub fn replace_bundle(&self, bundle: Bundle) -> Result<(), TrustError> {
         if self.bundle() == bundle {
             return Ok(());
@@ -250,14 +258,19 @@ impl Material {
         let Role::Sidecar { .. } = own.spiffe_id.role() else {
             return Err(TrustError::Certificate(PeerProblem::NotASidecar(own.spiffe_id)));
         };
-        // Judged at the end of its life, so that an expired one can still be told from an untrusted one.
-        let expected = Expected::Exactly(own.spiffe_id.clone());
-        verify(&anchors, &certified.cert, expected, unix_time(own.not_after)).map_err(TrustError::Certificate)?;
         let verifier = PeerVerifier::new(Arc::clone(&anchors), Expected::AnySidecar);
         let shown = Arc::new(SingleCertAndKey::from(Arc::clone(&certified)));
         let server = Arc::new(tls::server(Arc::new(verifier), shown, clock));
         Ok(Self { anchors, own: Arc::new(own), certified, server })
     }
+}
+
+/// Whether the certificate hangs from one of the roots. Judged at the end of its life, so that an expired one can still be
+/// told from an untrusted one.
+fn vouched_for(anchors: &Arc<Anchors>, certified: &CertifiedKey) -> Result<(), TrustError> {
+    let own = peer_certificate(&certified.cert).map_err(TrustError::Certificate)?;
+    let expected = Expected::Exactly(own.spiffe_id);
+    verify(anchors, &certified.cert, expected, unix_time(own.not_after)).map_err(TrustError::Certificate)
 }
 
 fn certified(credentials: &Credentials) -> Result<Arc<CertifiedKey>, TrustError> {

@@ -1,0 +1,157 @@
+//! Renewal: at half life, or as soon as another issuing CA is in use; no connection and no call notices.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use chapar_core::time::Timestamp;
+use chapar_proto::{
+    convert::snapshot::Settings,
+    v1::{RenewRequest, enrolment_service_client::EnrolmentServiceClient},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{EnrolError, issued::issued, renewal_due, request::request};
+use crate::{
+    clock::Clock,
+    link::{Link, LinkProblem, jitter, sentence},
+    state::StateFolder,
+    trust::{Trust, issuer_key_sha256, not_before},
+};
+
+/// How renewals went since the start. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Renewals {
+    succeeded: Arc<AtomicU64>,
+    failed: Arc<AtomicU64>,
+}
+
+impl Renewals {
+    /// Certificates taken into use.
+    #[must_use]
+    pub fn succeeded(&self) -> u64 {
+        self.succeeded.load(Ordering::Relaxed)
+    }
+
+    /// Attempts that came to nothing.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// Keeps the sidecar's certificate valid.
+#[derive(Debug)]
+pub struct Renewal {
+    /// Where the control plane is asked.
+    pub link: Link,
+    /// Where the certificate is taken into use.
+    pub trust: Trust,
+    /// Where it is kept.
+    pub state: StateFolder,
+    /// Names the issuing CA in use.
+    pub settings: watch::Receiver<Settings>,
+    /// Says when it is due.
+    pub clock: Clock,
+    /// Counts.
+    pub renewals: Renewals,
+}
+
+impl Renewal {
+    /// Renews whenever it is due, until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let stopped = stop.clone();
+        tokio::select! {
+            () = stopped.cancelled() => {}
+            () = self.keep_valid() => {}
+        }
+    }
+
+    async fn keep_valid(&mut self) {
+        loop {
+            self.due().await;
+            let mut backoff = self.link.backoff();
+            while let Err(problem) = self.renew().await {
+                self.renewals.failed.fetch_add(1, Ordering::Relaxed);
+                let wait = backoff.next_wait();
+                let own = self.trust.own();
+                tracing::warn!(
+                    problem = sentence(&problem),
+                    wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                    not_after = %own.not_after,
+                    "cannot renew the certificate yet"
+                );
+                self.clock.sleep(wait).await;
+            }
+            self.renewals.succeeded.fetch_add(1, Ordering::Relaxed);
+            let own = self.trust.own();
+            tracing::info!(serial = %own.serial, not_after = %own.not_after, "certificate renewed");
+        }
+    }
+
+    /// Returns when the certificate in use must be renewed.
+    async fn due(&mut self) {
+        let (from, until) = (self.not_before(), self.trust.own().not_after);
+        let half_life = renewal_due(from, until, rand::random_range(0.0..1.0));
+        let clock = self.clock.clone();
+        let by_age = clock.sleep_until(half_life);
+        tokio::pin!(by_age);
+        loop {
+            if let Some(jitter_max) = self.other_issuer() {
+                // Half life may come first.
+                tokio::select! {
+                    () = clock.sleep(jitter(jitter_max)) => {}
+                    () = &mut by_age => {}
+                }
+                return;
+            }
+            tokio::select! {
+                () = &mut by_age => return,
+                changed = self.settings.changed() => if changed.is_err() {
+                    by_age.await;
+                    return;
+                },
+            }
+        }
+    }
+
+    /// The longest jitter before the renewal that another issuing CA asks for; `None` when this certificate is the current
+    /// one's.
+    fn other_issuer(&mut self) -> Option<Duration> {
+        let settings = self.settings.borrow_and_update();
+        let active = settings.active_issuer.as_deref()?;
+        // A chain without its issuer cannot be compared; half life will renew it.
+        let own = issuer_key_sha256(&self.trust.own_chain())?;
+        (*own != *active).then(|| Duration::from_secs(settings.renewal_jitter_s_max.into()))
+    }
+
+    fn not_before(&self) -> Timestamp {
+        let chain = self.trust.own_chain();
+        // What is in use was read before; a certificate without a beginning is due at once.
+        chain.first().and_then(|leaf| not_before(leaf).ok()).unwrap_or_default()
+    }
+
+    async fn renew(&self) -> Result<(), EnrolError> {
+        let identity = self.trust.own().spiffe_id.clone();
+        let request = request(&identity)?;
+        let mut client = EnrolmentServiceClient::new(self.link.channel());
+        let asked = client.renew(RenewRequest { csr_der: request.csr_der });
+        let answer = match tokio::time::timeout(self.link.request_timeout(), asked).await {
+            Ok(Ok(response)) => response.into_inner().credentials,
+            Ok(Err(status)) => return Err(EnrolError::Control(status.into())),
+            Err(_elapsed) => return Err(EnrolError::Control(LinkProblem::Away("it does not answer".to_owned()))),
+        };
+        let (credentials, bundle) = issued(answer, request.key, &identity)?;
+        // First the roots: the new certificate may hang from one that is new itself.
+        self.trust.replace_bundle(bundle.clone())?;
+        self.state.keep_bundle(&bundle)?;
+        self.state.keep_credentials(&credentials)?;
+        self.trust.replace_credentials(&credentials)?;
+        Ok(())
+    }
+}
