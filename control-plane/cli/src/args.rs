@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    command::{
-        admin_cert, agency, apply, audit, ca, cert, explain, grant, passport, policy, resource,
-        sidecar, token, trace,
-    },
+    command::{admin_cert, agency, apply, audit, ca, cert, explain, grant, passport, policy, resource, sidecar, token, trace},
     input::Span,
     output::Format,
 };
@@ -52,13 +49,7 @@ pub(crate) struct Connection {
     #[arg(long, global = true, env = "CHAPAR_CA", value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
     /// Longest wait for one answer, such as 500ms, 30s, 2m
-    #[arg(
-        long,
-        global = true,
-        env = "CHAPAR_TIMEOUT",
-        default_value = "30s",
-        value_name = "SPAN"
-    )]
+    #[arg(long, global = true, env = "CHAPAR_TIMEOUT", default_value = "30s", value_name = "SPAN")]
     pub(crate) timeout: Span,
 }
 
@@ -97,12 +88,7 @@ pub(crate) struct RecentLimit {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Reason {
     /// Why; kept in the audit
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) reason: String,
 }
 
@@ -162,4 +148,67 @@ pub(crate) enum Command {
     Completions { shell: clap_complete::Shell },
     /// Print the version of this program
     Version,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn reads_each_command_of_the_guides() {
+        for line in [
+            "agency list --wide",
+            "agency suspend ipm --reason misuse",
+            "token create ipm --valid-for 2h --out token",
+            "passport submit -f shahkar.binpb --agency cra",
+            "passport diff 3f2a9c3f",
+            "passport diff 3f2a9c3f 4f2a9c3f --service ir.cra.v1.ShahkarService",
+            "passport list --state approved",
+            "apply -f agencies.yaml -f resolutions -R --dry-run",
+            "diff -f -",
+            "policy diff 3 4",
+            "policy rollback 3 --reason mistake --dry-run",
+            "grant revoke 38-1/4/ipm/shahkar --reason misuse",
+            "resource delete resolution/38-1 --reason superseded",
+            "explain ipm shahkar --at 1402-01-01 --provider cra -o json",
+            "cert revoke 0a1b --reason lost",
+            "ca rotate-root --reason yearly --wait 2m",
+            "ca retire root-1",
+            "admin-cert issue sara-ahmadi --out certs",
+            "trace list --status refused --from 2h --limit 5",
+            "--endpoint https://nix.example:15444 --timeout 5s trace show abcd",
+            "audit list --action token -o yaml",
+            "completions bash",
+        ] {
+            let words = std::iter::once("chapar").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "chapar {line}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_would_do_harm_unsaid() {
+        for line in [
+            "",
+            "agency suspend ipm",
+            "grant revoke 38-1/4/ipm/shahkar",
+            "cert revoke 0a1b",
+            "policy rollback 3",
+            "resource delete 38-1 --reason superseded",
+            "resource delete --reason superseded",
+            "apply",
+            "explain ipm",
+            "token create ipm --valid-for 2",
+            "trace list --from yesterday",
+        ] {
+            let words = std::iter::once("chapar").chain(line.split(' ').filter(|word| !word.is_empty()));
+            assert!(Cli::try_parse_from(words).is_err(), "chapar {line}");
+        }
+    }
 }

@@ -25,11 +25,7 @@ use crate::{
     session::Session,
 };
 
-pub(crate) async fn run(
-    command: Command,
-    connection: &Connection,
-    output: Output,
-) -> Result<Verdict, Failure> {
+pub(crate) async fn run(command: Command, connection: &Connection, output: Output) -> Result<Verdict, Failure> {
     // What needs no control plane comes first.
     match command {
         Command::Completions { shell } => {
@@ -62,8 +58,6 @@ pub(crate) async fn run(
         Command::AdminCert(command) => admin_cert::run(command, &session).await,
         Command::Trace(command) => trace::run(command, &session).await,
         Command::Audit(command) => audit::run(command, &session).await,
-        Command::Completions { .. } | Command::Version | Command::Apply(_) | Command::Diff(_) => {
-            Ok(Verdict::Yes)
-        }
+        Command::Completions { .. } | Command::Version | Command::Apply(_) | Command::Diff(_) => Ok(Verdict::Yes),
     }
 }

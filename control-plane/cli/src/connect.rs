@@ -36,32 +36,20 @@ pub(crate) async fn open(connection: &Connection) -> Result<Channel, Failure> {
 
 impl Place {
     fn parse(endpoint: &str) -> Result<Self, String> {
-        let expected = || {
-            format!(
-                "the endpoint `{endpoint}` is neither unix:///path/admin.sock nor https://host:port; see --endpoint"
-            )
-        };
+        let expected =
+            || format!("the endpoint `{endpoint}` is neither unix:///path/admin.sock nor https://host:port; see --endpoint");
         if let Some(path) = endpoint.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.is_empty() {
-                Err(expected())
-            } else {
-                Ok(Self::Socket(PathBuf::from(path)))
-            };
+            return if path.is_empty() { Err(expected()) } else { Ok(Self::Socket(PathBuf::from(path))) };
         }
         let uri: Uri = endpoint.parse().map_err(|_| expected())?;
         match (uri.scheme_str(), uri.host(), uri.port_u16()) {
             (Some("https"), Some(host), Some(port)) if matches!(uri.path(), "" | "/") => {
                 // A literal IPv6 address stands in brackets in a URL, and nowhere else.
-                let host = host
-                    .trim_start_matches('[')
-                    .trim_end_matches(']')
-                    .to_owned();
+                let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
                 Ok(Self::Network { host, port })
             }
-            (Some("http"), ..) => Err(format!(
-                "`{endpoint}` would send admin requests in the clear: use https://"
-            )),
+            (Some("http"), ..) => Err(format!("`{endpoint}` would send admin requests in the clear: use https://")),
             _ => Err(expected()),
         }
     }
@@ -90,17 +78,10 @@ async fn open_socket(endpoint: &str, path: PathBuf) -> Result<Channel, Failure> 
     })
 }
 
-async fn open_network(
-    connection: &Connection,
-    host: String,
-    port: u16,
-) -> Result<Channel, Failure> {
+async fn open_network(connection: &Connection, host: String, port: u16) -> Result<Channel, Failure> {
     let tls = TlsConnector::from(tls::config(connection)?);
-    let name = ServerName::try_from(host.clone()).map_err(|_| {
-        Failure::Input(format!(
-            "`{host}` in the endpoint is neither a host name nor an address"
-        ))
-    })?;
+    let name = ServerName::try_from(host.clone())
+        .map_err(|_| Failure::Input(format!("`{host}` in the endpoint is neither a host name nor an address")))?;
     let connector = service_fn(move |_: Uri| {
         let (tls, name, host) = (tls.clone(), name.clone(), host.clone());
         async move {
@@ -128,20 +109,14 @@ struct Cause {
 }
 
 fn root_cause(error: &dyn std::error::Error) -> Cause {
-    let mut cause = Cause {
-        text: error.to_string(),
-        kind: None,
-        is_tls: false,
-    };
+    let mut cause = Cause { text: error.to_string(), kind: None, is_tls: false };
     let mut next = error.source();
     while let Some(error) = next {
         cause.text = error.to_string();
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
             cause.kind = Some(io.kind());
             // rustls hides in an I/O error without being its source.
-            cause.is_tls |= io
-                .get_ref()
-                .is_some_and(|inner| inner.is::<rustls::Error>());
+            cause.is_tls |= io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
         }
         next = error.source();
     }
@@ -154,46 +129,18 @@ mod tests {
 
     #[test]
     fn reads_sockets_and_addresses() {
-        assert_eq!(
-            Place::parse("unix:///run/admin.sock"),
-            Ok(Place::Socket("/run/admin.sock".into()))
-        );
-        assert_eq!(
-            Place::parse("unix:./admin.sock"),
-            Ok(Place::Socket("./admin.sock".into()))
-        );
-        let network = |host: &str| {
-            Ok(Place::Network {
-                host: host.to_owned(),
-                port: 15444,
-            })
-        };
-        assert_eq!(
-            Place::parse("https://nix.example:15444"),
-            network("nix.example")
-        );
+        assert_eq!(Place::parse("unix:///run/admin.sock"), Ok(Place::Socket("/run/admin.sock".into())));
+        assert_eq!(Place::parse("unix:./admin.sock"), Ok(Place::Socket("./admin.sock".into())));
+        let network = |host: &str| Ok(Place::Network { host: host.to_owned(), port: 15444 });
+        assert_eq!(Place::parse("https://nix.example:15444"), network("nix.example"));
         assert_eq!(Place::parse("https://[::1]:15444/"), network("::1"));
     }
 
     #[test]
     fn refuses_what_names_no_place_or_an_open_one() {
-        for wrong in [
-            "",
-            "unix:",
-            "unix://",
-            "nix.example:15444",
-            "https://nix.example",
-            "https://nix.example:1/x",
-        ] {
-            assert!(
-                Place::parse(wrong).unwrap_err().contains("--endpoint"),
-                "{wrong}"
-            );
+        for wrong in ["", "unix:", "unix://", "nix.example:15444", "https://nix.example", "https://nix.example:1/x"] {
+            assert!(Place::parse(wrong).unwrap_err().contains("--endpoint"), "{wrong}");
         }
-        assert!(
-            Place::parse("http://nix.example:15444")
-                .unwrap_err()
-                .contains("in the clear")
-        );
+        assert!(Place::parse("http://nix.example:15444").unwrap_err().contains("in the clear"));
     }
 }

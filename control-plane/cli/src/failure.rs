@@ -20,11 +20,7 @@ pub(crate) enum Failure {
     Input(String),
     /// Whoever runs the control plane, or the network, must act.
     #[error("cannot reach the control plane at {endpoint}: {cause}")]
-    Unreachable {
-        endpoint: String,
-        cause: String,
-        hint: &'static str,
-    },
+    Unreachable { endpoint: String, cause: String, hint: &'static str },
     /// The control plane answered, and refused.
     #[error("{}", .0.message)]
     Refused(Box<Refused>),
@@ -68,21 +64,12 @@ impl Failure {
         let mut lines = Vec::new();
         match self {
             Self::Refused(refused) => {
-                lines.extend(
-                    refused
-                        .violations
-                        .iter()
-                        .map(|(place, what)| format!("{}: {}", plain(place), plain(what))),
-                );
-                let reason = refused
-                    .reason()
-                    .map(|reason| format!(" [{reason}]"))
-                    .unwrap_or_default();
-                lines.push(format!(
-                    "error: {}{}",
-                    plain(&refused.message),
-                    plain(&reason)
-                ));
+                lines.extend(refused.violations.iter().map(|(place, what)| format!("{}: {}", plain(place), plain(what))));
+                if let Some(left_out) = refused.left_out() {
+                    lines.push(format!("… and {} more problems", plain(left_out)));
+                }
+                let reason = refused.reason().map(|reason| format!(" [{reason}]")).unwrap_or_default();
+                lines.push(format!("error: {}{}", plain(&refused.message), plain(&reason)));
             }
             Self::Output(cause) => lines.push(format!("error: {self}: {cause}")),
             _ => lines.push(format!("error: {}", plain(&self.to_string()))),
@@ -99,16 +86,10 @@ impl Failure {
             error["code"] = json!(code_name(refused.code));
             error["reason"] = json!(refused.reason().unwrap_or_default());
             if let Some(info) = &refused.info {
-                error["metadata"] = json!(
-                    info.metadata
-                        .iter()
-                        .collect::<std::collections::BTreeMap<_, _>>()
-                );
+                error["metadata"] = json!(info.metadata.iter().collect::<std::collections::BTreeMap<_, _>>());
             }
             let violations = refused.violations.iter();
-            error["violations"] = violations
-                .map(|(place, what)| json!({ "place": place, "description": what }))
-                .collect();
+            error["violations"] = violations.map(|(place, what)| json!({ "place": place, "description": what })).collect();
         }
         if let Some(next) = self.next_step() {
             error["next"] = json!(next);
@@ -129,23 +110,21 @@ impl Refused {
     fn reason(&self) -> Option<&str> {
         self.info.as_ref().map(|info| info.reason.as_str())
     }
+
+    /// How many violations one answer had no room for.
+    fn left_out(&self) -> Option<&str> {
+        self.info.as_ref()?.metadata.get("left_out").map(String::as_str)
+    }
 }
 
 impl From<Status> for Refused {
     fn from(status: Status) -> Self {
-        let mut refused = Self {
-            code: status.code(),
-            message: status.message().to_owned(),
-            info: None,
-            violations: Vec::new(),
-        };
+        let mut refused = Self { code: status.code(), message: status.message().to_owned(), info: None, violations: Vec::new() };
         if refused.message.is_empty() {
             refused.message = format!("the control plane answered {}", code_name(refused.code));
         }
         // Details that cannot be read take nothing away from the status itself.
-        let details = RpcStatus::decode(status.details())
-            .unwrap_or_default()
-            .details;
+        let details = RpcStatus::decode(status.details()).unwrap_or_default().details;
         for detail in details {
             let name = detail.type_url.rsplit('/').next().unwrap_or_default();
             match name {
@@ -156,16 +135,12 @@ impl From<Status> for Refused {
                 "google.rpc.BadRequest" => {
                     let request = BadRequest::decode(&*detail.value).unwrap_or_default();
                     let violations = request.field_violations.into_iter();
-                    refused.violations.extend(
-                        violations.map(|violation| (violation.field, violation.description)),
-                    );
+                    refused.violations.extend(violations.map(|violation| (violation.field, violation.description)));
                 }
                 "google.rpc.PreconditionFailure" => {
                     let failure = PreconditionFailure::decode(&*detail.value).unwrap_or_default();
                     let violations = failure.violations.into_iter();
-                    refused.violations.extend(
-                        violations.map(|violation| (violation.subject, violation.description)),
-                    );
+                    refused.violations.extend(violations.map(|violation| (violation.subject, violation.description)));
                 }
                 _ => {}
             }
@@ -202,65 +177,33 @@ mod tests {
     use super::*;
 
     fn any<M: prost::Message>(name: &str, message: &M) -> prost_types::Any {
-        prost_types::Any {
-            type_url: format!("type.googleapis.com/{name}"),
-            value: message.encode_to_vec(),
-        }
+        prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() }
     }
 
     fn refusal(code: Code, message: &str, details: Vec<prost_types::Any>) -> Failure {
-        let rpc = RpcStatus {
-            code: code as i32,
-            message: message.to_owned(),
-            details,
-        };
+        let rpc = RpcStatus { code: code as i32, message: message.to_owned(), details };
         let status = Status::with_details(code, message, rpc.encode_to_vec().into());
         Failure::Refused(Box::new(status.into()))
     }
 
     fn info(reason: &str, metadata: &[(&str, &str)]) -> prost_types::Any {
-        let metadata = metadata
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
-        any(
-            "google.rpc.ErrorInfo",
-            &ErrorInfo {
-                reason: reason.to_owned(),
-                domain: DOMAIN.to_owned(),
-                metadata,
-            },
-        )
+        let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        any("google.rpc.ErrorInfo", &ErrorInfo { reason: reason.to_owned(), domain: DOMAIN.to_owned(), metadata })
     }
 
     #[test]
     fn puts_each_violation_on_a_line_that_names_its_place() {
         use chapar_proto::rpc::bad_request::FieldViolation;
-        let violation = |field: &str, description: &str| FieldViolation {
-            field: field.to_owned(),
-            description: description.to_owned(),
-        };
+        let violation =
+            |field: &str, description: &str| FieldViolation { field: field.to_owned(), description: description.to_owned() };
         let request = BadRequest {
             field_violations: vec![
-                violation(
-                    "38.yaml:4:9: metadata.nam",
-                    "unknown field; expected `name`",
-                ),
-                violation(
-                    "38.yaml:9:20: spec.grants[0].consumers[1]",
-                    "no agency `mashad` exists",
-                ),
+                violation("38.yaml:4:9: metadata.nam", "unknown field; expected `name`"),
+                violation("38.yaml:9:20: spec.grants[0].consumers[1]", "no agency `mashad` exists"),
             ],
         };
-        let details = vec![
-            info("RESOURCE_INVALID", &[]),
-            any("google.rpc.BadRequest", &request),
-        ];
-        let failure = refusal(
-            Code::InvalidArgument,
-            "2 problems in 1 file; nothing was applied",
-            details,
-        );
+        let details = vec![info("RESOURCE_INVALID", &[]), any("google.rpc.BadRequest", &request)];
+        let failure = refusal(Code::InvalidArgument, "2 problems in 1 file; nothing was applied", details);
         insta::assert_snapshot!(failure.text(), @r"
         38.yaml:4:9: metadata.nam: unknown field; expected `name`
         38.yaml:9:20: spec.grants[0].consumers[1]: no agency `mashad` exists
@@ -273,11 +216,7 @@ mod tests {
     #[test]
     fn fills_the_next_step_from_the_details() {
         let details = vec![info("AGENCY_SUSPENDED", &[("agency", "welfare")])];
-        let failure = refusal(
-            Code::FailedPrecondition,
-            "agency welfare is suspended",
-            details,
-        );
+        let failure = refusal(Code::FailedPrecondition, "agency welfare is suspended", details);
         insta::assert_snapshot!(failure.text(), @r"
         error: agency welfare is suspended [AGENCY_SUSPENDED]
         next:  `chapar agency reinstate welfare` lets it take part again
@@ -286,24 +225,12 @@ mod tests {
 
     #[test]
     fn keeps_a_status_whose_details_are_foreign_or_broken() {
-        let foreign = ErrorInfo {
-            domain: "elsewhere".into(),
-            reason: "AGENCY_SUSPENDED".into(),
-            ..Default::default()
-        };
-        let failure = refusal(
-            Code::NotFound,
-            "gone",
-            vec![any("google.rpc.ErrorInfo", &foreign)],
-        );
+        let foreign = ErrorInfo { domain: "elsewhere".into(), reason: "AGENCY_SUSPENDED".into(), ..Default::default() };
+        let failure = refusal(Code::NotFound, "gone", vec![any("google.rpc.ErrorInfo", &foreign)]);
         assert_eq!(failure.text(), "error: gone");
         let broken = Status::with_details(Code::Internal, "", vec![0xff; 3].into());
         let failure = Failure::Refused(Box::new(broken.into()));
-        assert!(
-            failure
-                .text()
-                .starts_with("error: the control plane answered INTERNAL")
-        );
+        assert!(failure.text().starts_with("error: the control plane answered INTERNAL"));
     }
 
     #[test]

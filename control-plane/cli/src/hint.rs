@@ -12,43 +12,16 @@ const STEPS: &[(&str, &str)] = &[
         "AGENCY_UNKNOWN",
         "`chapar agency list` shows those that exist; add one with `chapar apply -f` and a document of kind Agency",
     ),
-    (
-        "AGENCY_SUSPENDED",
-        "`chapar agency reinstate {agency}` lets it take part again",
-    ),
-    (
-        "AGENCY_NOT_SUSPENDED",
-        "nothing is to be done: the agency takes part",
-    ),
-    (
-        "TOKEN_UNKNOWN",
-        "`chapar token list` shows those that exist",
-    ),
-    (
-        "TOKEN_USED",
-        "its certificate is what to revoke: `chapar cert list --agency {agency}`, then `chapar cert revoke SERIAL`",
-    ),
-    (
-        "TOKEN_EXPIRED",
-        "make a new one: `chapar token create {agency}`",
-    ),
-    (
-        "TOKEN_REVOKED",
-        "make a new one: `chapar token create {agency}`",
-    ),
+    ("AGENCY_SUSPENDED", "`chapar agency reinstate {agency}` lets it take part again"),
+    ("AGENCY_NOT_SUSPENDED", "nothing is to be done: the agency takes part"),
+    ("TOKEN_UNKNOWN", "`chapar token list` shows those that exist"),
+    ("TOKEN_USED", "its certificate is what to revoke: `chapar cert list --agency {agency}`, then `chapar cert revoke SERIAL`"),
+    ("TOKEN_EXPIRED", "make a new one: `chapar token create {agency}`"),
+    ("TOKEN_REVOKED", "make a new one: `chapar token create {agency}`"),
     // Passports
-    (
-        "PASSPORT_UNKNOWN",
-        "`chapar passport list` shows those that exist; a version may be shortened to 8 digits or more",
-    ),
-    (
-        "PASSPORT_AMBIGUOUS",
-        "give more digits of the version, or name the service with --service",
-    ),
-    (
-        "PASSPORT_STATE",
-        "`chapar passport show {version}` tells its state; only a submitted passport can be approved",
-    ),
+    ("PASSPORT_UNKNOWN", "`chapar passport list` shows those that exist; a version may be shortened to 8 digits or more"),
+    ("PASSPORT_AMBIGUOUS", "give more digits of the version, or name the service with --service"),
+    ("PASSPORT_STATE", "`chapar passport show {version}` tells its state; only a submitted passport can be approved"),
     (
         "PASSPORT_INCOMPATIBLE",
         "restore what the lines above name, or publish the change as a new service (…v2); \
@@ -63,121 +36,73 @@ const STEPS: &[(&str, &str)] = &[
         "submit a serialised FileDescriptorSet with its imports: `protoc --include_imports --descriptor_set_out=FILE`",
     ),
     // Policy
-    (
-        "RESOURCE_INVALID",
-        "correct the places above and apply again; nothing was applied",
-    ),
-    (
-        "RESOURCE_REFERENCED",
-        "delete or change what refers to it first, or in the same command",
-    ),
-    (
-        "RESOURCE_UNKNOWN",
-        "`chapar resource list` shows those that exist",
-    ),
-    (
-        "VERSION_UNKNOWN",
-        "`chapar policy versions` shows those that exist",
-    ),
-    (
-        "INQUIRY_UNKNOWN",
-        "`chapar passport list` shows the services; `chapar passport show VERSION` their inquiries",
-    ),
-    (
-        "PROVIDER_AMBIGUOUS",
-        "several agencies offer it: name one with --provider",
-    ),
-    (
-        "GRANT_UNKNOWN",
-        "`chapar grant list` shows those that exist",
-    ),
-    (
-        "GRANT_REVOKED",
-        "`chapar grant restore {grant}` brings it back",
-    ),
-    (
-        "GRANT_NOT_REVOKED",
-        "nothing is to be done: the grant is not revoked",
-    ),
+    ("RESOURCE_INVALID", "correct the places above and apply again; nothing was applied"),
+    ("RESOURCE_REFERENCED", "delete or change what refers to it first, or in the same command"),
+    ("RESOURCE_UNKNOWN", "`chapar resource list` shows those that exist"),
+    ("VERSION_UNKNOWN", "`chapar policy versions` shows those that exist"),
+    ("INQUIRY_UNKNOWN", "`chapar passport list` shows the services; `chapar passport show VERSION` their inquiries"),
+    ("PROVIDER_AMBIGUOUS", "several agencies offer it: name one with --provider"),
+    ("GRANT_UNKNOWN", "`chapar grant list` shows those that exist"),
+    ("GRANT_NOT_REVOKED", "nothing is to be done: the grant is not revoked"),
     // Certificates
-    (
-        "CERTIFICATE_UNKNOWN",
-        "`chapar cert list --all` shows those that exist; give the whole serial",
-    ),
+    ("CERTIFICATE_UNKNOWN", "`chapar cert list --all` shows those that exist; give the whole serial"),
     (
         "CERTIFICATE_REVOKED",
         "nothing is to be done for this one; to keep its agency out: `chapar agency suspend AGENCY --reason …`",
     ),
-    (
-        "CERTIFICATE_MISSING",
-        "give --cert, --key and --ca, made by `chapar admin-cert issue` on the control plane's own machine",
-    ),
-    (
-        "ROTATION_UNDERWAY",
-        "`chapar ca show` tells its state; wait for it to end",
-    ),
+    ("CERTIFICATE_MISSING", "give --cert, --key and --ca, made by `chapar admin-cert issue` on the control plane's own machine"),
+    ("ROTATION_UNDERWAY", "`chapar ca show` tells its state; wait for it to end"),
     (
         "SIDECARS_BEHIND",
         "`chapar sidecar list` shows who has not acknowledged yet; repeat `chapar ca rotate-root`, with a longer --wait",
     ),
-    (
-        "GENERATION_UNKNOWN",
-        "`chapar ca show` shows those that exist",
-    ),
+    ("GENERATION_UNKNOWN", "`chapar ca show` shows those that exist"),
     (
         "GENERATION_IN_USE",
         "wait until its certificates are renewed (`chapar ca show` counts them), or void them knowingly with --danger-void-certificates",
     ),
+    ("CSR_WEAK_KEY", "use ECDSA P-256 or P-384, Ed25519, or RSA of 3,072 bits and more"),
+    ("TRACE_UNKNOWN", "`chapar trace list` shows those that are stored; a call that has just ended may take a second to arrive"),
+    ("NOT_ADMIN", "use an admin certificate (spiffe://<trust-domain>/admin/<name>); `chapar admin-cert issue` makes one"),
+    ("CONTROL_PLANE_FAILED", "the control plane's own log tells more; its operator must act"),
+    ("CONTROL_PLANE_STOPPING", "repeat the command when the control plane is up again"),
+    // Refused calls: what `explain` and traces say
+    ("UNKNOWN_INQUIRY", "`chapar passport list --state approved` shows what is offered; an inquiry needs an approved passport"),
     (
-        "CSR_WEAK_KEY",
-        "use ECDSA P-256 or P-384, Ed25519, or RSA of 3,072 bits and more",
+        "AMBIGUOUS_PROVIDER",
+        "several agencies offer it: name one, here with --provider, in a call with `chapar-provider` metadata",
     ),
+    ("MALFORMED_CALL", "the calling application must send a well-formed gRPC request"),
+    ("NO_GRANT", "only a resolution can grant it: `chapar apply -f` with a document of kind Resolution"),
+    ("GRANT_NOT_YET_IN_FORCE", "`chapar grant list --consumer {consumer} --inquiry {inquiry} --wide` tells from when"),
+    ("GRANT_EXPIRED", "a new resolution can extend it: `chapar apply -f` with a document of kind Resolution"),
+    ("GRANT_REVOKED", "`chapar grant restore {grant}` brings it back"),
+    ("INQUIRY_NOT_YET_IN_FORCE", "the exchange does not carry inquiries of this kind yet"),
     (
-        "TRACE_UNKNOWN",
-        "`chapar trace list` shows those that are stored; a call that has just ended may take a second to arrive",
+        "CERTIFICATE_EXPIRED",
+        "the operator of that sidecar must look into its log: it renews by itself while it reaches the control plane",
     ),
-    (
-        "NOT_ADMIN",
-        "use an admin certificate (spiffe://<trust-domain>/admin/<name>); `chapar admin-cert issue` makes one",
-    ),
-    // Decisions (also those of `explain`)
-    (
-        "NO_GRANT",
-        "only a resolution can grant it: `chapar apply -f` with a document of kind Resolution",
-    ),
-    (
-        "GRANT_NOT_IN_FORCE",
-        "`chapar grant list --consumer {consumer} --inquiry {inquiry} --wide` tells from when",
-    ),
-    (
-        "GRANT_EXPIRED",
-        "a new resolution can extend it: `chapar apply -f` with a document of kind Resolution",
-    ),
-    (
-        "INQUIRY_NOT_IN_FORCE",
-        "the exchange does not carry inquiries of this kind yet",
-    ),
-    (
-        "PROVIDER_UNKNOWN",
-        "`chapar agency list` shows those that exist",
-    ),
+    ("PEER_NOT_IDENTIFIED", "the operator of the calling sidecar must enrol it anew: `chapar token create {agency}`"),
+    ("PEER_IDENTITY_MISMATCH", "the provider's operator must correct `advertisedAddress`; `chapar sidecar list --wide` shows it"),
+    ("SNAPSHOT_MISSING", "the sidecar waits for its first snapshot; `chapar sidecar list` tells whether it is connected"),
+    ("SNAPSHOT_STALE", "the sidecar has not heard from the control plane for long; `chapar sidecar list` tells since when"),
+    ("PROVIDER_UNREACHABLE", "`chapar sidecar list --agency {provider}` tells whether the provider's sidecars are up"),
+    ("UPSTREAM_UNREACHABLE", "the provider's operator must start the agency's own server, or correct `upstreams`"),
+    ("NOT_OFFERED_HERE", "the provider's operator must offer the service: `services` in the sidecar's configuration"),
+    ("OVERLOADED", "the sidecar is at a limit of its configuration (`limits`)"),
+    ("DRAINING", "the sidecar is shutting down: repeat the call"),
+    ("DEADLINE_EXCEEDED", "the calling application must allow more time; `chapar trace show` tells where it went"),
 ];
 
 pub(crate) fn for_refusal(code: Code, info: Option<&ErrorInfo>) -> Option<String> {
     if let Some(info) = info
-        && let Some(step) = for_reason(&info.reason, |key| {
-            info.metadata.get(key).map(String::as_str)
-        })
+        && let Some(step) = for_reason(&info.reason, |key| info.metadata.get(key).map(String::as_str))
     {
         return Some(step);
     }
     let step = match code {
-        Code::Unimplemented => {
-            "the control plane is of another version than this `chapar`: use the one released with it"
-        }
-        Code::Internal | Code::Unknown | Code::DataLoss => {
-            "the control plane's own log tells more; its operator must act"
-        }
+        Code::Unimplemented => "the control plane is of another version than this `chapar`: use the one released with it",
+        Code::Internal | Code::Unknown | Code::DataLoss => "the control plane's own log tells more; its operator must act",
         Code::ResourceExhausted => "the control plane is at a limit: repeat later, or with less",
         _ => return None,
     };
@@ -185,10 +110,7 @@ pub(crate) fn for_refusal(code: Code, info: Option<&ErrorInfo>) -> Option<String
 }
 
 /// The next step for a reason. `value` gives what fills the words in braces.
-pub(crate) fn for_reason<'a>(
-    reason: &str,
-    value: impl Fn(&str) -> Option<&'a str>,
-) -> Option<String> {
+pub(crate) fn for_reason<'a>(reason: &str, value: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
     let (_, template) = STEPS.iter().find(|(known, _)| *known == reason)?;
     let mut step = String::with_capacity(template.len());
     let mut rest = *template;
@@ -212,7 +134,7 @@ mod tests {
     #[test]
     fn fills_what_is_known_and_leaves_the_rest_in_capitals() {
         let known = |key: &str| (key == "consumer").then_some("ipm");
-        let step = for_reason("GRANT_NOT_IN_FORCE", known).unwrap();
+        let step = for_reason("GRANT_NOT_YET_IN_FORCE", known).unwrap();
         assert!(step.contains("--consumer ipm --inquiry INQUIRY"), "{step}");
         assert_eq!(for_reason("NO_SUCH_REASON", known), None);
     }
@@ -220,16 +142,16 @@ mod tests {
     #[test]
     fn names_each_reason_once_and_closes_its_braces() {
         for (at, (reason, template)) in STEPS.iter().enumerate() {
-            assert!(
-                STEPS[at + 1..].iter().all(|(other, _)| other != reason),
-                "{reason} twice"
-            );
-            assert_eq!(
-                template.matches('{').count(),
-                template.matches('}').count(),
-                "{reason}"
-            );
+            assert!(STEPS[at + 1..].iter().all(|(other, _)| other != reason), "{reason} twice");
+            assert_eq!(template.matches('{').count(), template.matches('}').count(), "{reason}");
             assert!(for_reason(reason, |_| None).is_some());
+        }
+    }
+
+    #[test]
+    fn has_a_next_step_for_every_reason_of_a_refused_call() {
+        for reason in chapar_core::policy::Reason::ALL {
+            assert!(for_reason(reason.as_str(), |_| None).is_some(), "{}", reason.as_str());
         }
     }
 }

@@ -11,8 +11,8 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, m
 /// A day begins at midnight in Tehran, for the regulation's deadlines count there. Iran has had no summer time since 1401.
 const TEHRAN: UtcOffset = offset!(+3:30);
 
-/// Years below this are Jalali: the Gregorian ones are of no use here.
-const JALALI_YEAR_MAX: i32 = 1700;
+/// Years up to this are Jalali, as in resource files.
+const JALALI_YEAR_MAX: i32 = 1599;
 
 /// A span of time, written with its unit: 500ms, 90s, 15m, 2h, 7d.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +29,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let malformed =
-            || format!("`{text}` is not a span of time: write it as 500ms, 90s, 15m, 2h or 7d");
+        let malformed = || format!("`{text}` is not a span of time: write it as 500ms, 90s, 15m, 2h or 7d");
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (count, unit) = text.split_at(digits);
         let count: u64 = count.parse().map_err(|_| malformed())?;
@@ -57,14 +56,8 @@ impl Moment {
             return Ok(Self(moment));
         }
         if let Ok(ago) = text.parse::<Span>() {
-            let moment = now.checked_sub(
-                ago.0
-                    .try_into()
-                    .map_err(|_| "this is before all time".to_owned())?,
-            );
-            return moment
-                .map(Self)
-                .ok_or_else(|| "this is before all time".to_owned());
+            let moment = now.checked_sub(ago.0.try_into().map_err(|_| "this is before all time".to_owned())?);
+            return moment.map(Self).ok_or_else(|| "this is before all time".to_owned());
         }
         midnight(text).map(Self).ok_or_else(|| {
             format!("`{text}` is not a moment: write 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)")
@@ -72,10 +65,7 @@ impl Moment {
     }
 
     pub(crate) fn timestamp(self) -> Timestamp {
-        Timestamp {
-            seconds: self.0.unix_timestamp(),
-            nanos: i32::try_from(self.0.nanosecond()).unwrap_or(0),
-        }
+        Timestamp { seconds: self.0.unix_timestamp(), nanos: i32::try_from(self.0.nanosecond()).unwrap_or(0) }
     }
 }
 
@@ -95,20 +85,13 @@ fn midnight(text: &str) -> Option<OffsetDateTime> {
     if parts.next().is_some() {
         return None;
     }
-    let (year, month, day) = if year < JALALI_YEAR_MAX {
-        let iso = Date::try_new_persian(year, month, day)
-            .ok()?
-            .to_calendar(Iso);
-        (
-            iso.year().extended_year(),
-            iso.month().ordinal,
-            iso.day_of_month().0,
-        )
+    let (year, month, day) = if year <= JALALI_YEAR_MAX {
+        let iso = Date::try_new_persian(year, month, day).ok()?.to_calendar(Iso);
+        (iso.year().extended_year(), iso.month().ordinal, iso.day_of_month().0)
     } else {
         (year, month, day)
     };
-    let date =
-        time::Date::from_calendar_date(year, time::Month::try_from(month).ok()?, day).ok()?;
+    let date = time::Date::from_calendar_date(year, time::Month::try_from(month).ok()?, day).ok()?;
     Some(date.midnight().assume_offset(TEHRAN))
 }
 
@@ -124,12 +107,8 @@ impl FromStr for Kind {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let plain = text.replace('-', "");
-        let known = KINDS
-            .into_iter()
-            .find(|kind| kind.eq_ignore_ascii_case(&plain));
-        known
-            .map(Self)
-            .ok_or_else(|| format!("no such kind: the kinds are {}", KINDS.join(", ")))
+        let known = KINDS.into_iter().find(|kind| kind.eq_ignore_ascii_case(&plain));
+        known.map(Self).ok_or_else(|| format!("no such kind: the kinds are {}", KINDS.join(", ")))
     }
 }
 
@@ -144,16 +123,11 @@ impl FromStr for ResourceName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, name) = text
-            .split_once('/')
-            .ok_or("write it as Kind/name, such as Resolution/38-1")?;
+        let (kind, name) = text.split_once('/').ok_or("write it as Kind/name, such as Resolution/38-1")?;
         if name.is_empty() {
             return Err("write it as Kind/name, such as Resolution/38-1".to_owned());
         }
-        Ok(Self {
-            kind: kind.parse()?,
-            name: name.to_owned(),
-        })
+        Ok(Self { kind: kind.parse()?, name: name.to_owned() })
     }
 }
 
@@ -176,15 +150,7 @@ mod tests {
         assert_eq!("500ms".parse(), Ok(Span(Duration::from_millis(500))));
         assert_eq!("90s".parse(), Ok(Span(Duration::from_secs(90))));
         assert_eq!("7d".parse(), Ok(Span(Duration::from_secs(604_800))));
-        for wrong in [
-            "",
-            "90",
-            "s",
-            "1.5h",
-            "-3s",
-            "99999999999999999999s",
-            "18446744073709551615d",
-        ] {
+        for wrong in ["", "90", "s", "1.5h", "-3s", "99999999999999999999s", "18446744073709551615d"] {
             assert!(wrong.parse::<Span>().is_err(), "{wrong}");
         }
     }
@@ -192,50 +158,23 @@ mod tests {
     #[test]
     fn reads_moments_in_both_calendars() {
         let moment = |text| Moment::parse(text, NOW).map(|moment| moment.0);
-        assert_eq!(
-            moment("2026-11-22T05:00:00Z"),
-            Ok(datetime!(2026-11-22 05:00:00 UTC))
-        );
+        assert_eq!(moment("2026-11-22T05:00:00Z"), Ok(datetime!(2026-11-22 05:00:00 UTC)));
         assert_eq!(moment("2h"), Ok(datetime!(2026-11-22 04:00:00 UTC)));
-        assert_eq!(
-            moment("2023-01-10"),
-            Ok(datetime!(2023-01-10 00:00:00 +3:30))
-        );
-        assert_eq!(
-            moment("1401-10-20"),
-            Ok(datetime!(2023-01-10 00:00:00 +3:30))
-        );
+        assert_eq!(moment("2023-01-10"), Ok(datetime!(2023-01-10 00:00:00 +3:30)));
+        assert_eq!(moment("1401-10-20"), Ok(datetime!(2023-01-10 00:00:00 +3:30)));
     }
 
     #[test]
     fn refuses_days_that_do_not_exist() {
-        for wrong in [
-            "1401-13-01",
-            "1402-12-30",
-            "2026-02-30",
-            "2026-02",
-            "2026-02-01-01",
-            "yesterday",
-            "99999999999d",
-        ] {
+        for wrong in ["1401-13-01", "1402-12-30", "2026-02-30", "2026-02", "2026-02-01-01", "yesterday", "99999999999d"] {
             assert!(Moment::parse(wrong, NOW).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn reads_resource_names_in_the_ways_people_type_them() {
-        assert_eq!(
-            "base-database/tax"
-                .parse::<ResourceName>()
-                .map(|name| name.to_string()),
-            Ok("BaseDatabase/tax".into())
-        );
-        assert_eq!(
-            "Resolution/38-1"
-                .parse::<ResourceName>()
-                .map(|name| name.to_string()),
-            Ok("Resolution/38-1".into())
-        );
+        assert_eq!("base-database/tax".parse::<ResourceName>().map(|name| name.to_string()), Ok("BaseDatabase/tax".into()));
+        assert_eq!("Resolution/38-1".parse::<ResourceName>().map(|name| name.to_string()), Ok("Resolution/38-1".into()));
         for wrong in ["Resolution", "Resolution/", "Treaty/1"] {
             assert!(wrong.parse::<ResourceName>().is_err(), "{wrong}");
         }

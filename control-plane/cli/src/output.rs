@@ -40,26 +40,13 @@ impl Output {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             // https://no-color.org: set and not empty.
-            ColorChoice::Auto => {
-                terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            }
+            ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        Self {
-            format: args.format,
-            style: Style {
-                wide: args.wide,
-                colour,
-                isolate: terminal,
-            },
-        }
+        Self { format: args.format, style: Style { wide: args.wide, colour, isolate: terminal } }
     }
 
     /// Prints an answer: `text` draws it for people.
-    pub(crate) fn show<A: Answer>(
-        &self,
-        answer: &A,
-        text: impl FnOnce(&Style) -> String,
-    ) -> Result<(), Failure> {
+    pub(crate) fn show<A: Answer>(&self, answer: &A, text: impl FnOnce(&Style) -> String) -> Result<(), Failure> {
         match self.format {
             Format::Table => self.print(&text(&self.style)),
             Format::Json => self.print(&json::to_json(answer)?),
@@ -85,9 +72,7 @@ impl Output {
     /// Says so when a list was cut.
     pub(crate) fn remark_on_rest(&self, rest: &str, shown: usize) {
         if !rest.is_empty() {
-            self.remark(&format!(
-                "{shown} shown, there are more: --limit 0 shows all"
-            ));
+            self.remark(&format!("{shown} shown, there are more: --limit 0 shows all"));
         }
     }
 }

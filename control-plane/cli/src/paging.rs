@@ -14,24 +14,14 @@ pub(crate) struct Page<T> {
 }
 
 /// Fetches pages until there is no rest, or `limit` entries are here. A limit of 0 is none.
-pub(crate) async fn collect<T, F>(
-    limit: u32,
-    mut fetch: impl FnMut(u32, String) -> F,
-) -> Result<Page<T>, Failure>
+pub(crate) async fn collect<T, F>(limit: u32, mut fetch: impl FnMut(u32, String) -> F) -> Result<Page<T>, Failure>
 where
     F: Future<Output = Result<Page<T>, Failure>>,
 {
-    let mut all = Page {
-        entries: Vec::new(),
-        rest: String::new(),
-    };
+    let mut all = Page { entries: Vec::new(), rest: String::new() };
     loop {
         let here = u32::try_from(all.entries.len()).unwrap_or(u32::MAX);
-        let wanted = if limit == 0 {
-            PAGE_SIZE_MAX
-        } else {
-            (limit - here).min(PAGE_SIZE_MAX)
-        };
+        let wanted = if limit == 0 { PAGE_SIZE_MAX } else { (limit - here).min(PAGE_SIZE_MAX) };
         let page = fetch(wanted, std::mem::take(&mut all.rest)).await?;
         all.entries.extend(page.entries);
         all.rest = page.rest;
@@ -51,26 +41,15 @@ mod tests {
     use super::*;
 
     /// A list of the numbers below `length`, in pages of at most `page_max`; notes what it was asked.
-    async fn numbers(
-        limit: u32,
-        length: u32,
-        page_max: u32,
-    ) -> (Vec<u32>, String, Vec<(u32, String)>) {
+    async fn numbers(limit: u32, length: u32, page_max: u32) -> (Vec<u32>, String, Vec<(u32, String)>) {
         let asked = RefCell::new(Vec::new());
         let page = collect(limit, |size, token| {
             asked.borrow_mut().push((size, token.clone()));
             async move {
                 let from: u32 = token.parse().unwrap_or(0);
                 let until = length.min(from + size.min(page_max));
-                let rest = if until < length {
-                    until.to_string()
-                } else {
-                    String::new()
-                };
-                Ok(Page {
-                    entries: (from..until).collect(),
-                    rest,
-                })
+                let rest = if until < length { until.to_string() } else { String::new() };
+                Ok(Page { entries: (from..until).collect(), rest })
             }
         });
         let page = page.await.unwrap();

@@ -19,19 +19,11 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) async fn open(connection: &Connection, output: Output) -> Result<Self, Failure> {
         let channel = connect::open(connection).await?;
-        Ok(Self {
-            channel,
-            output,
-            endpoint: connection.endpoint.clone(),
-            timeout: connection.timeout.0,
-        })
+        Ok(Self { channel, output, endpoint: connection.endpoint.clone(), timeout: connection.timeout.0 })
     }
 
     /// Waits for one answer, no longer than `--timeout`.
-    pub(crate) async fn call<T>(
-        &self,
-        answer: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, Failure> {
+    pub(crate) async fn call<T>(&self, answer: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Failure> {
         self.call_waiting(Duration::ZERO, answer).await
     }
 
@@ -46,10 +38,7 @@ impl Session {
             Ok(Err(status)) => Err(self.failure(status)),
             Err(_) => Err(Failure::Unreachable {
                 endpoint: self.endpoint.clone(),
-                cause: format!(
-                    "no answer within {} s",
-                    self.timeout.saturating_add(wait).as_secs_f32()
-                ),
+                cause: format!("no answer within {} s", self.timeout.saturating_add(wait).as_secs_f32()),
                 hint: "the request may have taken effect: look before you repeat it; --timeout allows a longer wait",
             }),
         }

@@ -41,75 +41,36 @@ struct Files {
 }
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
-    let Command::Issue {
-        name,
-        out,
-        valid_for,
-    } = command;
-    let valid_for_s = valid_for
-        .map_or(Ok(0), Span::seconds)
-        .map_err(Failure::Input)?;
+    let Command::Issue { name, out, valid_for } = command;
+    let valid_for_s = valid_for.map_or(Ok(0), Span::seconds).map_err(Failure::Input)?;
     // It becomes a file name; what else is wrong with it the control plane tells.
     if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') {
-        return Err(Failure::Input(format!(
-            "`{name}` is no name of an admin: use kebab-case, such as sara-ahmadi"
-        )));
+        return Err(Failure::Input(format!("`{name}` is no name of an admin: use kebab-case, such as sara-ahmadi")));
     }
-    let files = Files {
-        key: out.join(format!("{name}.key")),
-        certificate: out.join(format!("{name}.crt")),
-        roots: out.join("ca.crt"),
-    };
+    let files =
+        Files { key: out.join(format!("{name}.key")), certificate: out.join(format!("{name}.crt")), roots: out.join("ca.crt") };
     fs::create_dir_all(&out).map_err(|cause| Failure::file(&out, cause))?;
     refuse_existing(&files.key)?;
     refuse_existing(&files.certificate)?;
 
-    let (key_pem, csr_der) =
-        key_and_request().map_err(|cause| Failure::Input(format!("cannot make a key: {cause}")))?;
-    let mut client = client!(
-        session,
-        certificate_service_client::CertificateServiceClient
-    );
-    let request = IssueAdminCertificateRequest {
-        name,
-        csr_der,
-        valid_for_s,
-    };
-    let answer = session
-        .call(client.issue_admin_certificate(request))
-        .await?;
+    let (key_pem, csr_der) = key_and_request().map_err(|cause| Failure::Input(format!("cannot make a key: {cause}")))?;
+    let mut client = client!(session, certificate_service_client::CertificateServiceClient);
+    let request = IssueAdminCertificateRequest { name, csr_der, valid_for_s };
+    let answer = session.call(client.issue_admin_certificate(request)).await?;
     write(&files, &key_pem, &answer)?;
     session.output.show(&answer, |_| {
-        format!(
-            "--cert {} --key {} --ca {}",
-            files.certificate.display(),
-            files.key.display(),
-            files.roots.display()
-        )
+        format!("--cert {} --key {} --ca {}", files.certificate.display(), files.key.display(), files.roots.display())
     })?;
-    session.output.remark(&format!(
-        "Valid until {}.",
-        moment(answer.not_after.as_ref())
-    ));
+    session.output.remark(&format!("Valid until {}.", moment(answer.not_after.as_ref())));
     Ok(Verdict::Yes)
 }
 
-fn write(
-    files: &Files,
-    key_pem: &str,
-    answer: &IssueAdminCertificateResponse,
-) -> Result<(), Failure> {
-    let bundle =
-        |certificates: &[Vec<u8>]| certificates.iter().map(|der| pem(der)).collect::<String>();
+fn write(files: &Files, key_pem: &str, answer: &IssueAdminCertificateResponse) -> Result<(), Failure> {
+    let bundle = |certificates: &[Vec<u8>]| certificates.iter().map(|der| pem(der)).collect::<String>();
     write_secret(&files.key, key_pem.as_bytes())?;
-    write_new(
-        &files.certificate,
-        bundle(&answer.chain_der).as_bytes(),
-        0o644,
-    )?;
+    write_new(&files.certificate, bundle(&answer.chain_der).as_bytes(), 0o644)?;
     // The roots are the exchange's, and the same for every admin: the newest are the right ones.
-    fs::write(&files.roots, bundle(&answer.roots_der))
-        .map_err(|cause| Failure::file(&files.roots, cause))
+    fs::write(&files.roots, bundle(&answer.roots_der)).map_err(|cause| Failure::file(&files.roots, cause))
 }
 
 /// A P-256 key, and a request that leaves the name to the control plane.
@@ -147,9 +108,7 @@ mod tests {
     fn writes_pem_that_reads_back() {
         for length in [0, 1, 47, 48, 49, 1_000] {
             let der = vec![7; length];
-            let read: Vec<_> = CertificateDer::pem_slice_iter(pem(&der).as_bytes())
-                .collect::<Result<_, _>>()
-                .unwrap();
+            let read: Vec<_> = CertificateDer::pem_slice_iter(pem(&der).as_bytes()).collect::<Result<_, _>>().unwrap();
             assert_eq!(read, [CertificateDer::from(der)]);
         }
     }

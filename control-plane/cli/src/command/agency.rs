@@ -1,8 +1,6 @@
 //! Agencies: list, suspend, reinstate.
 
-use chapar_proto::admin::v1::{
-    Agency, ListAgenciesRequest, ListAgenciesResponse, ReinstateAgencyRequest, SuspendAgencyRequest,
-};
+use chapar_proto::admin::v1::{Agency, ListAgenciesRequest, ListAgenciesResponse, ReinstateAgencyRequest, SuspendAgencyRequest};
 use clap::Subcommand;
 
 use crate::{
@@ -49,72 +47,45 @@ async fn list(limit: Limit, session: &Session) -> Result<(), Failure> {
     let page = collect(limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         async move {
-            let request = ListAgenciesRequest {
-                page_size,
-                page_token,
-            };
+            let request = ListAgenciesRequest { page_size, page_token };
             let answer = session.call(client.list_agencies(request)).await?;
-            Ok(Page {
-                entries: answer.agencies,
-                rest: answer.next_page_token,
-            })
+            Ok(Page { entries: answer.agencies, rest: answer.next_page_token })
         }
     });
     let Page { entries, rest } = page.await?;
-    let answer = ListAgenciesResponse {
-        agencies: entries,
-        next_page_token: rest,
-    };
-    session
-        .output
-        .show(&answer, |style| draw(style, &answer.agencies))?;
-    session
-        .output
-        .remark_on_rest(&answer.next_page_token, answer.agencies.len());
+    let answer = ListAgenciesResponse { agencies: entries, next_page_token: rest };
+    session.output.show(&answer, |style| draw(style, &answer.agencies))?;
+    session.output.remark_on_rest(&answer.next_page_token, answer.agencies.len());
     Ok(())
 }
 
 fn draw(style: &Style, agencies: &[Agency]) -> String {
     Table::new()
         .column("AGENCY", |agency: &Agency| agency.name.clone())
-        .state("STATE", |agency| {
-            if agency.suspended {
-                ("suspended".to_owned(), Tone::Bad)
-            } else {
-                ("active".to_owned(), Tone::Good)
-            }
-        })
+        .state(
+            "STATE",
+            |agency| {
+                if agency.suspended { ("suspended".to_owned(), Tone::Bad) } else { ("active".to_owned(), Tone::Good) }
+            },
+        )
         .column("SIDECARS", |agency| agency.sidecars.to_string())
         .wide("ROLES", |agency| or_nothing(&agency.roles.join(",")))
         .wide("PART OF", |agency| or_nothing(&agency.part_of))
         .text("TITLE", |agency| agency.title_en.clone())
-        .wide("SUSPENDED BECAUSE", |agency| {
-            or_nothing(&agency.suspension_reason)
-        })
+        .wide("SUSPENDED BECAUSE", |agency| or_nothing(&agency.suspension_reason))
         // Right-to-left text comes last, where it can disturb no other column.
         .text("عنوان", |agency| agency.title_fa.clone())
-        .draw(
-            style,
-            agencies,
-            "No agency yet: add them with `chapar apply -f` and documents of kind Agency.",
-        )
+        .draw(style, agencies, "No agency yet: add them with `chapar apply -f` and documents of kind Agency.")
 }
 
 async fn suspend(agency: String, reason: String, session: &Session) -> Result<(), Failure> {
     let mut client = client!(session, agency_service_client::AgencyServiceClient);
-    let request = SuspendAgencyRequest {
-        agency: agency.clone(),
-        reason,
-    };
+    let request = SuspendAgencyRequest { agency: agency.clone(), reason };
     let answer = session.call(client.suspend_agency(request)).await?;
     session.output.show(&answer, |_| {
         format!(
             "{agency} is suspended: {} void, every call from and to it is refused (revision {}).",
-            crate::output::text::plural(
-                answer.certificates as usize,
-                "certificate",
-                "certificates"
-            ),
+            crate::output::text::plural(answer.certificates as usize, "certificate", "certificates"),
             answer.revision
         )
     })
@@ -122,19 +93,12 @@ async fn suspend(agency: String, reason: String, session: &Session) -> Result<()
 
 async fn reinstate(agency: String, session: &Session) -> Result<(), Failure> {
     let mut client = client!(session, agency_service_client::AgencyServiceClient);
-    let request = ReinstateAgencyRequest {
-        agency: agency.clone(),
-    };
+    let request = ReinstateAgencyRequest { agency: agency.clone() };
     let answer = session.call(client.reinstate_agency(request)).await?;
     session.output.show(&answer, |_| {
-        format!(
-            "{agency} takes part again (revision {}). Its revoked certificates stay revoked.",
-            answer.revision
-        )
+        format!("{agency} takes part again (revision {}). Its revoked certificates stay revoked.", answer.revision)
     })?;
-    session.output.remark(&format!(
-        "next:  `chapar token create {agency}` lets its sidecars enrol anew"
-    ));
+    session.output.remark(&format!("next:  `chapar token create {agency}` lets its sidecars enrol anew"));
     Ok(())
 }
 
@@ -164,12 +128,6 @@ mod tests {
             },
         ];
         insta::assert_snapshot!(draw(&Style::default(), &agencies));
-        insta::assert_snapshot!(draw(
-            &Style {
-                wide: true,
-                ..Style::default()
-            },
-            &agencies
-        ));
+        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &agencies));
     }
 }

@@ -52,47 +52,23 @@ pub(crate) struct DiffArgs {
     files: Files,
 }
 
-pub(crate) async fn apply(
-    args: ApplyArgs,
-    connection: &Connection,
-    output: Output,
-) -> Result<Verdict, Failure> {
+pub(crate) async fn apply(args: ApplyArgs, connection: &Connection, output: Output) -> Result<Verdict, Failure> {
     // Read first: a wrong file name is told apart from an unreachable control plane.
     let files = args.files.read()?;
     let session = Session::open(connection, output).await?;
-    let request = ApplyRequest {
-        files,
-        dry_run: args.dry_run,
-        reason: args.reason.reason,
-        delete: Vec::new(),
-    };
+    let request = ApplyRequest { files, dry_run: args.dry_run, reason: args.reason.reason, delete: Vec::new() };
     let answer = send(request, &session).await?;
-    session
-        .output
-        .show(&answer, |style| draw(style, &answer, args.dry_run))?;
+    session.output.show(&answer, |style| draw(style, &answer, args.dry_run))?;
     warn(&answer, &session);
     Ok(Verdict::Yes)
 }
 
-pub(crate) async fn diff(
-    args: DiffArgs,
-    connection: &Connection,
-    output: Output,
-) -> Result<Verdict, Failure> {
+pub(crate) async fn diff(args: DiffArgs, connection: &Connection, output: Output) -> Result<Verdict, Failure> {
     let files = args.files.read()?;
     let session = Session::open(connection, output).await?;
-    let request = ApplyRequest {
-        files,
-        dry_run: true,
-        ..ApplyRequest::default()
-    };
+    let request = ApplyRequest { files, dry_run: true, ..ApplyRequest::default() };
     let answer = send(request, &session).await?;
-    let changes: Vec<_> = answer
-        .resources
-        .iter()
-        .filter(|change| is_change(change.action()))
-        .cloned()
-        .collect();
+    let changes: Vec<_> = answer.resources.iter().filter(|change| is_change(change.action())).cloned().collect();
     session.output.show(&answer, |style| {
         if changes.is_empty() {
             return "No difference.".to_owned();
@@ -100,26 +76,17 @@ pub(crate) async fn diff(
         diff::resources(style, &changes, true) + &diff::grants(style, &answer.grants, true)
     })?;
     warn(&answer, &session);
-    Ok(if changes.is_empty() {
-        Verdict::Yes
-    } else {
-        Verdict::No
-    })
+    Ok(if changes.is_empty() { Verdict::Yes } else { Verdict::No })
 }
 
-pub(super) async fn send(
-    request: ApplyRequest,
-    session: &Session,
-) -> Result<ApplyResponse, Failure> {
+pub(super) async fn send(request: ApplyRequest, session: &Session) -> Result<ApplyResponse, Failure> {
     let mut client = client!(session, policy_service_client::PolicyServiceClient);
     session.call(client.apply(request)).await
 }
 
 pub(super) fn warn(answer: &ApplyResponse, session: &Session) {
     for warning in &answer.warnings {
-        session
-            .output
-            .remark(&format!("warning: {}", plain_line(warning)));
+        session.output.remark(&format!("warning: {}", plain_line(warning)));
     }
 }
 
@@ -128,17 +95,11 @@ pub(super) fn draw(style: &Style, answer: &ApplyResponse, dry_run: bool) -> Stri
     let mut text = diff::resources(style, &answer.resources, style.wide);
     text.push_str(&diff::grants(style, &answer.grants, style.wide));
     let totals = diff::totals(&answer.resources);
-    let changed = answer
-        .resources
-        .iter()
-        .any(|change| is_change(change.action()));
+    let changed = answer.resources.iter().any(|change| is_change(change.action()));
     let end = match (dry_run, changed) {
         (true, _) => format!("dry run: {totals}; policy version {} stays", answer.version),
         (false, false) => format!("{totals}; policy version {} stays", answer.version),
-        (false, true) => format!(
-            "{totals}; policy version {} (revision {})",
-            answer.version, answer.revision
-        ),
+        (false, true) => format!("{totals}; policy version {} (revision {})", answer.version, answer.revision),
     };
     text.push_str(&end);
     text
@@ -157,21 +118,13 @@ mod tests {
             action: action.into(),
             diff: diff.into(),
         };
-        let grant = |grant: &str, action: ChangeAction| GrantChange {
-            grant: grant.into(),
-            action: action.into(),
-        };
+        let grant = |grant: &str, action: ChangeAction| GrantChange { grant: grant.into(), action: action.into() };
         ApplyResponse {
             version: 4,
             revision: 17,
             resources: vec![
                 change("Agency", "ipm", ChangeAction::Unchanged, ""),
-                change(
-                    "Resolution",
-                    "38-1",
-                    ChangeAction::Changed,
-                    "@@ -3 +3 @@\n-  session: 37\n+  session: 38\n",
-                ),
+                change("Resolution", "38-1", ChangeAction::Changed, "@@ -3 +3 @@\n-  session: 37\n+  session: 38\n"),
             ],
             grants: vec![
                 grant("38-1/4/ipm/shahkar", ChangeAction::Created),
@@ -184,34 +137,14 @@ mod tests {
     #[test]
     fn draws_what_changed_and_the_version() {
         insta::assert_snapshot!(draw(&Style::default(), &answer(), false));
-        insta::assert_snapshot!(draw(
-            &Style {
-                wide: true,
-                ..Style::default()
-            },
-            &answer(),
-            true
-        ));
+        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &answer(), true));
     }
 
     #[test]
     fn colours_a_diff_on_request_only() {
-        let coloured = diff::resources(
-            &Style {
-                colour: true,
-                ..Style::default()
-            },
-            &answer().resources,
-            true,
-        );
-        assert!(
-            coloured.contains("\u{1b}[31m-  session: 37\u{1b}[0m"),
-            "{coloured:?}"
-        );
-        assert!(
-            coloured.contains("\u{1b}[32m+  session: 38\u{1b}[0m"),
-            "{coloured:?}"
-        );
+        let coloured = diff::resources(&Style { colour: true, ..Style::default() }, &answer().resources, true);
+        assert!(coloured.contains("\u{1b}[31m-  session: 37\u{1b}[0m"), "{coloured:?}");
+        assert!(coloured.contains("\u{1b}[32m+  session: 38\u{1b}[0m"), "{coloured:?}");
         assert!(!diff::resources(&Style::default(), &answer().resources, true).contains('\u{1b}'));
     }
 
@@ -220,9 +153,6 @@ mod tests {
         let mut same = answer();
         same.resources.truncate(1);
         same.grants.clear();
-        assert_eq!(
-            draw(&Style::default(), &same, false),
-            "Agency/ipm  unchanged\n1 unchanged; policy version 4 stays"
-        );
+        assert_eq!(draw(&Style::default(), &same, false), "Agency/ipm  unchanged\n1 unchanged; policy version 4 stays");
     }
 }

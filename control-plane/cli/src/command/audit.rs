@@ -26,28 +26,13 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Only what this actor did, such as local:uid=0 or spiffe://exchange.example/admin/sara
-    #[arg(
-        long,
-        value_name = "ACTOR",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "ACTOR", default_value = "", hide_default_value = true)]
     actor: String,
     /// Only actions that begin so, such as policy or token.create
-    #[arg(
-        long,
-        value_name = "PREFIX",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
     action: String,
     /// Only what was done to this
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     object: String,
     /// Only since then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
     #[arg(long, value_name = "MOMENT")]
@@ -75,23 +60,13 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
         };
         async move {
             let answer = session.call(client.list_audit(request)).await?;
-            Ok(Page {
-                entries: answer.entries,
-                rest: answer.next_page_token,
-            })
+            Ok(Page { entries: answer.entries, rest: answer.next_page_token })
         }
     });
     let Page { entries, rest } = page.await?;
-    let answer = ListAuditResponse {
-        entries,
-        next_page_token: rest,
-    };
-    session
-        .output
-        .show(&answer, |style| draw(style, &answer.entries))?;
-    session
-        .output
-        .remark_on_rest(&answer.next_page_token, answer.entries.len());
+    let answer = ListAuditResponse { entries, next_page_token: rest };
+    session.output.show(&answer, |style| draw(style, &answer.entries))?;
+    session.output.remark_on_rest(&answer.next_page_token, answer.entries.len());
     Ok(Verdict::Yes)
 }
 
@@ -101,13 +76,12 @@ fn draw(style: &Style, entries: &[AuditEntry]) -> String {
         .column("ACTOR", |entry| entry.actor.clone())
         .column("ACTION", |entry| entry.action.clone())
         .text("OBJECT", |entry| or_nothing(&entry.object))
-        .state("RESULT", |entry| {
-            if entry.succeeded {
-                ("done".to_owned(), Tone::Good)
-            } else {
-                (entry.reason.clone(), Tone::Bad)
-            }
-        })
+        .state(
+            "RESULT",
+            |entry| {
+                if entry.succeeded { ("done".to_owned(), Tone::Good) } else { (entry.reason.clone(), Tone::Bad) }
+            },
+        )
         .wide("ID", |entry| entry.id.to_string())
         .wide("DETAILS", |entry| or_nothing(&entry.details))
         .draw(style, entries, "No entry.")
@@ -121,10 +95,7 @@ mod tests {
     fn draws_what_was_done_and_what_was_refused() {
         let entry = |id, action: &str, object: &str, reason: &str| AuditEntry {
             id,
-            at: Some(prost_types::Timestamp {
-                seconds: 1_795_331_521,
-                nanos: 0,
-            }),
+            at: Some(prost_types::Timestamp { seconds: 1_795_331_521, nanos: 0 }),
             actor: "local:uid=0".into(),
             action: action.into(),
             object: object.into(),
@@ -132,17 +103,8 @@ mod tests {
             reason: reason.into(),
             details: "{\"files\":1}".into(),
         };
-        let entries = [
-            entry(2, "policy.apply", "version 4", ""),
-            entry(1, "enrolment.refuse", "ipm\u{1b}[2J", "TOKEN_USED"),
-        ];
+        let entries = [entry(2, "policy.apply", "version 4", ""), entry(1, "enrolment.refuse", "ipm\u{1b}[2J", "TOKEN_USED")];
         insta::assert_snapshot!(draw(&Style::default(), &entries));
-        insta::assert_snapshot!(draw(
-            &Style {
-                wide: true,
-                ..Style::default()
-            },
-            &entries
-        ));
+        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &entries));
     }
 }

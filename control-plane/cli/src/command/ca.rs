@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chapar_proto::admin::v1::{
-    Generation, GenerationState, GetAuthorityRequest, GetAuthorityResponse,
-    RetireGenerationRequest, RotateIssuerRequest, RotateRootRequest,
+    Generation, GenerationState, GetAuthorityRequest, GetAuthorityResponse, RetireGenerationRequest, RotateIssuerRequest,
+    RotateRootRequest,
 };
 use clap::Subcommand;
 
@@ -53,15 +53,10 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
-    let mut client = client!(
-        session,
-        certificate_service_client::CertificateServiceClient
-    );
+    let mut client = client!(session, certificate_service_client::CertificateServiceClient);
     match command {
         Command::Show { pem } => {
-            let answer = session
-                .call(client.get_authority(GetAuthorityRequest {}))
-                .await?;
+            let answer = session.call(client.get_authority(GetAuthorityRequest {})).await?;
             if pem {
                 session.output.print(&roots_pem(&answer))?;
             } else {
@@ -69,95 +64,59 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
             }
         }
         Command::RotateIssuer { reason } => {
-            let request = RotateIssuerRequest {
-                reason: reason.reason,
-            };
+            let request = RotateIssuerRequest { reason: reason.reason };
             let answer = session.call(client.rotate_issuer(request)).await?;
             let name = name_of(answer.issuer.as_ref())?;
-            session.output.show(&answer, |_| {
-                format!("{name} issues from now on; sidecars renew by themselves.")
-            })?;
+            session.output.show(&answer, |_| format!("{name} issues from now on; sidecars renew by themselves."))?;
         }
         Command::RotateRoot { reason, wait } => {
             let wait_s = wait.seconds().map_err(Failure::Input)?;
-            let request = RotateRootRequest {
-                reason: reason.reason,
-                wait_s,
-            };
+            let request = RotateRootRequest { reason: reason.reason, wait_s };
             let wait = Duration::from_secs(wait_s.into());
-            let answer = session
-                .call_waiting(wait, client.rotate_root(request))
-                .await?;
-            let (root, issuer) = (
-                name_of(answer.root.as_ref())?,
-                name_of(answer.issuer.as_ref())?,
-            );
+            let answer = session.call_waiting(wait, client.rotate_root(request)).await?;
+            let (root, issuer) = (name_of(answer.root.as_ref())?, name_of(answer.issuer.as_ref())?);
             session.output.show(&answer, |_| {
                 format!("{root} is trusted everywhere, and {issuer} issues under it; sidecars renew by themselves.")
             })?;
             session.output.remark("next:  `chapar ca show` counts what still hangs on the old root; then `chapar ca retire`");
         }
-        Command::Retire {
-            generation: name,
-            danger_void_certificates,
-        } => {
-            let request = RetireGenerationRequest {
-                name,
-                danger_void_certificates,
-            };
+        Command::Retire { generation: name, danger_void_certificates } => {
+            let request = RetireGenerationRequest { name, danger_void_certificates };
             let answer = session.call(client.retire_generation(request)).await?;
             let name = name_of(answer.generation.as_ref())?;
-            session
-                .output
-                .show(&answer, |_| format!("{name} is no longer trusted."))?;
+            session.output.show(&answer, |_| format!("{name} is no longer trusted."))?;
         }
     }
     Ok(Verdict::Yes)
 }
 
 fn name_of(generation: Option<&Generation>) -> Result<String, Failure> {
-    generation
-        .map(|generation| generation.name.clone())
-        .ok_or(Failure::Answer("the generation"))
+    generation.map(|generation| generation.name.clone()).ok_or(Failure::Answer("the generation"))
 }
 
 /// The roots that are trusted now, as one file.
 fn roots_pem(authority: &GetAuthorityResponse) -> String {
-    let trusted = authority
-        .roots
-        .iter()
-        .filter(|root| root.state() != GenerationState::Retired);
-    trusted
-        .map(|root| super::admin_cert::pem(&root.certificate_der))
-        .collect()
+    let trusted = authority.roots.iter().filter(|root| root.state() != GenerationState::Retired);
+    trusted.map(|root| super::admin_cert::pem(&root.certificate_der)).collect()
 }
 
 fn draw(style: &Style, authority: &GetAuthorityResponse) -> String {
     let generations: Vec<_> = authority.roots.iter().chain(&authority.issuers).collect();
     let table = Table::new()
-        .column("GENERATION", |generation: &&Generation| {
-            generation.name.clone()
-        })
+        .column("GENERATION", |generation: &&Generation| generation.name.clone())
         .state("STATE", |generation| {
             let tone = match generation.state() {
                 GenerationState::Active => Tone::Good,
                 GenerationState::Retired => Tone::Faded,
                 _ => Tone::Plain,
             };
-            (
-                label(generation.state().as_str_name(), "GENERATION_STATE"),
-                tone,
-            )
+            (label(generation.state().as_str_name(), "GENERATION_STATE"), tone)
         })
-        .column("LIVE CERTIFICATES", |generation| {
-            generation.live_certificates.to_string()
-        })
+        .column("LIVE CERTIFICATES", |generation| generation.live_certificates.to_string())
         .column("UNTIL", |generation| moment(generation.not_after.as_ref()))
         .wide("FROM", |generation| moment(generation.not_before.as_ref()))
         // Fingerprints are compared by eye: the whole of it with --wide.
-        .column("SHA-256", |generation| {
-            short_digest(&generation.fingerprint)
-        })
+        .column("SHA-256", |generation| short_digest(&generation.fingerprint))
         .wide("WHOLE SHA-256", |generation| generation.fingerprint.clone())
         .draw(style, &generations, "No generation.");
     format!("Trust domain {}\n\n{table}", authority.trust_domain)
@@ -172,20 +131,14 @@ mod tests {
             name: name.into(),
             state: state.into(),
             fingerprint: "c0ffee".repeat(10) + "0123",
-            not_after: Some(prost_types::Timestamp {
-                seconds: 2_110_691_521,
-                nanos: 0,
-            }),
+            not_after: Some(prost_types::Timestamp { seconds: 2_110_691_521, nanos: 0 }),
             live_certificates,
             certificate_der: name.as_bytes().to_vec(),
             ..Generation::default()
         };
         GetAuthorityResponse {
             trust_domain: "exchange.example".into(),
-            roots: vec![
-                generation("root-1", GenerationState::Retired, 0),
-                generation("root-2", GenerationState::Active, 22),
-            ],
+            roots: vec![generation("root-1", GenerationState::Retired, 0), generation("root-2", GenerationState::Active, 22)],
             issuers: vec![
                 generation("issuing-2", GenerationState::Superseded, 4),
                 generation("issuing-3", GenerationState::Active, 18),

@@ -1,8 +1,6 @@
 //! Certificates: list, revoke.
 
-use chapar_proto::admin::v1::{
-    Certificate, ListCertificatesRequest, ListCertificatesResponse, RevokeCertificateRequest,
-};
+use chapar_proto::admin::v1::{Certificate, ListCertificatesRequest, ListCertificatesResponse, RevokeCertificateRequest};
 use clap::Subcommand;
 use time::OffsetDateTime;
 
@@ -24,12 +22,7 @@ pub(crate) enum Command {
     /// List certificates in force
     List {
         /// Only this agency's
-        #[arg(
-            long,
-            value_name = "AGENCY",
-            default_value = "",
-            hide_default_value = true
-        )]
+        #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
         agency: String,
         /// Also those that expired or were revoked
         #[arg(long)]
@@ -50,106 +43,49 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
     match command {
         Command::List { agency, all, limit } => list(&agency, all, limit, session).await?,
         Command::Revoke { serial, reason } => {
-            let mut client = client!(
-                session,
-                certificate_service_client::CertificateServiceClient
-            );
-            let request = RevokeCertificateRequest {
-                serial: serial.clone(),
-                reason: reason.reason,
-            };
+            let mut client = client!(session, certificate_service_client::CertificateServiceClient);
+            let request = RevokeCertificateRequest { serial: serial.clone(), reason: reason.reason };
             let answer = session.call(client.revoke_certificate(request)).await?;
-            session.output.show(&answer, |_| {
-                format!(
-                    "Certificate {serial} is revoked (revision {}).",
-                    answer.revision
-                )
-            })?;
+            session.output.show(&answer, |_| format!("Certificate {serial} is revoked (revision {}).", answer.revision))?;
         }
     }
     Ok(Verdict::Yes)
 }
 
-async fn list(
-    agency: &str,
-    include_void: bool,
-    limit: Limit,
-    session: &Session,
-) -> Result<(), Failure> {
-    let client = client!(
-        session,
-        certificate_service_client::CertificateServiceClient
-    );
+async fn list(agency: &str, include_void: bool, limit: Limit, session: &Session) -> Result<(), Failure> {
+    let client = client!(session, certificate_service_client::CertificateServiceClient);
     let page = collect(limit.limit, |page_size, page_token| {
         let mut client = client.clone();
-        let request = ListCertificatesRequest {
-            agency: agency.to_owned(),
-            include_void,
-            page_size,
-            page_token,
-        };
+        let request = ListCertificatesRequest { agency: agency.to_owned(), include_void, page_size, page_token };
         async move {
             let answer = session.call(client.list_certificates(request)).await?;
-            Ok(Page {
-                entries: answer.certificates,
-                rest: answer.next_page_token,
-            })
+            Ok(Page { entries: answer.certificates, rest: answer.next_page_token })
         }
     });
     let Page { entries, rest } = page.await?;
-    let answer = ListCertificatesResponse {
-        certificates: entries,
-        next_page_token: rest,
-    };
-    session.output.show(&answer, |style| {
-        draw(style, &answer.certificates, OffsetDateTime::now_utc())
-    })?;
-    session
-        .output
-        .remark_on_rest(&answer.next_page_token, answer.certificates.len());
+    let answer = ListCertificatesResponse { certificates: entries, next_page_token: rest };
+    session.output.show(&answer, |style| draw(style, &answer.certificates, OffsetDateTime::now_utc()))?;
+    session.output.remark_on_rest(&answer.next_page_token, answer.certificates.len());
     Ok(())
 }
 
 fn draw(style: &Style, certificates: &[Certificate], now: OffsetDateTime) -> String {
-    let rows: Vec<_> = certificates
-        .iter()
-        .map(|certificate| (certificate, now))
-        .collect();
+    let rows: Vec<_> = certificates.iter().map(|certificate| (certificate, now)).collect();
     Table::new()
-        .column(
-            "SERIAL",
-            |(certificate, _): &(&Certificate, OffsetDateTime)| certificate.serial.clone(),
-        )
+        .column("SERIAL", |(certificate, _): &(&Certificate, OffsetDateTime)| certificate.serial.clone())
         .column("IDENTITY", |(certificate, _)| certificate.spiffe_id.clone())
         .state("STATE", |(certificate, now)| state(certificate, *now))
-        .column("UNTIL", |(certificate, _)| {
-            moment(certificate.not_after.as_ref())
-        })
+        .column("UNTIL", |(certificate, _)| moment(certificate.not_after.as_ref()))
         .column("ISSUER", |(certificate, _)| certificate.issuer.clone())
-        .wide("FROM", |(certificate, _)| {
-            moment(certificate.not_before.as_ref())
-        })
-        .wide("REVOKED", |(certificate, _)| {
-            moment(certificate.revoked_at.as_ref())
-        })
-        .wide("REVOKED BECAUSE", |(certificate, _)| {
-            or_nothing(&certificate.revocation_reason)
-        })
-        .wide("SHA-256", |(certificate, _)| {
-            certificate.fingerprint.clone()
-        })
-        .draw(
-            style,
-            &rows,
-            "No certificate in force; --all also shows those that expired or were revoked.",
-        )
+        .wide("FROM", |(certificate, _)| moment(certificate.not_before.as_ref()))
+        .wide("REVOKED", |(certificate, _)| moment(certificate.revoked_at.as_ref()))
+        .wide("REVOKED BECAUSE", |(certificate, _)| or_nothing(&certificate.revocation_reason))
+        .wide("SHA-256", |(certificate, _)| certificate.fingerprint.clone())
+        .draw(style, &rows, "No certificate in force; --all also shows those that expired or were revoked.")
 }
 
 fn state(certificate: &Certificate, now: OffsetDateTime) -> (String, Tone) {
-    let expired = certificate
-        .not_after
-        .as_ref()
-        .is_some_and(|moment| moment.seconds <= now.unix_timestamp());
+    let expired = certificate.not_after.as_ref().is_some_and(|moment| moment.seconds <= now.unix_timestamp());
     match certificate.revoked_at {
         Some(_) => ("revoked".to_owned(), Tone::Bad),
         None if expired => ("expired".to_owned(), Tone::Faded),

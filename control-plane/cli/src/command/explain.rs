@@ -25,12 +25,7 @@ pub(crate) struct ExplainArgs {
     /// Name of the inquiry, or /<grpc service>/<method>
     inquiry: String,
     /// Agency that answers, where several offer the inquiry
-    #[arg(
-        long,
-        value_name = "AGENCY",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
     provider: String,
     /// Decide as of then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
     #[arg(long, value_name = "MOMENT")]
@@ -40,46 +35,22 @@ pub(crate) struct ExplainArgs {
 pub(crate) async fn run(args: ExplainArgs, session: &Session) -> Result<Verdict, Failure> {
     let mut client = client!(session, policy_service_client::PolicyServiceClient);
     let at = args.at.map(Moment::timestamp);
-    let request = ExplainRequest {
-        consumer: args.consumer.clone(),
-        inquiry: args.inquiry.clone(),
-        provider: args.provider,
-        at,
-    };
+    let request = ExplainRequest { consumer: args.consumer.clone(), inquiry: args.inquiry.clone(), provider: args.provider, at };
     let answer = session.call(client.explain(request)).await?;
-    session.output.show(&answer, |style| {
-        draw(style, &args.consumer, &args.inquiry, &answer)
-    })?;
-    Ok(if answer.permitted {
-        Verdict::Yes
-    } else {
-        Verdict::No
-    })
+    session.output.show(&answer, |style| draw(style, &args.consumer, &args.inquiry, &answer))?;
+    Ok(if answer.permitted { Verdict::Yes } else { Verdict::No })
 }
 
 fn draw(style: &Style, consumer: &str, inquiry: &str, answer: &ExplainResponse) -> String {
-    let (word, tone) = if answer.permitted {
-        ("PERMITTED", Tone::Good)
-    } else {
-        ("REFUSED", Tone::Bad)
-    };
-    let mut text = format!(
-        "{}  {} → {}",
-        paint(style, word, tone),
-        plain(consumer),
-        plain(inquiry)
-    );
+    let (word, tone) = if answer.permitted { ("PERMITTED", Tone::Good) } else { ("REFUSED", Tone::Bad) };
+    let mut text = format!("{}  {} → {}", paint(style, word, tone), plain(consumer), plain(inquiry));
     if !answer.reason.is_empty() {
         let _ = write!(text, "  [{}]", plain(&answer.reason));
     }
     let _ = writeln!(text, "\n{}", plain(&answer.explanation));
     let mut values = Vec::new();
     if let Some(grant) = &answer.grant {
-        let clause = if grant.clause.is_empty() {
-            String::new()
-        } else {
-            format!(", clause {}", grant.clause)
-        };
+        let clause = if grant.clause.is_empty() { String::new() } else { format!(", clause {}", grant.clause) };
         values.extend([
             ("grant", grant.name.clone()),
             ("resolution", format!("{}{clause}", grant.resolution)),
@@ -100,10 +71,7 @@ fn draw(style: &Style, consumer: &str, inquiry: &str, answer: &ExplainResponse) 
             "grant" => answer.grant.as_ref().map(|grant| grant.name.as_str()),
             _ => None,
         };
-        values.push((
-            "next",
-            hint::for_reason(&answer.reason, known).unwrap_or_default(),
-        ));
+        values.push(("next", hint::for_reason(&answer.reason, known).unwrap_or_default()));
     }
     text + &fields(style, &values)
 }
@@ -143,8 +111,7 @@ mod tests {
     fn names_the_reason_and_the_next_step_of_a_refusal() {
         let answer = ExplainResponse {
             reason: "NO_GRANT".into(),
-            explanation: "No resolution grants iban-match to ipm. The working group must act."
-                .into(),
+            explanation: "No resolution grants iban-match to ipm. The working group must act.".into(),
             policy_version: 3,
             ..ExplainResponse::default()
         };
@@ -154,10 +121,7 @@ mod tests {
     #[test]
     fn says_who_revoked_and_how_to_restore() {
         let mut revoked = grant();
-        revoked.revoked_at = Some(prost_types::Timestamp {
-            seconds: 1_795_331_521,
-            nanos: 0,
-        });
+        revoked.revoked_at = Some(prost_types::Timestamp { seconds: 1_795_331_521, nanos: 0 });
         revoked.revocation_reason = "misuse".into();
         let answer = ExplainResponse {
             reason: "GRANT_REVOKED".into(),

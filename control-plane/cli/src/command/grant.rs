@@ -43,36 +43,16 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Only this consumer's
-    #[arg(
-        long,
-        value_name = "AGENCY",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
     consumer: String,
     /// Only for this provider's inquiries
-    #[arg(
-        long,
-        value_name = "AGENCY",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
     provider: String,
     /// Only for this inquiry
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     inquiry: String,
     /// Only by this resolution
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     resolution: String,
     #[command(flatten)]
     limit: Limit,
@@ -83,40 +63,24 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
     match command {
         Command::List(args) => list(&args, &client, session).await?,
         Command::Revoke { grant, reason } => {
-            let request = RevokeGrantRequest {
-                grant: grant.clone(),
-                reason: reason.reason,
-            };
+            let request = RevokeGrantRequest { grant: grant.clone(), reason: reason.reason };
             let answer = session.call(client.revoke_grant(request)).await?;
             session.output.show(&answer, |_| {
-                format!(
-                    "Grant {grant} is revoked: policy version {} (revision {}).",
-                    answer.version, answer.revision
-                )
+                format!("Grant {grant} is revoked: policy version {} (revision {}).", answer.version, answer.revision)
             })?;
         }
         Command::Restore { grant, reason } => {
-            let request = RestoreGrantRequest {
-                grant: grant.clone(),
-                reason: reason.reason,
-            };
+            let request = RestoreGrantRequest { grant: grant.clone(), reason: reason.reason };
             let answer = session.call(client.restore_grant(request)).await?;
             session.output.show(&answer, |_| {
-                format!(
-                    "Grant {grant} is back: policy version {} (revision {}).",
-                    answer.version, answer.revision
-                )
+                format!("Grant {grant} is back: policy version {} (revision {}).", answer.version, answer.revision)
             })?;
         }
     }
     Ok(Verdict::Yes)
 }
 
-async fn list(
-    args: &ListArgs,
-    client: &PolicyServiceClient<Channel>,
-    session: &Session,
-) -> Result<(), Failure> {
+async fn list(args: &ListArgs, client: &PolicyServiceClient<Channel>, session: &Session) -> Result<(), Failure> {
     let page = collect(args.limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         let request = ListGrantsRequest {
@@ -129,23 +93,13 @@ async fn list(
         };
         async move {
             let answer = session.call(client.list_grants(request)).await?;
-            Ok(Page {
-                entries: answer.grants,
-                rest: answer.next_page_token,
-            })
+            Ok(Page { entries: answer.grants, rest: answer.next_page_token })
         }
     });
     let Page { entries, rest } = page.await?;
-    let answer = ListGrantsResponse {
-        grants: entries,
-        next_page_token: rest,
-    };
-    session
-        .output
-        .show(&answer, |style| draw(style, &answer.grants))?;
-    session
-        .output
-        .remark_on_rest(&answer.next_page_token, answer.grants.len());
+    let answer = ListGrantsResponse { grants: entries, next_page_token: rest };
+    session.output.show(&answer, |style| draw(style, &answer.grants))?;
+    session.output.remark_on_rest(&answer.next_page_token, answer.grants.len());
     Ok(())
 }
 
@@ -192,11 +146,7 @@ mod tests {
             inquiry: inquiry.into(),
             in_force,
             revoked_at: revoked_at.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 }),
-            revocation_reason: if revoked_at.is_some() {
-                "misuse".into()
-            } else {
-                String::new()
-            },
+            revocation_reason: if revoked_at.is_some() { "misuse".into() } else { String::new() },
             ..Grant::default()
         };
         let grants = [
@@ -205,12 +155,6 @@ mod tests {
             grant("civil-registration", "rulings", false, None),
         ];
         insta::assert_snapshot!(draw(&Style::default(), &grants));
-        insta::assert_snapshot!(draw(
-            &Style {
-                wide: true,
-                ..Style::default()
-            },
-            &grants
-        ));
+        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &grants));
     }
 }

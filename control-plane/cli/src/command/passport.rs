@@ -5,9 +5,8 @@ mod draw;
 use std::{fs, path::PathBuf};
 
 use chapar_proto::admin::v1::{
-    ApprovePassportRequest, DiffPassportsRequest, GetPassportRequest, ListPassportsRequest,
-    ListPassportsResponse, PassportState, RetirePassportRequest, SubmitPassportRequest,
-    passport_service_client::PassportServiceClient,
+    ApprovePassportRequest, DiffPassportsRequest, GetPassportRequest, ListPassportsRequest, ListPassportsResponse, PassportState,
+    RetirePassportRequest, SubmitPassportRequest, passport_service_client::PassportServiceClient,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use tonic::transport::Channel;
@@ -29,12 +28,7 @@ pub(crate) enum Command {
     /// List passports and their states
     List {
         /// Only this agency's
-        #[arg(
-            long,
-            value_name = "AGENCY",
-            default_value = "",
-            hide_default_value = true
-        )]
+        #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
         agency: String,
         /// Only those in this state
         #[arg(long, value_enum, value_name = "STATE")]
@@ -56,12 +50,7 @@ pub(crate) enum Command {
         #[arg(num_args = 1..=2, required = true, value_names = ["FROM", "TO"])]
         versions: Vec<String>,
         /// The one service meant, where a descriptor set holds several
-        #[arg(
-            long,
-            value_name = "GRPC-SERVICE",
-            default_value = "",
-            hide_default_value = true
-        )]
+        #[arg(long, value_name = "GRPC-SERVICE", default_value = "", hide_default_value = true)]
         service: String,
     },
     /// Bring a submitted passport in force
@@ -69,12 +58,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         passport: Name,
         /// Resolution by which the working group approved it
-        #[arg(
-            long,
-            value_name = "NAME",
-            default_value = "",
-            hide_default_value = true
-        )]
+        #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
         resolution: String,
         /// Approve although consumers built on the passport in force break
         #[arg(long)]
@@ -99,12 +83,7 @@ pub(crate) struct SubmitArgs {
     #[arg(long, value_name = "AGENCY")]
     agency: String,
     /// The one service meant; every annotated service of the set otherwise
-    #[arg(
-        long,
-        value_name = "GRPC-SERVICE",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "GRPC-SERVICE", default_value = "", hide_default_value = true)]
     service: String,
     /// Keep it as a draft, not yet submitted
     #[arg(long)]
@@ -117,12 +96,7 @@ pub(crate) struct Name {
     /// Version (digest) of the passport, or its first 8 digits or more
     version: String,
     /// The one service meant, where a descriptor set holds several
-    #[arg(
-        long,
-        value_name = "GRPC-SERVICE",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "GRPC-SERVICE", default_value = "", hide_default_value = true)]
     service: String,
 }
 
@@ -152,78 +126,32 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
     let client = client!(session, passport_service_client::PassportServiceClient);
     match command {
         Command::Submit(args) => submit(args, client, session).await?,
-        Command::List {
-            agency,
-            state,
-            limit,
-        } => list(&agency, state, limit, &client, session).await?,
-        Command::Show {
-            passport,
-            descriptor_set,
-        } => show(passport, descriptor_set, client, session).await?,
+        Command::List { agency, state, limit } => list(&agency, state, limit, &client, session).await?,
+        Command::Show { passport, descriptor_set } => show(passport, descriptor_set, client, session).await?,
         Command::Diff { versions, service } => {
             return diff(versions, service, client, session).await;
         }
-        Command::Approve {
-            passport,
-            resolution,
-            danger_allow_breaks,
-        } => {
-            let Name {
-                version,
-                service: grpc_service,
-            } = passport;
-            let request = ApprovePassportRequest {
-                version,
-                grpc_service,
-                resolution,
-                danger_allow_breaks,
-            };
+        Command::Approve { passport, resolution, danger_allow_breaks } => {
+            let Name { version, service: grpc_service } = passport;
+            let request = ApprovePassportRequest { version, grpc_service, resolution, danger_allow_breaks };
             approve(request, client, session).await?;
         }
         Command::Retire { passport, reason } => {
-            let Name {
-                version,
-                service: grpc_service,
-            } = passport;
-            let request = RetirePassportRequest {
-                version,
-                grpc_service,
-                reason: reason.reason,
-            };
+            let Name { version, service: grpc_service } = passport;
+            let request = RetirePassportRequest { version, grpc_service, reason: reason.reason };
             retire(request, client, session).await?;
         }
     }
     Ok(Verdict::Yes)
 }
 
-async fn submit(
-    args: SubmitArgs,
-    mut client: PassportServiceClient<Channel>,
-    session: &Session,
-) -> Result<(), Failure> {
+async fn submit(args: SubmitArgs, mut client: PassportServiceClient<Channel>, session: &Session) -> Result<(), Failure> {
     let descriptor_set = fs::read(&args.file).map_err(|cause| Failure::file(&args.file, cause))?;
-    let SubmitArgs {
-        agency,
-        service: grpc_service,
-        draft: draft_only,
-        ..
-    } = args;
-    let request = SubmitPassportRequest {
-        agency,
-        grpc_service,
-        descriptor_set,
-        draft_only,
-    };
+    let SubmitArgs { agency, service: grpc_service, draft: draft_only, .. } = args;
+    let request = SubmitPassportRequest { agency, grpc_service, descriptor_set, draft_only };
     let answer = session.call(client.submit_passport(request)).await?;
-    session
-        .output
-        .show(&answer, |style| draw::list(style, &answer.passports))?;
-    if let Some(passport) = answer
-        .passports
-        .iter()
-        .find(|passport| passport.state() == PassportState::Submitted)
-    {
+    session.output.show(&answer, |style| draw::list(style, &answer.passports))?;
+    if let Some(passport) = answer.passports.iter().find(|passport| passport.state() == PassportState::Submitted) {
         session.output.remark(&format!(
             "next:  `chapar passport diff {0}` shows what it changes; `chapar passport approve {0}` brings it in force",
             short_digest(&passport.version)
@@ -243,30 +171,15 @@ async fn list(
     let page = collect(limit.limit, |page_size, page_token| {
         let (mut client, agency) = (client.clone(), agency.to_owned());
         async move {
-            let request = ListPassportsRequest {
-                agency,
-                state: state.into(),
-                page_size,
-                page_token,
-            };
+            let request = ListPassportsRequest { agency, state: state.into(), page_size, page_token };
             let answer = session.call(client.list_passports(request)).await?;
-            Ok(Page {
-                entries: answer.passports,
-                rest: answer.next_page_token,
-            })
+            Ok(Page { entries: answer.passports, rest: answer.next_page_token })
         }
     });
     let Page { entries, rest } = page.await?;
-    let answer = ListPassportsResponse {
-        passports: entries,
-        next_page_token: rest,
-    };
-    session
-        .output
-        .show(&answer, |style| draw::list(style, &answer.passports))?;
-    session
-        .output
-        .remark_on_rest(&answer.next_page_token, answer.passports.len());
+    let answer = ListPassportsResponse { passports: entries, next_page_token: rest };
+    session.output.show(&answer, |style| draw::list(style, &answer.passports))?;
+    session.output.remark_on_rest(&answer.next_page_token, answer.passports.len());
     Ok(())
 }
 
@@ -276,21 +189,13 @@ async fn show(
     mut client: PassportServiceClient<Channel>,
     session: &Session,
 ) -> Result<(), Failure> {
-    let request = GetPassportRequest {
-        version: name.version,
-        grpc_service: name.service,
-    };
+    let request = GetPassportRequest { version: name.version, grpc_service: name.service };
     let answer = session.call(client.get_passport(request)).await?;
-    let passport = answer
-        .passport
-        .as_ref()
-        .ok_or(Failure::Answer("the passport"))?;
+    let passport = answer.passport.as_ref().ok_or(Failure::Answer("the passport"))?;
     if let Some(path) = descriptor_set {
         write_new(&path, &answer.descriptor_set, 0o644)?;
     }
-    session
-        .output
-        .show(&answer, |style| draw::passport(style, passport))
+    session.output.show(&answer, |style| draw::passport(style, passport))
 }
 
 async fn diff(
@@ -302,15 +207,9 @@ async fn diff(
     // The grammar lets one or two through.
     let to_version = versions.pop().unwrap_or_default();
     let from_version = versions.pop().unwrap_or_default();
-    let request = DiffPassportsRequest {
-        from_version,
-        to_version,
-        grpc_service,
-    };
+    let request = DiffPassportsRequest { from_version, to_version, grpc_service };
     let answer = session.call(client.diff_passports(request)).await?;
-    session
-        .output
-        .show(&answer, |style| draw::changes(style, &answer.changes))?;
+    session.output.show(&answer, |style| draw::changes(style, &answer.changes))?;
     let breaks = answer.changes.iter().any(|change| change.breaking);
     Ok(if breaks { Verdict::No } else { Verdict::Yes })
 }
@@ -321,19 +220,10 @@ async fn approve(
     session: &Session,
 ) -> Result<(), Failure> {
     let answer = session.call(client.approve_passport(request)).await?;
-    session
-        .output
-        .show(&answer, |style| draw::list(style, &answer.passports))?;
-    let inquiries = answer
-        .passports
-        .iter()
-        .map(|passport| passport.inquiries.len())
-        .sum();
+    session.output.show(&answer, |style| draw::list(style, &answer.passports))?;
+    let inquiries = answer.passports.iter().map(|passport| passport.inquiries.len()).sum();
     let inquiries = plural(inquiries, "inquiry is", "inquiries are");
-    session.output.remark(&format!(
-        "{inquiries} in force (revision {}).",
-        answer.revision
-    ));
+    session.output.remark(&format!("{inquiries} in force (revision {}).", answer.revision));
     Ok(())
 }
 
@@ -343,12 +233,7 @@ async fn retire(
     session: &Session,
 ) -> Result<(), Failure> {
     let answer = session.call(client.retire_passport(request)).await?;
-    session
-        .output
-        .show(&answer, |style| draw::list(style, &answer.passports))?;
-    session.output.remark(&format!(
-        "Its inquiries can no longer be called (revision {}).",
-        answer.revision
-    ));
+    session.output.show(&answer, |style| draw::list(style, &answer.passports))?;
+    session.output.remark(&format!("Its inquiries can no longer be called (revision {}).", answer.revision));
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Versions of the policy: list, show, compare, roll back.
 
 use chapar_proto::admin::v1::{
-    DiffVersionsRequest, GetVersionRequest, ListVersionsRequest, ListVersionsResponse,
-    PolicyVersion, RollbackRequest, policy_service_client::PolicyServiceClient,
+    DiffVersionsRequest, GetVersionRequest, ListVersionsRequest, ListVersionsResponse, PolicyVersion, RollbackRequest,
+    policy_service_client::PolicyServiceClient,
 };
 use clap::Subcommand;
 use tonic::transport::Channel;
@@ -55,61 +55,32 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
         Command::Versions { limit } => versions(limit, &client, session).await?,
         Command::Show { version } => show(version.unwrap_or(0), client, session).await?,
         Command::Diff { from, to } => return compare(from, to.unwrap_or(0), client, session).await,
-        Command::Rollback {
-            version,
-            dry_run,
-            reason,
-        } => {
-            let request = RollbackRequest {
-                version,
-                reason: reason.reason,
-                dry_run,
-            };
+        Command::Rollback { version, dry_run, reason } => {
+            let request = RollbackRequest { version, reason: reason.reason, dry_run };
             roll_back(request, client, session).await?;
         }
     }
     Ok(Verdict::Yes)
 }
 
-async fn versions(
-    limit: Limit,
-    client: &PolicyServiceClient<Channel>,
-    session: &Session,
-) -> Result<(), Failure> {
+async fn versions(limit: Limit, client: &PolicyServiceClient<Channel>, session: &Session) -> Result<(), Failure> {
     let page = collect(limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         async move {
-            let answer = session
-                .call(client.list_versions(ListVersionsRequest {
-                    page_size,
-                    page_token,
-                }))
-                .await?;
-            Ok(Page {
-                entries: answer.versions,
-                rest: answer.next_page_token,
-            })
+            let answer = session.call(client.list_versions(ListVersionsRequest { page_size, page_token })).await?;
+            Ok(Page { entries: answer.versions, rest: answer.next_page_token })
         }
     });
     let Page { entries, rest } = page.await?;
-    let answer = ListVersionsResponse {
-        versions: entries,
-        next_page_token: rest,
-    };
-    session
-        .output
-        .show(&answer, |style| draw(style, &answer.versions))?;
-    session
-        .output
-        .remark_on_rest(&answer.next_page_token, answer.versions.len());
+    let answer = ListVersionsResponse { versions: entries, next_page_token: rest };
+    session.output.show(&answer, |style| draw(style, &answer.versions))?;
+    session.output.remark_on_rest(&answer.next_page_token, answer.versions.len());
     Ok(())
 }
 
 fn draw(style: &Style, versions: &[PolicyVersion]) -> String {
     Table::new()
-        .column("VERSION", |version: &PolicyVersion| {
-            version.version.to_string()
-        })
+        .column("VERSION", |version: &PolicyVersion| version.version.to_string())
         .column("CREATED", |version| moment(version.created_at.as_ref()))
         .column("BY", |version| or_nothing(&version.created_by))
         .column("+", |version| version.created.to_string())
@@ -120,21 +91,11 @@ fn draw(style: &Style, versions: &[PolicyVersion]) -> String {
             earlier => earlier.to_string(),
         })
         .text("REASON", |version| or_nothing(&version.reason))
-        .draw(
-            style,
-            versions,
-            "No version yet: `chapar apply -f` makes the first.",
-        )
+        .draw(style, versions, "No version yet: `chapar apply -f` makes the first.")
 }
 
-async fn show(
-    version: u64,
-    mut client: PolicyServiceClient<Channel>,
-    session: &Session,
-) -> Result<(), Failure> {
-    let answer = session
-        .call(client.get_version(GetVersionRequest { version }))
-        .await?;
+async fn show(version: u64, mut client: PolicyServiceClient<Channel>, session: &Session) -> Result<(), Failure> {
+    let answer = session.call(client.get_version(GetVersionRequest { version })).await?;
     session.output.show(&answer, |_| plain(&answer.yaml))
 }
 
@@ -144,23 +105,9 @@ async fn compare(
     mut client: PolicyServiceClient<Channel>,
     session: &Session,
 ) -> Result<Verdict, Failure> {
-    let answer = session
-        .call(client.diff_versions(DiffVersionsRequest {
-            from_version,
-            to_version,
-        }))
-        .await?;
-    let changes: Vec<_> = answer
-        .resources
-        .iter()
-        .filter(|change| diff::is_change(change.action()))
-        .cloned()
-        .collect();
-    let same = changes.is_empty()
-        && !answer
-            .grants
-            .iter()
-            .any(|change| diff::is_change(change.action()));
+    let answer = session.call(client.diff_versions(DiffVersionsRequest { from_version, to_version })).await?;
+    let changes: Vec<_> = answer.resources.iter().filter(|change| diff::is_change(change.action())).cloned().collect();
+    let same = changes.is_empty() && !answer.grants.iter().any(|change| diff::is_change(change.action()));
     session.output.show(&answer, |style| {
         if same {
             return "No difference.".to_owned();
@@ -170,11 +117,7 @@ async fn compare(
     Ok(if same { Verdict::Yes } else { Verdict::No })
 }
 
-async fn roll_back(
-    request: RollbackRequest,
-    mut client: PolicyServiceClient<Channel>,
-    session: &Session,
-) -> Result<(), Failure> {
+async fn roll_back(request: RollbackRequest, mut client: PolicyServiceClient<Channel>, session: &Session) -> Result<(), Failure> {
     let (dry_run, target) = (request.dry_run, request.version);
     let answer = session.call(client.rollback(request)).await?;
     session.output.show(&answer, |style| {
@@ -184,10 +127,7 @@ async fn roll_back(
         text.push_str(&if dry_run {
             format!("; dry run: policy version {} stays", answer.version)
         } else {
-            format!(
-                "; policy version {} has the content of version {target} (revision {})",
-                answer.version, answer.revision
-            )
+            format!("; policy version {} has the content of version {target} (revision {})", answer.version, answer.revision)
         });
         text
     })
@@ -201,10 +141,7 @@ mod tests {
     fn draws_versions_with_their_reasons() {
         let version = |version, reason: &str, rolled_back_to| PolicyVersion {
             version,
-            created_at: Some(prost_types::Timestamp {
-                seconds: 1_795_331_521,
-                nanos: 0,
-            }),
+            created_at: Some(prost_types::Timestamp { seconds: 1_795_331_521, nanos: 0 }),
             created_by: "local:uid=0".into(),
             reason: reason.into(),
             created: 3,
@@ -212,14 +149,8 @@ mod tests {
             deleted: 0,
             rolled_back_to,
         };
-        let versions = [
-            version(3, "", 1),
-            version(
-                2,
-                "session 38, applied on the day that its minutes were signed by the chair",
-                0,
-            ),
-        ];
+        let versions =
+            [version(3, "", 1), version(2, "session 38, applied on the day that its minutes were signed by the chair", 0)];
         insta::assert_snapshot!(draw(&Style::default(), &versions));
     }
 }

@@ -1,8 +1,7 @@
 //! The resources that the policy is made of: list, show, delete.
 
 use chapar_proto::admin::v1::{
-    ApplyRequest, ListResourcesRequest, ListResourcesResponse, ResourceText,
-    policy_service_client::PolicyServiceClient,
+    ApplyRequest, ListResourcesRequest, ListResourcesResponse, ResourceText, policy_service_client::PolicyServiceClient,
 };
 use clap::Subcommand;
 use tonic::transport::Channel;
@@ -46,41 +45,20 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
     match command {
         Command::List { kind } => {
             let answer = ask(kind, String::new(), client, session).await?;
-            session
-                .output
-                .show(&answer, |style| draw(style, &answer.resources))?;
+            session.output.show(&answer, |style| draw(style, &answer.resources))?;
         }
         Command::Show { resource } => {
-            let answer = ask(
-                Some(resource.kind.clone()),
-                resource.name.clone(),
-                client,
-                session,
-            )
-            .await?;
+            let answer = ask(Some(resource.kind.clone()), resource.name.clone(), client, session).await?;
             let Some(found) = answer.resources.first() else {
-                return Err(Failure::Input(format!(
-                    "{resource} does not exist; `chapar resource list` shows what does"
-                )));
+                return Err(Failure::Input(format!("{resource} does not exist; `chapar resource list` shows what does")));
             };
             session.output.show(&answer, |_| plain(&found.yaml))?;
         }
-        Command::Delete {
-            resources,
-            dry_run,
-            reason,
-        } => {
+        Command::Delete { resources, dry_run, reason } => {
             let delete = resources.iter().map(ToString::to_string).collect();
-            let request = ApplyRequest {
-                files: Vec::new(),
-                dry_run,
-                reason: reason.reason,
-                delete,
-            };
+            let request = ApplyRequest { files: Vec::new(), dry_run, reason: reason.reason, delete };
             let answer = apply::send(request, session).await?;
-            session
-                .output
-                .show(&answer, |style| apply::draw(style, &answer, dry_run))?;
+            session.output.show(&answer, |style| apply::draw(style, &answer, dry_run))?;
             apply::warn(&answer, session);
         }
     }
@@ -94,18 +72,12 @@ async fn ask(
     session: &Session,
 ) -> Result<ListResourcesResponse, Failure> {
     let kind = kind.map(|kind| kind.0.to_owned()).unwrap_or_default();
-    session
-        .call(client.list_resources(ListResourcesRequest { kind, name }))
-        .await
+    session.call(client.list_resources(ListResourcesRequest { kind, name })).await
 }
 
 fn draw(style: &Style, resources: &[ResourceText]) -> String {
     Table::new()
         .column("KIND", |resource: &ResourceText| resource.kind.clone())
         .column("NAME", |resource| resource.name.clone())
-        .draw(
-            style,
-            resources,
-            "No resource. `chapar apply -f` adds them.",
-        )
+        .draw(style, resources, "No resource. `chapar apply -f` adds them.")
 }

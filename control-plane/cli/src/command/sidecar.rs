@@ -21,12 +21,7 @@ pub(crate) enum Command {
     /// List sidecars
     List {
         /// Only this agency's
-        #[arg(
-            long,
-            value_name = "AGENCY",
-            default_value = "",
-            hide_default_value = true
-        )]
+        #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
         agency: String,
         #[command(flatten)]
         limit: Limit,
@@ -38,33 +33,19 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
     let client = client!(session, agency_service_client::AgencyServiceClient);
     let policy_version = std::cell::Cell::new(0);
     let page = collect(limit.limit, |page_size, page_token| {
-        let (mut client, agency, policy_version) =
-            (client.clone(), agency.clone(), &policy_version);
+        let (mut client, agency, policy_version) = (client.clone(), agency.clone(), &policy_version);
         async move {
-            let request = ListSidecarsRequest {
-                agency,
-                page_size,
-                page_token,
-            };
+            let request = ListSidecarsRequest { agency, page_size, page_token };
             let answer = session.call(client.list_sidecars(request)).await?;
             policy_version.set(answer.policy_version);
-            Ok(Page {
-                entries: answer.sidecars,
-                rest: answer.next_page_token,
-            })
+            Ok(Page { entries: answer.sidecars, rest: answer.next_page_token })
         }
     });
     let Page { entries, rest } = page.await?;
     let policy_version = policy_version.get();
-    let answer = ListSidecarsResponse {
-        sidecars: entries,
-        next_page_token: rest,
-        policy_version,
-    };
+    let answer = ListSidecarsResponse { sidecars: entries, next_page_token: rest, policy_version };
     session.output.show(&answer, |style| draw(style, &answer))?;
-    session
-        .output
-        .remark_on_rest(&answer.next_page_token, answer.sidecars.len());
+    session.output.remark_on_rest(&answer.next_page_token, answer.sidecars.len());
     Ok(Verdict::Yes)
 }
 
@@ -79,27 +60,14 @@ fn draw(style: &Style, answer: &ListSidecarsResponse) -> String {
             sent if sent == sidecar.acknowledged_revision => sent.to_string(),
             sent => format!("{} of {sent}", sidecar.acknowledged_revision),
         })
-        .column("SERVICES", |sidecar| {
-            sidecar.grpc_services.len().to_string()
-        })
+        .column("SERVICES", |sidecar| sidecar.grpc_services.len().to_string())
         .column("ADDRESS", |sidecar| or_nothing(&sidecar.advertised_address))
-        .column("CERTIFICATE UNTIL", |sidecar| {
-            moment(sidecar.certificate_not_after.as_ref())
-        })
+        .column("CERTIFICATE UNTIL", |sidecar| moment(sidecar.certificate_not_after.as_ref()))
         .wide("SOFTWARE", |sidecar| or_nothing(&sidecar.software_version))
-        .wide("OFFERS", |sidecar| {
-            or_nothing(&sidecar.grpc_services.join(","))
-        })
+        .wide("OFFERS", |sidecar| or_nothing(&sidecar.grpc_services.join(",")))
         .text("PROBLEM", |sidecar| or_nothing(&sidecar.problem));
-    let text = table.draw(
-        style,
-        &answer.sidecars,
-        "No sidecar yet: `chapar token create AGENCY` lets one enrol.",
-    );
-    format!(
-        "{text}\n\nPolicy version {} is in force.",
-        answer.policy_version
-    )
+    let text = table.draw(style, &answer.sidecars, "No sidecar yet: `chapar token create AGENCY` lets one enrol.");
+    format!("{text}\n\nPolicy version {} is in force.", answer.policy_version)
 }
 
 /// Behind: connected, and has not acknowledged what was sent.
@@ -129,10 +97,7 @@ mod tests {
             acknowledged_revision,
             sent_revision: 7,
             policy_version: 3,
-            seen_at: Some(prost_types::Timestamp {
-                seconds: 1_795_331_521,
-                nanos: 0,
-            }),
+            seen_at: Some(prost_types::Timestamp { seconds: 1_795_331_521, nanos: 0 }),
             problem: problem.into(),
             ..Sidecar::default()
         };

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use chapar_proto::admin::v1::{
-    CreateTokenRequest, EnrolmentToken, ListTokensRequest, ListTokensResponse, RevokeTokenRequest,
-    TokenState,
+    CreateTokenRequest, EnrolmentToken, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, TokenState,
 };
 use clap::Subcommand;
 
@@ -31,12 +30,7 @@ pub(crate) enum Command {
     Create {
         agency: String,
         /// Name of the one sidecar that may use it; any of the agency's otherwise
-        #[arg(
-            long,
-            value_name = "NAME",
-            default_value = "",
-            hide_default_value = true
-        )]
+        #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
         sidecar: String,
         /// How long it can be used, at most 30d
         #[arg(long, value_name = "SPAN", default_value = "1h")]
@@ -48,12 +42,7 @@ pub(crate) enum Command {
     /// List tokens and what became of them
     List {
         /// Only this agency's
-        #[arg(
-            long,
-            value_name = "AGENCY",
-            default_value = "",
-            hide_default_value = true
-        )]
+        #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
         agency: String,
         #[command(flatten)]
         limit: Limit,
@@ -67,63 +56,36 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     match command {
-        Command::Create {
-            agency,
-            sidecar,
-            valid_for,
-            out,
-        } => {
+        Command::Create { agency, sidecar, valid_for, out } => {
             let valid_for_s = valid_for.seconds().map_err(Failure::Input)?;
             if valid_for_s == 0 {
                 return Err(Failure::Input("--valid-for is below one second".to_owned()));
             }
-            create(
-                CreateTokenRequest {
-                    agency,
-                    sidecar,
-                    valid_for_s,
-                },
-                out,
-                session,
-            )
-            .await?;
+            create(CreateTokenRequest { agency, sidecar, valid_for_s }, out, session).await?;
         }
         Command::List { agency, limit } => list(agency, limit, session).await?,
         Command::Revoke { id } => {
             let mut client = client!(session, token_service_client::TokenServiceClient);
-            let answer = session
-                .call(client.revoke_token(RevokeTokenRequest { id: id.clone() }))
-                .await?;
-            session
-                .output
-                .show(&answer, |_| format!("Token {id} is revoked."))?;
+            let answer = session.call(client.revoke_token(RevokeTokenRequest { id: id.clone() })).await?;
+            session.output.show(&answer, |_| format!("Token {id} is revoked."))?;
         }
     }
     Ok(Verdict::Yes)
 }
 
-async fn create(
-    request: CreateTokenRequest,
-    out: Option<PathBuf>,
-    session: &Session,
-) -> Result<(), Failure> {
+async fn create(request: CreateTokenRequest, out: Option<PathBuf>, session: &Session) -> Result<(), Failure> {
     if let Some(path) = &out {
         // Found out before the secret is made: it cannot be had again.
         refuse_existing(path)?;
     }
     let mut client = client!(session, token_service_client::TokenServiceClient);
     let answer = session.call(client.create_token(request)).await?;
-    let description = answer
-        .description
-        .clone()
-        .ok_or(Failure::Answer("the token's description"))?;
+    let description = answer.description.clone().ok_or(Failure::Answer("the token's description"))?;
     match &out {
         Some(path) => write_secret(path, format!("{}\n", answer.token).as_bytes())?,
         None => session.output.show(&answer, |_| answer.token.clone())?,
     }
-    let place = out
-        .map(|path| format!(" written to {}", path.display()))
-        .unwrap_or_default();
+    let place = out.map(|path| format!(" written to {}", path.display())).unwrap_or_default();
     session.output.remark(&format!(
         "Token {}{place}: for one sidecar of {}, until {}. It is not shown again; hand it over on a safe way.",
         description.id,
@@ -138,30 +100,14 @@ async fn list(agency: String, limit: Limit, session: &Session) -> Result<(), Fai
     let page = collect(limit.limit, |page_size, page_token| {
         let (mut client, agency) = (client.clone(), agency.clone());
         async move {
-            let answer = session
-                .call(client.list_tokens(ListTokensRequest {
-                    agency,
-                    page_size,
-                    page_token,
-                }))
-                .await?;
-            Ok(Page {
-                entries: answer.tokens,
-                rest: answer.next_page_token,
-            })
+            let answer = session.call(client.list_tokens(ListTokensRequest { agency, page_size, page_token })).await?;
+            Ok(Page { entries: answer.tokens, rest: answer.next_page_token })
         }
     });
     let Page { entries, rest } = page.await?;
-    let answer = ListTokensResponse {
-        tokens: entries,
-        next_page_token: rest,
-    };
-    session
-        .output
-        .show(&answer, |style| draw(style, &answer.tokens))?;
-    session
-        .output
-        .remark_on_rest(&answer.next_page_token, answer.tokens.len());
+    let answer = ListTokensResponse { tokens: entries, next_page_token: rest };
+    session.output.show(&answer, |style| draw(style, &answer.tokens))?;
+    session.output.remark_on_rest(&answer.next_page_token, answer.tokens.len());
     Ok(())
 }
 
@@ -169,30 +115,16 @@ fn draw(style: &Style, tokens: &[EnrolmentToken]) -> String {
     Table::new()
         .column("ID", |token: &EnrolmentToken| token.id.clone())
         .column("AGENCY", |token| token.agency.clone())
-        .column("SIDECAR", |token| {
-            if token.sidecar.is_empty() {
-                "any".to_owned()
-            } else {
-                token.sidecar.clone()
-            }
-        })
+        .column("SIDECAR", |token| if token.sidecar.is_empty() { "any".to_owned() } else { token.sidecar.clone() })
         .state("STATE", |token| {
-            let tone = if token.state() == TokenState::Open {
-                Tone::Good
-            } else {
-                Tone::Faded
-            };
+            let tone = if token.state() == TokenState::Open { Tone::Good } else { Tone::Faded };
             (label(token.state().as_str_name(), "TOKEN_STATE"), tone)
         })
         .column("EXPIRES", |token| moment(token.expires_at.as_ref()))
         .column("USED", |token| moment(token.used_at.as_ref()))
         .wide("CREATED", |token| moment(token.created_at.as_ref()))
         .wide("CREATED BY", |token| or_nothing(&token.created_by))
-        .draw(
-            style,
-            tokens,
-            "No token. `chapar token create AGENCY` makes one.",
-        )
+        .draw(style, tokens, "No token. `chapar token create AGENCY` makes one.")
 }
 
 #[cfg(test)]
@@ -211,10 +143,7 @@ mod tests {
             used_at,
             ..EnrolmentToken::default()
         };
-        let tokens = [
-            token("tk-1", "", TokenState::Open, None),
-            token("tk-2", "main", TokenState::Used, at(1_795_331_000)),
-        ];
+        let tokens = [token("tk-1", "", TokenState::Open, None), token("tk-2", "main", TokenState::Used, at(1_795_331_000))];
         insta::assert_snapshot!(draw(&Style::default(), &tokens));
     }
 }

@@ -2,9 +2,7 @@
 
 mod tree;
 
-use chapar_proto::admin::v1::{
-    GetTraceRequest, ListTracesRequest, ListTracesResponse, TraceSummary,
-};
+use chapar_proto::admin::v1::{GetTraceRequest, ListTracesRequest, ListTracesResponse, TraceSummary};
 use clap::{Args, Subcommand};
 
 use crate::{
@@ -35,44 +33,19 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Only calls that this agency made or answered
-    #[arg(
-        long,
-        value_name = "AGENCY",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
     agency: String,
     /// Only calls that this agency made
-    #[arg(
-        long,
-        value_name = "AGENCY",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
     consumer: String,
     /// Only calls that this agency answered
-    #[arg(
-        long,
-        value_name = "AGENCY",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
     provider: String,
     /// Only calls of this inquiry
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     inquiry: String,
     /// Only this outcome (served, refused, failed, abandoned) or gRPC status (PERMISSION_DENIED)
-    #[arg(
-        long,
-        value_name = "STATUS",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "STATUS", default_value = "", hide_default_value = true)]
     status: String,
     /// Only since then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
     #[arg(long, value_name = "MOMENT")]
@@ -92,12 +65,8 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
         Command::List(args) => list(&args, session).await?,
         Command::Show { id } => {
             let mut client = client!(session, trace_service_client::TraceServiceClient);
-            let answer = session
-                .call(client.get_trace(GetTraceRequest { id }))
-                .await?;
-            session
-                .output
-                .show(&answer, |style| tree::draw(style, &answer))?;
+            let answer = session.call(client.get_trace(GetTraceRequest { id })).await?;
+            session.output.show(&answer, |style| tree::draw(style, &answer))?;
         }
     }
     Ok(Verdict::Yes)
@@ -121,46 +90,26 @@ async fn list(args: &ListArgs, session: &Session) -> Result<(), Failure> {
         };
         async move {
             let answer = session.call(client.list_traces(request)).await?;
-            Ok(Page {
-                entries: answer.traces,
-                rest: answer.next_page_token,
-            })
+            Ok(Page { entries: answer.traces, rest: answer.next_page_token })
         }
     });
     let Page { entries, rest } = page.await?;
-    let answer = ListTracesResponse {
-        traces: entries,
-        next_page_token: rest,
-    };
-    session
-        .output
-        .show(&answer, |style| draw(style, &answer.traces))?;
-    session
-        .output
-        .remark_on_rest(&answer.next_page_token, answer.traces.len());
+    let answer = ListTracesResponse { traces: entries, next_page_token: rest };
+    session.output.show(&answer, |style| draw(style, &answer.traces))?;
+    session.output.remark_on_rest(&answer.next_page_token, answer.traces.len());
     Ok(())
 }
 
 fn draw(style: &Style, traces: &[TraceSummary]) -> String {
     Table::new()
-        .column("STARTED", |trace: &TraceSummary| {
-            moment(trace.started_at.as_ref())
-        })
+        .column("STARTED", |trace: &TraceSummary| moment(trace.started_at.as_ref()))
         .column("TRACE", |trace| trace.trace_id.clone())
         .column("CONSUMER", |trace| or_nothing(&trace.consumer))
         .column("PROVIDER", |trace| or_nothing(&trace.provider))
         .column("INQUIRY", |trace| or_nothing(&trace.inquiry))
         .column("RESOLUTION", |trace| or_nothing(&trace.resolution))
-        .state("OUTCOME", |trace| {
-            (or_nothing(&trace.outcome), outcome_tone(&trace.outcome))
-        })
-        .column("STATUS", |trace| {
-            if trace.reason.is_empty() {
-                or_nothing(&trace.status)
-            } else {
-                trace.reason.clone()
-            }
-        })
+        .state("OUTCOME", |trace| (or_nothing(&trace.outcome), outcome_tone(&trace.outcome)))
+        .column("STATUS", |trace| if trace.reason.is_empty() { or_nothing(&trace.status) } else { trace.reason.clone() })
         .column("TOOK", |trace| duration(trace.duration_us))
         .wide("GRPC STATUS", |trace| or_nothing(&trace.status))
         .wide("SPANS", |trace| trace.spans.to_string())
@@ -183,29 +132,21 @@ mod tests {
 
     #[test]
     fn draws_served_and_refused_calls() {
-        let trace = |digit: &str, outcome: &str, status: &str, reason: &str, resolution: &str| {
-            TraceSummary {
-                trace_id: digit.repeat(32),
-                call_id: "0192f0c1".into(),
-                consumer: "ipm".into(),
-                provider: "cra".into(),
-                inquiry: "shahkar".into(),
-                outcome: outcome.into(),
-                status: status.into(),
-                reason: reason.into(),
-                started_at: Some(prost_types::Timestamp {
-                    seconds: 1_795_331_521,
-                    nanos: 0,
-                }),
-                duration_us: 12_345,
-                spans: 2,
-                resolution: resolution.into(),
-            }
+        let trace = |digit: &str, outcome: &str, status: &str, reason: &str, resolution: &str| TraceSummary {
+            trace_id: digit.repeat(32),
+            call_id: "0192f0c1".into(),
+            consumer: "ipm".into(),
+            provider: "cra".into(),
+            inquiry: "shahkar".into(),
+            outcome: outcome.into(),
+            status: status.into(),
+            reason: reason.into(),
+            started_at: Some(prost_types::Timestamp { seconds: 1_795_331_521, nanos: 0 }),
+            duration_us: 12_345,
+            spans: 2,
+            resolution: resolution.into(),
         };
-        let traces = [
-            trace("a", "served", "OK", "", "38-1"),
-            trace("b", "refused", "PERMISSION_DENIED", "NO_GRANT", ""),
-        ];
+        let traces = [trace("a", "served", "OK", "", "38-1"), trace("b", "refused", "PERMISSION_DENIED", "NO_GRANT", "")];
         insta::assert_snapshot!(draw(&Style::default(), &traces));
     }
 }

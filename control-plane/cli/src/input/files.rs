@@ -45,11 +45,7 @@ pub(crate) fn read(sources: &[PathBuf], recursive: bool) -> Result<Vec<ResourceF
     Ok(files)
 }
 
-fn read_folder(
-    folder: &Path,
-    recursive: bool,
-    files: &mut Vec<ResourceFile>,
-) -> Result<(), Failure> {
+fn read_folder(folder: &Path, recursive: bool, files: &mut Vec<ResourceFile>) -> Result<(), Failure> {
     let before = files.len();
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(|cause| Failure::file(folder, cause))? {
@@ -66,18 +62,13 @@ fn read_folder(
         }
     }
     if !recursive && files.len() == before {
-        return Err(Failure::Input(format!(
-            "{}: no *.yaml, *.yml or *.json file in this folder",
-            folder.display()
-        )));
+        return Err(Failure::Input(format!("{}: no *.yaml, *.yml or *.json file in this folder", folder.display())));
     }
     Ok(())
 }
 
 fn has_known_ending(path: &Path) -> bool {
-    path.extension()
-        .and_then(|ending| ending.to_str())
-        .is_some_and(|ending| ENDINGS.contains(&ending))
+    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
 fn read_file(path: &Path) -> Result<ResourceFile, Failure> {
@@ -87,19 +78,13 @@ fn read_file(path: &Path) -> Result<ResourceFile, Failure> {
 
 fn load(name: &str, source: impl std::io::Read) -> Result<ResourceFile, Failure> {
     let mut content = Vec::new();
-    source
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut content)
-        .map_err(|cause| Failure::file(Path::new(name), cause))?;
+    source.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(|cause| Failure::file(Path::new(name), cause))?;
     if content.len() as u64 > FILE_BYTES_MAX {
         return Err(Failure::Input(format!(
             "{name}:1:1: the file is over the {FILE_BYTES_MAX} bytes that one may have: split it"
         )));
     }
-    Ok(ResourceFile {
-        name: name.to_owned(),
-        content,
-    })
+    Ok(ResourceFile { name: name.to_owned(), content })
 }
 
 /// Writes what only its owner may read, in a file that did not exist: an old one may be open to others.
@@ -110,25 +95,16 @@ pub(crate) fn write_secret(path: &Path, content: &[u8]) -> Result<(), Failure> {
 /// Refuses a path that is taken already.
 pub(crate) fn refuse_existing(path: &Path) -> Result<(), Failure> {
     if path.exists() {
-        return Err(Failure::Input(format!(
-            "{}: exists already; name another, or remove it first",
-            path.display()
-        )));
+        return Err(Failure::Input(format!("{}: exists already; name another, or remove it first", path.display())));
     }
     Ok(())
 }
 
 /// Writes a file that did not exist, since it may be another one's key or certificate.
 pub(crate) fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path);
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let mut file = file.map_err(|cause| Failure::file(path, cause))?;
-    file.write_all(content)
-        .and_then(|()| file.sync_all())
-        .map_err(|cause| Failure::file(path, cause))
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(|cause| Failure::file(path, cause))
 }
 
 #[cfg(test)]
@@ -141,20 +117,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         write_secret(&path, b"secret").unwrap();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(write_secret(&path, b"other").is_err());
         assert_eq!(fs::read(&path).unwrap(), b"secret");
     }
 
     fn names(files: &[ResourceFile], folder: &Path) -> Vec<String> {
         let folder = format!("{}/", folder.display());
-        files
-            .iter()
-            .map(|file| file.name.replace(&folder, ""))
-            .collect()
+        files.iter().map(|file| file.name.replace(&folder, "")).collect()
     }
 
     #[test]
@@ -166,14 +136,8 @@ mod tests {
         fs::create_dir(folder.path().join("deep")).unwrap();
         fs::write(folder.path().join("deep/d.yaml"), "x").unwrap();
         let sources = [folder.path().to_owned()];
-        assert_eq!(
-            names(&read(&sources, false).unwrap(), folder.path()),
-            ["a.yml", "b.yaml", "c.json"]
-        );
-        assert_eq!(
-            names(&read(&sources, true).unwrap(), folder.path()),
-            ["a.yml", "b.yaml", "c.json", "deep/d.yaml"]
-        );
+        assert_eq!(names(&read(&sources, false).unwrap(), folder.path()), ["a.yml", "b.yaml", "c.json"]);
+        assert_eq!(names(&read(&sources, true).unwrap(), folder.path()), ["a.yml", "b.yaml", "c.json", "deep/d.yaml"]);
     }
 
     #[test]

@@ -41,15 +41,8 @@ fn unified(style: &Style, diff: &str, text: &mut String) {
 pub(crate) fn grants(style: &Style, changes: &[GrantChange], names: bool) -> String {
     let mut text = String::new();
     let mut parts = Vec::new();
-    for wanted in [
-        ChangeAction::Created,
-        ChangeAction::Changed,
-        ChangeAction::Deleted,
-    ] {
-        let count = changes
-            .iter()
-            .filter(|change| change.action() == wanted)
-            .count();
+    for wanted in [ChangeAction::Created, ChangeAction::Changed, ChangeAction::Deleted] {
+        let count = changes.iter().filter(|change| change.action() == wanted).count();
         let (word, tone) = action(wanted);
         if count > 0 {
             parts.push(paint(style, &format!("{count} {word}"), tone));
@@ -61,12 +54,7 @@ pub(crate) fn grants(style: &Style, changes: &[GrantChange], names: bool) -> Str
     if names {
         for change in changes.iter().filter(|change| is_change(change.action())) {
             let (word, tone) = action(change.action());
-            let _ = writeln!(
-                text,
-                "grant {}  {}",
-                plain(&change.grant),
-                paint(style, &word, tone)
-            );
+            let _ = writeln!(text, "grant {}  {}", plain(&change.grant), paint(style, &word, tone));
         }
     }
     let _ = writeln!(text, "grants: {}", parts.join(", "));
@@ -79,27 +67,11 @@ pub(crate) fn is_change(action: ChangeAction) -> bool {
 
 /// "1 created, 2 changed, 3 unchanged", of resources.
 pub(crate) fn totals(changes: &[ResourceChange]) -> String {
-    let wanted = [
-        ChangeAction::Created,
-        ChangeAction::Changed,
-        ChangeAction::Deleted,
-        ChangeAction::Unchanged,
-    ];
-    let count = |wanted| {
-        changes
-            .iter()
-            .filter(|change| change.action() == wanted)
-            .count()
-    };
+    let wanted = [ChangeAction::Created, ChangeAction::Changed, ChangeAction::Deleted, ChangeAction::Unchanged];
+    let count = |wanted| changes.iter().filter(|change| change.action() == wanted).count();
     let parts = wanted.into_iter().filter(|action| count(*action) > 0);
-    let parts: Vec<_> = parts
-        .map(|wanted| format!("{} {}", count(wanted), action(wanted).0))
-        .collect();
-    if parts.is_empty() {
-        plural(0, "resource", "resources")
-    } else {
-        parts.join(", ")
-    }
+    let parts: Vec<_> = parts.map(|wanted| format!("{} {}", count(wanted), action(wanted).0)).collect();
+    if parts.is_empty() { plural(0, "resource", "resources") } else { parts.join(", ") }
 }
 
 fn action(action: ChangeAction) -> (String, Tone) {

@@ -36,8 +36,7 @@ answers! {
     ListTracesResponse GetTraceResponse ListAuditResponse
 }
 
-static POOL: LazyLock<Option<DescriptorPool>> =
-    LazyLock::new(|| DescriptorPool::decode(chapar_proto::FILE_DESCRIPTOR_SET).ok());
+static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(chapar_proto::FILE_DESCRIPTOR_SET).ok());
 
 pub(crate) fn to_json<A: Answer>(answer: &A) -> Result<String, Failure> {
     let json = Json(dynamic(answer)?);
@@ -51,45 +50,31 @@ pub(crate) fn to_yaml<A: Answer>(answer: &A) -> Result<String, Failure> {
 
 fn dynamic<A: Answer>(answer: &A) -> Result<DynamicMessage, Failure> {
     let pool = POOL.as_ref().ok_or(Failure::Answer("a description"))?;
-    let descriptor = pool
-        .get_message_by_name(A::NAME)
-        .ok_or(Failure::Answer("a description"))?;
-    DynamicMessage::decode(descriptor, &*answer.encode_to_vec())
-        .map_err(|_| Failure::Answer("a form in JSON"))
+    let descriptor = pool.get_message_by_name(A::NAME).ok_or(Failure::Answer("a description"))?;
+    DynamicMessage::decode(descriptor, &*answer.encode_to_vec()).map_err(|_| Failure::Answer("a form in JSON"))
 }
 
 struct Json(DynamicMessage);
 
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize_with_options(
-            serializer,
-            &SerializeOptions::new().skip_default_fields(false),
-        )
+        self.0.serialize_with_options(serializer, &SerializeOptions::new().skip_default_fields(false))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use chapar_proto::admin::v1::{
-        EnrolmentToken, ExplainResponse, ListTokensResponse, TokenState,
-    };
+    use chapar_proto::admin::v1::{EnrolmentToken, ExplainResponse, ListTokensResponse, TokenState};
 
     use super::*;
 
     #[test]
     fn knows_every_answer_of_the_api() {
         let pool = POOL.as_ref().unwrap();
-        let services = pool
-            .services()
-            .filter(|service| service.full_name().starts_with("chapar.admin.v1."));
+        let services = pool.services().filter(|service| service.full_name().starts_with("chapar.admin.v1."));
         let answers = services.flat_map(|service| service.methods().collect::<Vec<_>>());
         for method in answers {
-            assert!(
-                NAMES.contains(&method.output().full_name()),
-                "{}",
-                method.full_name()
-            );
+            assert!(NAMES.contains(&method.output().full_name()), "{}", method.full_name());
         }
     }
 
@@ -99,24 +84,17 @@ mod tests {
             id: "tk-1".into(),
             agency: "ipm".into(),
             state: TokenState::Open.into(),
-            expires_at: Some(prost_types::Timestamp {
-                seconds: 1_673_303_400,
-                nanos: 0,
-            }),
+            expires_at: Some(prost_types::Timestamp { seconds: 1_673_303_400, nanos: 0 }),
             ..EnrolmentToken::default()
         };
-        let answer = ListTokensResponse {
-            tokens: vec![token],
-            next_page_token: String::new(),
-        };
+        let answer = ListTokensResponse { tokens: vec![token], next_page_token: String::new() };
         insta::assert_snapshot!(to_json(&answer).unwrap());
         insta::assert_snapshot!(to_yaml(&answer).unwrap());
     }
 
     #[test]
     fn writes_out_what_is_false_or_empty() {
-        let json: serde_json::Value =
-            serde_json::from_str(&to_json(&ExplainResponse::default()).unwrap()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&to_json(&ExplainResponse::default()).unwrap()).unwrap();
         assert_eq!(json["permitted"], false);
         assert_eq!(json["reason"], "");
         assert!(json.get("grant").is_none());

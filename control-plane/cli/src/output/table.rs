@@ -45,9 +45,7 @@ enum View<T> {
 
 impl<T> Table<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            columns: Vec::new(),
-        }
+        Self { columns: Vec::new() }
     }
 
     pub(crate) fn column(self, title: &'static str, view: fn(&T) -> String) -> Self {
@@ -70,11 +68,7 @@ impl<T> Table<T> {
     }
 
     fn with(mut self, title: &'static str, is_wide_only: bool, view: View<T>) -> Self {
-        self.columns.push(Column {
-            title,
-            is_wide_only,
-            view,
-        });
+        self.columns.push(Column { title, is_wide_only, view });
         self
     }
 
@@ -83,9 +77,7 @@ impl<T> Table<T> {
         if rows.is_empty() {
             return nothing.to_owned();
         }
-        let titles = self
-            .shown(style)
-            .map(|column| TableCell::new(column.title).add_attribute(Attribute::Bold));
+        let titles = self.shown(style).map(|column| TableCell::new(column.title).add_attribute(Attribute::Bold));
         let mut grid = grid(style);
         grid.set_header(titles);
         self.fill(style, rows, grid)
@@ -105,9 +97,7 @@ impl<T> Table<T> {
 
     fn shown(&self, style: &Style) -> impl Iterator<Item = &Column<T>> {
         let wide = style.wide;
-        self.columns
-            .iter()
-            .filter(move |column| wide || !column.is_wide_only)
+        self.columns.iter().filter(move |column| wide || !column.is_wide_only)
     }
 }
 
@@ -128,10 +118,7 @@ pub(crate) fn fields(style: &Style, values: &[(&str, String)]) -> String {
     let mut grid = grid(style);
     for (name, value) in values {
         if !value.is_empty() && value != NOTHING {
-            grid.add_row([
-                cell(style, name, Tone::Faded),
-                cell(style, value, Tone::Plain),
-            ]);
+            grid.add_row([cell(style, name, Tone::Faded), cell(style, value, Tone::Plain)]);
         }
     }
     finish(&mut grid)
@@ -151,8 +138,7 @@ pub(crate) fn paint(style: &Style, text: &str, tone: Tone) -> String {
 
 fn grid(style: &Style) -> comfy_table::Table {
     let mut grid = comfy_table::Table::new();
-    grid.load_style(TableStyle::new())
-        .set_content_arrangement(ContentArrangement::Disabled);
+    grid.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);
     if style.colour {
         grid.enforce_styling();
     } else {
@@ -170,11 +156,7 @@ fn finish(grid: &mut comfy_table::Table) -> String {
 
 fn cell(style: &Style, text: &str, tone: Tone) -> TableCell {
     let text = plain_line(text);
-    let text = if style.isolate && is_right_to_left(&text) {
-        format!("{ISOLATE_BEGIN}{text}{ISOLATE_END}")
-    } else {
-        text
-    };
+    let text = if style.isolate && is_right_to_left(&text) { format!("{ISOLATE_BEGIN}{text}{ISOLATE_END}") } else { text };
     let cell = TableCell::new(text);
     match tone {
         Tone::Plain => cell,
@@ -202,67 +184,32 @@ mod tests {
     fn bodies() -> Table<Body> {
         Table::new()
             .column("PERSIAN", |body: &Body| body.1.to_owned())
-            .state("STATE", |body| {
-                if body.2 {
-                    ("in".into(), Tone::Good)
-                } else {
-                    ("out".into(), Tone::Bad)
-                }
-            })
+            .state("STATE", |body| if body.2 { ("in".into(), Tone::Good) } else { ("out".into(), Tone::Bad) })
             .column("NAME", |body| body.0.to_owned())
             .wide("LENGTH", |body| body.0.len().to_string())
     }
 
     const ROWS: [Body; 2] = [
-        Body(
-            "private-schools",
-            "سازمان مدارس و مراکز غیردولتی و توسعه مشارکت‌های مردمی",
-            true,
-        ),
+        Body("private-schools", "سازمان مدارس و مراکز غیردولتی و توسعه مشارکت‌های مردمی", true),
         Body("ipm", "پژوهشگاه دانش‌های بنیادی", false),
     ];
 
     #[test]
     fn aligns_persian_and_hides_wide_columns() {
         insta::assert_snapshot!(bodies().draw(&Style::default(), &ROWS, ""));
-        insta::assert_snapshot!(bodies().draw(
-            &Style {
-                wide: true,
-                ..Style::default()
-            },
-            &ROWS,
-            ""
-        ));
+        insta::assert_snapshot!(bodies().draw(&Style { wide: true, ..Style::default() }, &ROWS, ""));
     }
 
     #[test]
     fn colours_only_when_asked() {
-        let coloured = bodies().draw(
-            &Style {
-                colour: true,
-                ..Style::default()
-            },
-            &ROWS,
-            "",
-        );
+        let coloured = bodies().draw(&Style { colour: true, ..Style::default() }, &ROWS, "");
         assert!(coloured.contains("\u{1b}["), "{coloured:?}");
-        assert!(
-            !bodies()
-                .draw(&Style::default(), &ROWS, "")
-                .contains('\u{1b}')
-        );
+        assert!(!bodies().draw(&Style::default(), &ROWS, "").contains('\u{1b}'));
     }
 
     #[test]
     fn isolates_persian_on_a_terminal() {
-        let drawn = bodies().draw(
-            &Style {
-                isolate: true,
-                ..Style::default()
-            },
-            &ROWS,
-            "",
-        );
+        let drawn = bodies().draw(&Style { isolate: true, ..Style::default() }, &ROWS, "");
         assert_eq!(drawn.matches(ISOLATE_BEGIN).count(), 2);
         assert_eq!(drawn.matches(ISOLATE_END).count(), 2);
     }
@@ -281,14 +228,7 @@ mod tests {
 
     #[test]
     fn leaves_out_values_that_are_not_there() {
-        let drawn = fields(
-            &Style::default(),
-            &[
-                ("grant", "38-1/1".into()),
-                ("note", String::new()),
-                ("from", "-".into()),
-            ],
-        );
+        let drawn = fields(&Style::default(), &[("grant", "38-1/1".into()), ("note", String::new()), ("from", "-".into())]);
         assert_eq!(drawn, "grant  38-1/1");
     }
 }

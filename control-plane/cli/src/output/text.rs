@@ -6,8 +6,7 @@ use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::forma
 /// Stands where there is nothing to show.
 pub(crate) const NOTHING: &str = "-";
 
-const MOMENT: &[BorrowedFormatItem<'static>] =
-    format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
+const MOMENT: &[BorrowedFormatItem<'static>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
 
 /// UTC to the second.
 pub(crate) fn moment(timestamp: Option<&Timestamp>) -> String {
@@ -32,19 +31,12 @@ pub(crate) fn duration(us: u64) -> String {
 
 /// "TOKEN_STATE_OPEN" of the enum "TOKEN_STATE" is "open". An unset or unknown value is shown as such.
 pub(crate) fn label(name: &str, enumeration: &str) -> String {
-    let short = name
-        .strip_prefix(enumeration)
-        .and_then(|rest| rest.strip_prefix('_'))
-        .unwrap_or(name);
+    let short = name.strip_prefix(enumeration).and_then(|rest| rest.strip_prefix('_')).unwrap_or(name);
     short.to_lowercase().replace('_', " ")
 }
 
 pub(crate) fn or_nothing(text: &str) -> String {
-    if text.is_empty() {
-        NOTHING.to_owned()
-    } else {
-        text.to_owned()
-    }
+    if text.is_empty() { NOTHING.to_owned() } else { text.to_owned() }
 }
 
 /// The first 12 hex digits tell versions apart.
@@ -62,20 +54,15 @@ pub(crate) fn plain(text: &str) -> String {
     if !text.chars().any(is_active) {
         return text.to_owned();
     }
-    text.chars()
-        .map(|char| {
-            if is_active(char) {
-                char.escape_unicode().to_string()
-            } else {
-                char.to_string()
-            }
-        })
-        .collect()
+    text.chars().map(|char| if is_active(char) { char.escape_unicode().to_string() } else { char.to_string() }).collect()
 }
 
 /// As [`plain`], on one line.
 pub(crate) fn plain_line(text: &str) -> String {
-    plain(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+    if !text.contains('\n') {
+        return plain(text);
+    }
+    plain(&text.lines().map(str::trim).collect::<Vec<_>>().join(" "))
 }
 
 fn is_active(char: char) -> bool {
@@ -94,28 +81,13 @@ mod tests {
 
     #[test]
     fn writes_durations_in_a_fitting_unit() {
-        assert_eq!(
-            [0, 999, 1_000, 12_345, 1_500_000].map(duration),
-            ["0 µs", "999 µs", "1.0 ms", "12.3 ms", "1.50 s"]
-        );
+        assert_eq!([0, 999, 1_000, 12_345, 1_500_000].map(duration), ["0 µs", "999 µs", "1.0 ms", "12.3 ms", "1.50 s"]);
     }
 
     #[test]
     fn writes_moments_that_no_calendar_holds() {
-        assert_eq!(
-            moment(Some(&Timestamp {
-                seconds: 1_673_303_400,
-                nanos: 0
-            })),
-            "2023-01-09 22:30:00Z"
-        );
-        assert_eq!(
-            moment(Some(&Timestamp {
-                seconds: i64::MAX,
-                nanos: 0
-            })),
-            "@9223372036854775807"
-        );
+        assert_eq!(moment(Some(&Timestamp { seconds: 1_673_303_400, nanos: 0 })), "2023-01-09 22:30:00Z");
+        assert_eq!(moment(Some(&Timestamp { seconds: i64::MAX, nanos: 0 })), "@9223372036854775807");
         assert_eq!(moment(None), "-");
     }
 

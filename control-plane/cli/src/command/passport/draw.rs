@@ -25,11 +25,7 @@ pub(super) fn list(style: &Style, passports: &[Passport]) -> String {
         .wide("RESOLUTION", |passport| or_nothing(&passport.resolution))
         .wide("CHANGED", |passport| moment(passport.changed_at.as_ref()))
         .wide("CHANGED BY", |passport| or_nothing(&passport.changed_by))
-        .draw(
-            style,
-            passports,
-            "No passport. `chapar passport submit` hands one in.",
-        )
+        .draw(style, passports, "No passport. `chapar passport submit` hands one in.")
 }
 
 fn state(state: PassportState) -> (String, Tone) {
@@ -46,11 +42,7 @@ pub(super) fn passport(style: &Style, passport: &Passport) -> String {
     let service = passport.service.clone().unwrap_or_default();
     let title = service.title.clone().unwrap_or_default();
     let (state, tone) = state(passport.state());
-    let mut text = format!(
-        "{}  {}\n",
-        plain(&passport.grpc_service),
-        paint(style, &state, tone)
-    );
+    let mut text = format!("{}  {}\n", plain(&passport.grpc_service), paint(style, &state, tone));
     text.push_str(&fields(
         style,
         &[
@@ -79,10 +71,7 @@ fn one_inquiry(style: &Style, described: &PassportInquiry) -> String {
     let title = inquiry.title.clone().unwrap_or_default();
     let kind = label(inquiry.kind().as_str_name(), "INQUIRY_KIND");
     let stream = |is_stream| if is_stream { "stream of " } else { "" };
-    let mut text = plain(&format!(
-        "{}  {kind}  {}  {}",
-        inquiry.id, title.en, title.fa
-    ));
+    let mut text = plain(&format!("{}  {kind}  {}  {}", inquiry.id, title.en, title.fa));
     let _ = write!(
         text,
         "\n  {}({}{}) → {}{}",
@@ -92,48 +81,41 @@ fn one_inquiry(style: &Style, described: &PassportInquiry) -> String {
         stream(described.server_streaming),
         plain(&described.response_document)
     );
-    for (side, items) in [
-        ("asks", &described.request_items),
-        ("answers", &described.response_items),
-    ] {
-        for line in data_items(style, items).lines() {
-            let _ = write!(text, "\n  {side:8}{line}");
-        }
+    for line in data_items(style, described).lines() {
+        let _ = write!(text, "\n  {line}");
     }
     text
 }
 
-fn data_items(style: &Style, items: &[PassportField]) -> String {
-    let mut rows = Vec::new();
-    for item in items {
-        let data = item.item.clone().unwrap_or_default();
-        let title = data.title.clone().unwrap_or_default();
-        let subject = match data.subject() {
-            SubjectKind::Unspecified => "",
-            SubjectKind::Person => "names the person",
-            SubjectKind::Entity => "names the company",
-            SubjectKind::PersonOrEntity => "names the person or company",
-        };
-        let notes = [classification(data.classification()), subject.to_owned()];
-        let notes: Vec<_> = notes.into_iter().filter(|note| !note.is_empty()).collect();
-        rows.push((
-            item.path.clone(),
-            item.r#type.clone(),
-            notes.join(", "),
-            title.en,
-            title.fa,
-        ));
-    }
-    // No titles of columns: what each cell is can be seen.
+/// One data item on one line: where it goes, path, type, notes, titles.
+type ItemRow = [String; 6];
+
+fn data_items(style: &Style, described: &PassportInquiry) -> String {
+    let asked = described.request_items.iter().map(|item| item_row("asks", item));
+    let answered = described.response_items.iter().map(|item| item_row("answers", item));
+    let rows: Vec<ItemRow> = asked.chain(answered).collect();
     Table::new()
-        .column("", |row: &(String, String, String, String, String)| {
-            row.0.clone()
-        })
-        .column("", |row| row.1.clone())
-        .column("", |row| row.2.clone())
-        .text("", |row| row.3.clone())
-        .text("", |row| row.4.clone())
+        .column("", |row: &ItemRow| row[0].clone())
+        .column("", |row| row[1].clone())
+        .column("", |row| row[2].clone())
+        .column("", |row| row[3].clone())
+        .text("", |row| row[4].clone())
+        .text("", |row| row[5].clone())
         .draw_untitled(style, &rows)
+}
+
+fn item_row(side: &str, field: &PassportField) -> ItemRow {
+    let data = field.item.clone().unwrap_or_default();
+    let title = data.title.clone().unwrap_or_default();
+    let subject = match data.subject() {
+        SubjectKind::Unspecified => "",
+        SubjectKind::Person => "names the person",
+        SubjectKind::Entity => "names the company",
+        SubjectKind::PersonOrEntity => "names the person or company",
+    };
+    let notes = [classification(data.classification()), subject.to_owned()];
+    let notes: Vec<_> = notes.into_iter().filter(|note| !note.is_empty()).collect();
+    [side.to_owned(), field.path.clone(), field.r#type.clone(), notes.join(", "), title.en, title.fa]
 }
 
 /// Empty: the service's own holds.
@@ -151,17 +133,10 @@ pub(super) fn changes(style: &Style, changes: &[PassportChange]) -> String {
     }
     let (breaks, compatible): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.breaking);
     let mut text = String::new();
-    for (group, word, tone) in [
-        (&breaks, "breaks", Tone::Bad),
-        (&compatible, "compatible", Tone::Good),
-    ] {
+    for (group, word, tone) in [(&breaks, "breaks", Tone::Bad), (&compatible, "compatible", Tone::Good)] {
         for change in group {
             let line = plain(&format!("{}: {}", change.element, change.description));
-            let _ = writeln!(
-                text,
-                "{}  {line}",
-                paint(style, &format!("{word:10}"), tone)
-            );
+            let _ = writeln!(text, "{}  {line}", paint(style, &format!("{word:10}"), tone));
         }
     }
     let _ = write!(
@@ -180,31 +155,17 @@ mod tests {
     use super::*;
 
     fn title(en: &str, fa: &str) -> Option<Title> {
-        Some(Title {
-            en: en.into(),
-            fa: fa.into(),
-        })
+        Some(Title { en: en.into(), fa: fa.into() })
     }
 
     fn field(path: &str, title: Option<Title>, subject: SubjectKind) -> PassportField {
-        let item = DataItem {
-            title,
-            subject: subject.into(),
-            ..DataItem::default()
-        };
-        PassportField {
-            path: path.into(),
-            r#type: "string".into(),
-            item: Some(item),
-        }
+        let item = DataItem { title, subject: subject.into(), ..DataItem::default() };
+        PassportField { path: path.into(), r#type: "string".into(), item: Some(item) }
     }
 
     fn shahkar() -> Passport {
-        let inquiry = Inquiry {
-            id: "shahkar".into(),
-            title: title("Shahkar", "شاهکار"),
-            kind: InquiryKind::Verification.into(),
-        };
+        let inquiry =
+            Inquiry { id: "shahkar".into(), title: title("Shahkar", "شاهکار"), kind: InquiryKind::Verification.into() };
         Passport {
             agency: "cra".into(),
             grpc_service: "ir.cra.v1.ShahkarService".into(),
@@ -225,22 +186,10 @@ mod tests {
                 request_document: "ir.cra.v1.MatchRequest".into(),
                 response_document: "ir.cra.v1.MatchResponse".into(),
                 request_items: vec![
-                    field(
-                        "national_id",
-                        title("National ID", "کد ملی"),
-                        SubjectKind::Person,
-                    ),
-                    field(
-                        "mobile",
-                        title("Mobile number", "شماره همراه"),
-                        SubjectKind::Unspecified,
-                    ),
+                    field("national_id", title("National ID", "کد ملی"), SubjectKind::Person),
+                    field("mobile", title("Mobile number", "شماره همراه"), SubjectKind::Unspecified),
                 ],
-                response_items: vec![field(
-                    "same_owner",
-                    title("Same owner", "تعلق"),
-                    SubjectKind::Unspecified,
-                )],
+                response_items: vec![field("same_owner", title("Same owner", "تعلق"), SubjectKind::Unspecified)],
                 ..PassportInquiry::default()
             }],
             ..Passport::default()

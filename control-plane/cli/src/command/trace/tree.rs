@@ -6,10 +6,13 @@ use chapar_proto::admin::v1::{GetTraceResponse, Span};
 use prost_types::Timestamp;
 
 use super::outcome_tone;
-use crate::output::{
-    Style,
-    table::{Table, fields},
-    text::{duration, moment, or_nothing, plain, plural},
+use crate::{
+    hint,
+    output::{
+        Style,
+        table::{Table, fields},
+        text::{duration, moment, or_nothing, plain, plural},
+    },
 };
 
 /// Deeper than any real trace; what lies below is drawn at this depth.
@@ -24,24 +27,12 @@ struct Row<'a> {
 }
 
 pub(super) fn draw(style: &Style, trace: &GetTraceResponse) -> String {
-    let begin = trace
-        .spans
-        .iter()
-        .filter_map(|span| span.started_at.as_ref())
-        .map(micros)
-        .min()
-        .unwrap_or(0);
-    let end = trace
-        .spans
-        .iter()
-        .map(|span| start(span).saturating_add(i128::from(span.duration_us)))
-        .max();
+    let begin = trace.spans.iter().filter_map(|span| span.started_at.as_ref()).map(micros).min().unwrap_or(0);
+    let end = trace.spans.iter().map(|span| start(span).saturating_add(i128::from(span.duration_us))).max();
     let took = u64::try_from(end.unwrap_or(begin) - begin).unwrap_or(u64::MAX);
     let rows = rows(&trace.spans, begin);
     let table = Table::new()
-        .column("SPAN", |row: &Row<'_>| {
-            format!("{}{} {}", row.branch, row.span.kind, row.span.name)
-        })
+        .column("SPAN", |row: &Row<'_>| format!("{}{} {}", row.branch, row.span.kind, row.span.name))
         .column("BEGAN", |row| format!("+{}", duration(row.offset_us)))
         .column("TOOK", |row| duration(row.span.duration_us))
         .column("REPORTED BY", |row| reporter(&row.span.reporter))
@@ -50,18 +41,11 @@ pub(super) fn draw(style: &Style, trace: &GetTraceResponse) -> String {
             let outcome = attribute(row.span, "chapar.outcome");
             (or_nothing(outcome), outcome_tone(outcome))
         })
-        .column("STATUS", |row| {
-            or_nothing(attribute(row.span, "rpc.response.status_code"))
-        })
+        .column("STATUS", |row| or_nothing(attribute(row.span, "rpc.response.status_code")))
         .wide("MESSAGES", |row| or_nothing(&messages(row.span)))
         .wide("SPAN ID", |row| row.span.span_id.clone())
         .draw(style, &rows, "No span.");
-    let summary = plain(&format!(
-        "Trace {}, {}, {}",
-        trace.trace_id,
-        plural(rows.len(), "span", "spans"),
-        duration(took)
-    ));
+    let summary = plain(&format!("Trace {}, {}, {}", trace.trace_id, plural(rows.len(), "span", "spans"), duration(took)));
     let mut text = format!("{summary}\n{}\n\n{table}", about(style, &trace.spans));
     if style.wide {
         for row in &rows {
@@ -73,33 +57,14 @@ pub(super) fn draw(style: &Style, trace: &GetTraceResponse) -> String {
 
 /// What all its spans speak of: the first that says it counts.
 fn about(style: &Style, spans: &[Span]) -> String {
-    let first = |key: &str| {
-        spans
-            .iter()
-            .map(|span| attribute(span, key))
-            .find(|value| !value.is_empty())
-            .unwrap_or("")
-    };
-    let arrow = format!(
-        "{} → {}",
-        or_nothing(first("chapar.consumer")),
-        or_nothing(first("chapar.provider"))
-    );
+    let first = |key: &str| spans.iter().map(|span| attribute(span, key)).find(|value| !value.is_empty()).unwrap_or("");
+    let arrow = format!("{} → {}", or_nothing(first("chapar.consumer")), or_nothing(first("chapar.provider")));
     let clause = first("chapar.clause");
-    let clause = if clause.is_empty() {
-        String::new()
-    } else {
-        format!(", clause {clause}")
-    };
+    let clause = if clause.is_empty() { String::new() } else { format!(", clause {clause}") };
     let resolution = first("chapar.resolution");
-    let resolution = if resolution.is_empty() {
-        String::new()
-    } else {
-        format!("{resolution}{clause}")
-    };
-    let refused = spans
-        .iter()
-        .find(|span| !attribute(span, "chapar.reason").is_empty());
+    let resolution = if resolution.is_empty() { String::new() } else { format!("{resolution}{clause}") };
+    let next = hint::for_reason(first("chapar.reason"), |key| Some(first(&format!("chapar.{key}"))));
+    let refused = spans.iter().find(|span| !attribute(span, "chapar.reason").is_empty());
     fields(
         style,
         &[
@@ -108,21 +73,9 @@ fn about(style: &Style, spans: &[Span]) -> String {
             ("inquiry", first("chapar.inquiry").to_owned()),
             ("resolution", resolution),
             ("reason", first("chapar.reason").to_owned()),
-            (
-                "message",
-                refused
-                    .map(|span| span.status_message.clone())
-                    .unwrap_or_default(),
-            ),
-            (
-                "started",
-                moment(
-                    spans
-                        .iter()
-                        .filter_map(|span| span.started_at.as_ref())
-                        .min_by_key(|at| micros(at)),
-                ),
-            ),
+            ("message", refused.map(|span| span.status_message.clone()).unwrap_or_default()),
+            ("started", moment(spans.iter().filter_map(|span| span.started_at.as_ref()).min_by_key(|at| micros(at)))),
+            ("next", next.unwrap_or_default()),
         ],
     )
 }
@@ -151,25 +104,11 @@ fn rows(spans: &[Span], begin: i128) -> Vec<Row<'_>> {
             }
             let span = &spans[at];
             let offset_us = u64::try_from(start(span) - begin).unwrap_or(0);
-            rows.push(Row {
-                span,
-                branch,
-                offset_us,
-            });
-            let below = children
-                .get(span.span_id.as_str())
-                .map_or(&[][..], Vec::as_slice);
+            rows.push(Row { span, branch, offset_us });
+            let below = children.get(span.span_id.as_str()).map_or(&[][..], Vec::as_slice);
             for (place, child) in below.iter().enumerate().rev() {
-                let (corner, line) = if place + 1 == below.len() {
-                    ("└─ ", "   ")
-                } else {
-                    ("├─ ", "│  ")
-                };
-                let deeper = if depth < DEPTH_MAX {
-                    format!("{indent}{line}")
-                } else {
-                    indent.clone()
-                };
+                let (corner, line) = if place + 1 == below.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+                let deeper = if depth < DEPTH_MAX { format!("{indent}{line}") } else { indent.clone() };
                 open.push((*child, format!("{indent}{corner}"), deeper, depth + 1));
             }
         }
@@ -183,9 +122,7 @@ fn attribute<'a>(span: &'a Span, key: &str) -> &'a str {
 
 /// "agency/sidecar" of a sidecar's SPIFFE ID; any other identity as it is.
 fn reporter(identity: &str) -> String {
-    let path = identity
-        .strip_prefix("spiffe://")
-        .and_then(|rest| rest.split_once("/agency/"));
+    let path = identity.strip_prefix("spiffe://").and_then(|rest| rest.split_once("/agency/"));
     match path.and_then(|(_, path)| path.split_once("/sidecar/")) {
         Some((agency, sidecar)) => format!("{agency}/{sidecar}"),
         None => or_nothing(identity),
@@ -195,10 +132,7 @@ fn reporter(identity: &str) -> String {
 /// "permitted by 38-1" or "refused: NO_GRANT".
 fn decision(span: &Span) -> String {
     let decision = attribute(span, "chapar.decision");
-    let (resolution, reason) = (
-        attribute(span, "chapar.resolution"),
-        attribute(span, "chapar.reason"),
-    );
+    let (resolution, reason) = (attribute(span, "chapar.resolution"), attribute(span, "chapar.reason"));
     match decision {
         "permitted" if !resolution.is_empty() => format!("permitted by {resolution}"),
         "refused" if !reason.is_empty() => format!("refused: {reason}"),
@@ -208,30 +142,16 @@ fn decision(span: &Span) -> String {
 
 /// "1 asked, 3 answered".
 fn messages(span: &Span) -> String {
-    match (
-        attribute(span, "chapar.request.messages"),
-        attribute(span, "chapar.response.messages"),
-    ) {
+    match (attribute(span, "chapar.request.messages"), attribute(span, "chapar.response.messages")) {
         ("", "") => String::new(),
-        (asked, answered) => format!(
-            "{} asked, {} answered",
-            or_nothing(asked),
-            or_nothing(answered)
-        ),
+        (asked, answered) => format!("{} asked, {} answered", or_nothing(asked), or_nothing(answered)),
     }
 }
 
 fn attributes(style: &Style, span: &Span) -> String {
-    let mut values: Vec<_> = span
-        .attributes
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.clone()))
-        .collect();
+    let mut values: Vec<_> = span.attributes.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
     values.sort();
-    plain(&format!(
-        "\n\n{} {} ({})\n",
-        span.kind, span.name, span.span_id
-    )) + &fields(style, &values)
+    plain(&format!("\n\n{} {} ({})\n", span.kind, span.name, span.span_id)) + &fields(style, &values)
 }
 
 fn start(span: &Span) -> i128 {
@@ -246,14 +166,7 @@ fn micros(moment: &Timestamp) -> i128 {
 mod tests {
     use super::*;
 
-    fn span(
-        id: &str,
-        parent: &str,
-        kind: &str,
-        reporter: &str,
-        nanos: i32,
-        duration_us: u64,
-    ) -> Span {
+    fn span(id: &str, parent: &str, kind: &str, reporter: &str, nanos: i32, duration_us: u64) -> Span {
         let attributes = [
             ("chapar.call_id", "0192f0c1"),
             ("chapar.consumer", "ipm"),
@@ -271,25 +184,16 @@ mod tests {
             parent_span_id: parent.into(),
             name: "ir.cra.v1.ShahkarService/Match".into(),
             kind: kind.into(),
-            started_at: Some(Timestamp {
-                seconds: 1_795_331_521,
-                nanos,
-            }),
+            started_at: Some(Timestamp { seconds: 1_795_331_521, nanos }),
             duration_us,
             reporter: format!("spiffe://exchange.example/agency/{reporter}/sidecar/main"),
-            attributes: attributes
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
+            attributes: attributes.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             ..Span::default()
         }
     }
 
     fn trace(spans: Vec<Span>) -> GetTraceResponse {
-        GetTraceResponse {
-            trace_id: "a".repeat(32),
-            spans,
-        }
+        GetTraceResponse { trace_id: "a".repeat(32), spans }
     }
 
     #[test]
@@ -306,17 +210,12 @@ mod tests {
     #[test]
     fn draws_a_refusal_that_never_left_the_consumer() {
         let mut refused = span("01", "ff", "client", "ipm", 0, 300);
-        refused
-            .attributes
-            .retain(|key, _| !matches!(key.as_str(), "chapar.resolution" | "chapar.clause"));
+        refused.attributes.retain(|key, _| !matches!(key.as_str(), "chapar.resolution" | "chapar.clause"));
         refused.attributes.extend([
             ("chapar.decision".to_owned(), "refused".to_owned()),
             ("chapar.outcome".to_owned(), "refused".to_owned()),
             ("chapar.reason".to_owned(), "NO_GRANT".to_owned()),
-            (
-                "rpc.response.status_code".to_owned(),
-                "PERMISSION_DENIED".to_owned(),
-            ),
+            ("rpc.response.status_code".to_owned(), "PERMISSION_DENIED".to_owned()),
         ]);
         refused.status_message = "no resolution grants it".into();
         insta::assert_snapshot!(draw(&Style::default(), &trace(vec![refused])));
@@ -330,23 +229,15 @@ mod tests {
             span("03", "03", "server", "ipm", 0, 1),
         ];
         assert_eq!(rows(&spans, 0).len(), 3);
-        assert_eq!(
-            draw(&Style::default(), &trace(Vec::new())).lines().last(),
-            Some("No span.")
-        );
+        assert_eq!(draw(&Style::default(), &trace(Vec::new())).lines().last(), Some("No span."));
     }
 
     #[test]
     fn stays_in_bounds_on_a_very_deep_trace() {
         let id = |at: usize| format!("{at:04}");
-        let spans: Vec<_> = (1..2_000)
-            .map(|at| span(&id(at), &id(at - 1), "server", "ipm", 0, 1))
-            .collect();
+        let spans: Vec<_> = (1..2_000).map(|at| span(&id(at), &id(at - 1), "server", "ipm", 0, 1)).collect();
         let rows = rows(&spans, 0);
         assert_eq!(rows.len(), 1_999);
-        assert!(
-            rows.iter()
-                .all(|row| row.branch.chars().count() <= (DEPTH_MAX + 1) * 3)
-        );
+        assert!(rows.iter().all(|row| row.branch.chars().count() <= (DEPTH_MAX + 1) * 3));
     }
 }
