@@ -161,3 +161,69 @@ fn span_problems(grant: Option<&Grant>, spans: &[Span]) -> Vec<String> {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> Grant {
+        let text = ToOwned::to_owned;
+        let (resolution, clause) = (text("38-1"), text("4"));
+        Grant { resolution, clause, consumer: text("ipm"), inquiry: text("shahkar"), in_force: true }
+    }
+
+    fn call(decision: Decision) -> Made {
+        let (consumer, call_id) = ("ipm".to_owned(), Some("c1".to_owned()));
+        Made { consumer, inquiry: "shahkar", decision, call_id, detail: String::new(), took: Duration::ZERO }
+    }
+
+    fn served() -> TraceSummary {
+        TraceSummary {
+            consumer: "ipm".to_owned(),
+            provider: "cra".to_owned(),
+            inquiry: "shahkar".to_owned(),
+            outcome: "served".to_owned(),
+            resolution: "38-1".to_owned(),
+            spans: 2,
+            ..Default::default()
+        }
+    }
+
+    fn pair() -> [Span; 2] {
+        let attributes = [("chapar.grant".to_owned(), grant().name())].into();
+        let client = Span { kind: "client".to_owned(), span_id: "a".to_owned(), attributes, ..Default::default() };
+        let mut server = client.clone();
+        (server.kind, server.span_id, server.parent_span_id) = ("server".into(), "b".into(), "a".into());
+        [client, server]
+    }
+
+    #[test]
+    fn a_served_call_told_by_both_sides_is_right() {
+        let catalogue = Catalogue::read().expect("the embedded files are whole");
+        let grant = grant();
+        assert!(summary_problems(&catalogue, &call(Decision::Answered), Some(&grant), &served()).is_empty());
+        assert!(span_problems(Some(&grant), &pair()).is_empty());
+    }
+
+    #[test]
+    fn tells_a_trace_that_says_otherwise_than_the_caller_saw() {
+        let catalogue = Catalogue::read().expect("the embedded files are whole");
+        let refused = call(Decision::Refused("NO_GRANT".to_owned()));
+        let problems = summary_problems(&catalogue, &refused, None, &served());
+        assert_eq!(problems.len(), 2, "outcome and reason: {problems:?}");
+        let wrong = TraceSummary { resolution: "38-5".to_owned(), provider: "post".to_owned(), ..served() };
+        assert_eq!(summary_problems(&catalogue, &call(Decision::Answered), Some(&grant()), &wrong).len(), 2);
+    }
+
+    #[test]
+    fn tells_a_missing_half_a_wrong_parent_and_a_wrong_grant() {
+        let grant = grant();
+        assert_eq!(span_problems(Some(&grant), &pair()[..1]).len(), 1);
+        let mut orphan = pair();
+        orphan[1].parent_span_id.clear();
+        assert_eq!(span_problems(Some(&grant), &orphan).len(), 1);
+        let mut other = pair();
+        other[0].attributes.clear();
+        assert_eq!(span_problems(Some(&grant), &other).len(), 1);
+    }
+}
