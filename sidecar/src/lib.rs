@@ -3,13 +3,16 @@
 //! [`app`] is the one place that puts the parts together. The library exists for the binary, for the tests, and for the
 //! proof that a stage of the call path cannot be left out; it promises nothing to anyone else.
 
+pub mod app;
 pub mod call;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod enrol;
 pub mod link;
 pub mod live;
 pub mod metrics;
+pub mod register;
 pub mod report;
 pub mod snapshot;
 pub mod state;

@@ -1,12 +1,18 @@
 //! The account of calls on its way to the control plane.
 
+mod export;
 mod queue;
+mod span;
 
 use std::sync::Arc;
 
 use chapar_core::record::CallRecord;
 
 use self::queue::Queue;
+pub use self::{
+    export::Exporter,
+    span::{Origin, export, span},
+};
 
 /// Takes records of calls. Cheap to clone; never blocks and never fails, so that it can be called from anywhere on the path.
 #[derive(Clone, Debug)]

@@ -6,10 +6,14 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use chapar_core::record::CallRecord;
 use tokio::sync::Notify;
+
+/// Records between two wake-ups of the exporter while it is behind: an export's worth.
+const RECORDS_PER_WAKE_UP: usize = 64;
 
 /// First in, first out; when full, the oldest makes room, since the newest are what an operator looks for after an outage.
 #[derive(Debug)]
@@ -20,9 +24,6 @@ pub(super) struct Queue {
     /// Told when a record comes into an empty queue, and at every full batch's worth of them.
     arrival: Notify,
 }
-
-/// Records between two wake-ups of the exporter while it is behind.
-const RECORDS_PER_WAKE_UP: usize = 512;
 
 impl Queue {
     pub(super) fn new(records_max: usize) -> Self {
@@ -42,6 +43,43 @@ impl Queue {
         if depth == 1 || depth.is_multiple_of(RECORDS_PER_WAKE_UP) {
             self.arrival.notify_one();
         }
+    }
+
+    /// Returns once there are `records` of them, or `delay` after there is any.
+    pub(super) async fn wait_for_batch(&self, records: usize, delay: Duration) {
+        while self.depth() == 0 {
+            self.arrival.notified().await;
+        }
+        let full = async {
+            while self.depth() < records {
+                self.arrival.notified().await;
+            }
+        };
+        // Out of time is as good as full.
+        let _ = tokio::time::timeout(delay, full).await;
+    }
+
+    /// Takes the oldest records, at most `records_max`, as what `make` makes of them, until it makes nothing of one: that
+    /// one stays.
+    pub(super) fn take_while<T>(&self, records_max: usize, mut make: impl FnMut(&CallRecord) -> Option<T>) -> Vec<T> {
+        // Taken out first, so that the path never waits for a batch to be made.
+        let mut taken: VecDeque<CallRecord> = self.take(records_max).into();
+        let mut made = Vec::with_capacity(taken.len());
+        while let Some(one) = taken.front().and_then(&mut make) {
+            made.push(one);
+            taken.pop_front();
+        }
+        if !taken.is_empty() {
+            let mut records = self.lock();
+            while let Some(record) = taken.pop_back() {
+                records.push_front(record);
+            }
+        }
+        made
+    }
+
+    pub(super) fn count_lost(&self, records: usize) {
+        self.lost.fetch_add(records as u64, Ordering::Relaxed);
     }
 
     pub(super) fn take(&self, records_max: usize) -> Vec<CallRecord> {

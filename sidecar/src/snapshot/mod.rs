@@ -1,10 +1,16 @@
 //! What the control plane last said: verified, persisted, and in force until something newer is.
 
+mod follow;
+mod kept;
+pub mod verify;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use chapar_core::policy::PolicySnapshot;
 use tokio::sync::watch;
+
+pub use self::follow::Follower;
 
 /// The snapshot in force. Cheap to clone; all clones see a new one at once.
 #[derive(Clone, Debug)]

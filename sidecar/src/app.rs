@@ -1,0 +1,81 @@
+//! The one place that puts the parts of the sidecar together, in the order in which they start and stop.
+
+use std::{collections::BTreeMap, path::Path};
+
+use thiserror::Error;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    clock::Clock,
+    config::{Config, ConfigError},
+    control::{Control, ControlError},
+    state::{StateError, StateFolder},
+};
+
+/// Where the bound addresses are written, for whoever started the sidecar with port 0.
+const ADDRESSES_FILE: &str = "addresses.json";
+
+/// Why the sidecar did not start, or did not go on.
+#[derive(Debug, Error)]
+pub enum AppError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The tie to the control plane cannot be made.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The addresses cannot be written.
+    #[error("the bound addresses cannot be written")]
+    Addresses(#[from] StateError),
+    /// The operating system gives no signals.
+    #[error("cannot listen for SIGTERM and SIGINT")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Runs the sidecar that `config_file` describes until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(config_file: &Path) -> Result<(), AppError> {
+    let mut stop = StopSignals::listen().map_err(AppError::Signals)?;
+    let config = Config::read(config_file)?;
+    let clock = Clock::machine();
+    let control = tokio::select! {
+        started = Control::start(&config, &clock) => started?,
+        () = stop.received() => return Ok(()),
+    };
+    write_addresses(&control.state, &BTreeMap::new())?;
+    stop.received().await;
+    tracing::info!(timeout_s = config.drain.timeout_s, "draining");
+    control.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Writes the bound address of each listener by its name.
+fn write_addresses(state: &StateFolder, addresses: &BTreeMap<&'static str, String>) -> Result<(), StateError> {
+    for (listener, address) in addresses {
+        tracing::info!(listener, address, "listening");
+    }
+    let json = serde_json::json!(addresses).to_string();
+    state.write(ADDRESSES_FILE, json.as_bytes())
+}
+
+/// SIGTERM and SIGINT, which both ask for a graceful stop.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

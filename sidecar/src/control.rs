@@ -1,0 +1,127 @@
+//! Everything that ties this sidecar to the control plane: its credentials, its snapshot, its offer and its reports.
+
+use chapar_proto::v1::ServiceRegistration;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    enrol::{self, EnrolError, Renewal, Renewals},
+    link::Link,
+    register::{OfferError, Registrar, offer},
+    report::{Exporter, Origin, Reporter},
+    snapshot::{Current, Follower},
+    state::{StateError, StateFolder},
+    trust::{Trust, TrustError},
+};
+
+/// Why the sidecar cannot start; its operator must act.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// The state folder cannot be used.
+    #[error("the state folder cannot be used")]
+    State(#[from] StateError),
+    /// What is offered cannot be put together.
+    #[error("the services of the configuration cannot be offered")]
+    Offer(#[from] OfferError),
+    /// There is no certificate, and none to be had.
+    #[error("the sidecar cannot enrol")]
+    Enrol(#[from] EnrolError),
+    /// The kept credentials cannot be taken into use.
+    #[error("the sidecar's credentials cannot be taken into use")]
+    Trust(#[from] TrustError),
+}
+
+/// The running tie to the control plane.
+#[derive(Debug)]
+pub struct Control {
+    /// Credentials and roots in use.
+    pub trust: Trust,
+    /// The snapshot in force.
+    pub current: Current,
+    /// Where calls go on record.
+    pub reporter: Reporter,
+    /// How renewals went.
+    pub renewals: Renewals,
+    /// What the control plane made of the offered services.
+    pub registrations: watch::Receiver<Vec<ServiceRegistration>>,
+    /// Files that outlive the process.
+    pub state: StateFolder,
+    stop: CancellationToken,
+    /// Apart from the rest: records are still made while calls drain.
+    stop_reporting: CancellationToken,
+    tasks: TaskTracker,
+    reporting: TaskTracker,
+}
+
+impl Control {
+    /// Enrols if need be (waiting for a control plane that is away), puts the kept snapshot in force, and begins to follow,
+    /// to register, to renew and to report.
+    ///
+    /// # Errors
+    /// When what waiting cannot mend stands in the way.
+    pub async fn start(config: &Config, clock: &Clock) -> Result<Self, ControlError> {
+        let offer = offer(config)?;
+        let state = StateFolder::open(&config.state_dir)?;
+        let (credentials, bundle) = enrol::credentials(config, &state, clock).await?;
+        let trust = Trust::new(&credentials, bundle, clock.clone())?;
+        let own = trust.own();
+        tracing::info!(identity = %own.spiffe_id, serial = %own.serial, not_after = %own.not_after, "certificate in use");
+
+        let link = Link::new(config.control_plane.clone(), trust.clone());
+        let current = Current::default();
+        let reporter = Reporter::new(config.report.queue_records_max);
+        let renewals = Renewals::default();
+        let follower = Follower::resume(link.clone(), trust.clone(), state.clone(), current.clone(), clock.clone())?;
+        let results = watch::Sender::default();
+        let registrations = results.subscribe();
+        let renewal = Renewal {
+            link: link.clone(),
+            trust: trust.clone(),
+            state: state.clone(),
+            settings: follower.settings(),
+            clock: clock.clone(),
+            renewals: renewals.clone(),
+        };
+        let registrar = Registrar { link: link.clone(), sessions: follower.sessions(), offer, results };
+        let exporter = Exporter {
+            reporter: reporter.clone(),
+            link: link.clone(),
+            config: config.report,
+            origin: origin(config, &own.spiffe_id.to_string()),
+        };
+
+        let (stop, stop_reporting) = (CancellationToken::new(), CancellationToken::new());
+        let (tasks, reporting) = (TaskTracker::new(), TaskTracker::new());
+        tasks.spawn(follower.run(stop.clone()));
+        tasks.spawn(renewal.run(stop.clone()));
+        tasks.spawn(registrar.run(stop.clone()));
+        reporting.spawn({
+            let (link, stop) = (link.clone(), stop_reporting.clone());
+            async move { link.follow_own_certificate(stop).await }
+        });
+        reporting.spawn(exporter.run(stop_reporting.clone()));
+        tasks.close();
+        reporting.close();
+        Ok(Self { trust, current, reporter, renewals, registrations, state, stop, stop_reporting, tasks, reporting })
+    }
+
+    /// Ends the tie: first what changes this sidecar, and last, once the remaining records are sent or their time is up, the
+    /// reports. Call it when no call runs any more.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+        self.stop_reporting.cancel();
+        self.reporting.wait().await;
+    }
+}
+
+fn origin(config: &Config, sidecar: &str) -> Origin {
+    Origin {
+        agency: config.agency.to_string(),
+        sidecar: sidecar.to_owned(),
+        instance: uuid::Uuid::new_v4().to_string(),
+    }
+}

@@ -1,0 +1,274 @@
+//! The stream on which the control plane tells this sidecar what changed.
+
+use std::{sync::Arc, time::Duration};
+
+use chapar_proto::{
+    convert::snapshot::{Contents, Settings},
+    v1::{self, follow_request::Message, snapshot_service_client::SnapshotServiceClient},
+};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+
+use super::{
+    Current, kept,
+    verify::{Held, UpdateProblem, fresh, short, verified},
+};
+use crate::{
+    clock::Clock,
+    link::{Backoff, Link, LinkProblem, sentence},
+    state::{StateError, StateFolder},
+    trust::{Bundle, Trust},
+};
+
+/// Largest update that is taken in, in bytes. A whole snapshot of 100,000 grants has some 30 MB.
+const UPDATE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Answers that wait for the stream to take them: one update is answered before the next is read, and the greeting goes ahead.
+const ANSWERS_MAX: usize = 2;
+
+/// How long the control plane may take to end a stream that this sidecar has ended.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+/// Follows the control plane and puts what it says in force.
+#[derive(Debug)]
+pub struct Follower {
+    link: Link,
+    trust: Trust,
+    state: StateFolder,
+    current: Current,
+    clock: Clock,
+    settings: watch::Sender<Settings>,
+    sessions: watch::Sender<u64>,
+    held: Option<Arc<Held>>,
+    /// What is held did not fit the last delta: ask for the whole set.
+    wants_full: bool,
+}
+
+/// Why a session on the stream ended.
+enum End {
+    /// The connection is being replaced by one with the renewed certificate.
+    Replaced,
+    /// The control plane closed the stream.
+    Closed,
+}
+
+impl Follower {
+    /// Puts in force what an earlier run kept, and is then ready to follow.
+    ///
+    /// # Errors
+    /// When the state folder cannot be used.
+    pub fn resume(
+        link: Link,
+        trust: Trust,
+        state: StateFolder,
+        current: Current,
+        clock: Clock,
+    ) -> Result<Self, StateError> {
+        let mut follower = Self {
+            link,
+            trust,
+            state,
+            current,
+            clock,
+            settings: watch::Sender::default(),
+            sessions: watch::Sender::new(0),
+            held: None,
+            wants_full: false,
+        };
+        if let Some((held, contents)) = kept::load(&follower.state, &follower.trust, follower.clock.now())? {
+            let manifest = &held.manifest;
+            tracing::info!(
+                revision = manifest.revision,
+                policy_version = manifest.policy_version,
+                valid_until = %manifest.valid_until,
+                "in force from the kept snapshot"
+            );
+            follower.put_in_force(Arc::new(held), contents);
+        }
+        Ok(follower)
+    }
+
+    /// What the exchange asks of this sidecar.
+    #[must_use]
+    pub fn settings(&self) -> watch::Receiver<Settings> {
+        self.settings.subscribe()
+    }
+
+    /// Changes at the first update of every session with the control plane.
+    #[must_use]
+    pub fn sessions(&self) -> watch::Receiver<u64> {
+        self.sessions.subscribe()
+    }
+
+    /// Follows, again and again, until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = self.link.backoff();
+        loop {
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.session(&mut backoff) => ended,
+            };
+            let wait = match ended {
+                Ok(End::Replaced) => Duration::ZERO,
+                Ok(End::Closed) => {
+                    let wait = backoff.next_wait();
+                    tracing::info!(wait_ms = ms(wait), "the control plane closed the snapshot stream");
+                    wait
+                }
+                Err(problem) => {
+                    let wait = backoff.next_wait();
+                    tracing::warn!(problem = sentence(&problem), wait_ms = ms(wait), "not following the control plane");
+                    wait
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn session(&mut self, backoff: &mut Backoff) -> Result<End, LinkProblem> {
+        let mut replaced = self.link.watch();
+        let (answers, outgoing) = mpsc::channel(ANSWERS_MAX);
+        // There is room: the channel is new.
+        let _ = answers.try_send(request(Message::Hello(self.hello())));
+        let mut client =
+            SnapshotServiceClient::new(self.link.channel()).max_decoding_message_size(UPDATE_BYTES_MAX);
+        let opened = client.follow(ReceiverStream::new(outgoing));
+        let mut updates = match tokio::time::timeout(self.link.request_timeout(), opened).await {
+            Ok(opened) => opened?.into_inner(),
+            Err(_elapsed) => return Err(LinkProblem::Away("it does not answer on the snapshot stream".to_owned())),
+        };
+        let mut first = true;
+        loop {
+            let update = tokio::select! {
+                _ = replaced.changed() => return Ok(End::Replaced),
+                update = next(&mut updates) => update?,
+            };
+            let Some(update) = update else { return Ok(End::Closed) };
+            let revision = announced_revision(&update);
+            let problem = self.take(update).await.err();
+            let accepted = problem.is_none();
+            let text = problem.as_ref().map(ToString::to_string).unwrap_or_default();
+            let ack = v1::Ack { revision, accepted, problem: text };
+            if answers.send(request(Message::Ack(ack))).await.is_err() {
+                return Ok(End::Closed);
+            }
+            if let Some(problem) = problem {
+                tracing::error!(revision, %problem, "the update is refused; what was in force stays");
+                self.wants_full = problem.wants_full();
+                if self.wants_full {
+                    // Only a new greeting can ask for the whole set; first the control plane hears why.
+                    drop(answers);
+                    let _ = tokio::time::timeout(FAREWELL_MAX, updates.message()).await;
+                    return Ok(End::Closed);
+                }
+                continue;
+            }
+            backoff.reset();
+            if std::mem::take(&mut first) {
+                self.sessions.send_modify(|sessions| *sessions += 1);
+            }
+        }
+    }
+
+    fn hello(&self) -> v1::Hello {
+        let held = self.held.as_ref().filter(|_| !self.wants_full);
+        v1::Hello {
+            spiffe_id: self.trust.own().spiffe_id.to_string(),
+            revision: held.map_or(0, |held| held.manifest.revision),
+            digest: held.map_or_else(Vec::new, |held| held.manifest.digest.to_vec()),
+            software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    async fn take(&mut self, update: v1::Update) -> Result<(), UpdateProblem> {
+        let now = self.clock.now();
+        let unchanged = !update.full && update.changed.is_empty() && update.removed.is_empty();
+        let (held, contents) = verified(update, self.held.as_deref(), &self.trust, now)?;
+        fresh(&held.manifest, now)?;
+        let held = Arc::new(held);
+        if unchanged {
+            tracing::debug!(revision = held.manifest.revision, valid_until = %held.manifest.valid_until, "snapshot prolonged");
+        } else {
+            tracing::info!(
+                revision = held.manifest.revision,
+                policy_version = held.manifest.policy_version,
+                resources = held.set.len(),
+                digest = short(&held.manifest.digest),
+                "snapshot taken"
+            );
+        }
+        // In force first: a revocation must not wait for a disk, and a full disk must not keep an old policy alive.
+        self.put_in_force(Arc::clone(&held), contents);
+        self.wants_full = false;
+        let state = self.state.clone();
+        match tokio::task::spawn_blocking(move || kept::keep(&state, &held)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => {
+                tracing::error!(problem = sentence(&problem), "the snapshot is in force but could not be kept for the next start");
+            }
+            Err(problem) => tracing::error!(%problem, "keeping the snapshot was cut off"),
+        }
+        Ok(())
+    }
+
+    fn put_in_force(&mut self, held: Arc<Held>, contents: Contents) {
+        let own = held.manifest.trust_domain.clone();
+        if let Some(roots) = contents.bundles.get(&own) {
+            let roots = roots.iter().map(|root| CertificateDer::from(root.clone())).collect();
+            self.take_roots(Bundle { trust_domain: own, roots });
+        }
+        self.settings.send_if_modified(|settings| {
+            let changed = *settings != contents.settings;
+            settings.clone_from(&contents.settings);
+            changed
+        });
+        self.current.replace(contents.snapshot());
+        self.held = Some(held);
+    }
+
+    fn take_roots(&self, bundle: Bundle) {
+        if self.trust.bundle() == bundle {
+            return;
+        }
+        let count = bundle.roots.len();
+        let kept = self.state.keep_bundle(&bundle);
+        match self.trust.replace_bundle(bundle) {
+            Ok(()) => tracing::info!(roots = count, "trust bundle replaced"),
+            Err(problem) => tracing::error!(problem = sentence(&problem), "the trust bundle cannot be taken into use"),
+        }
+        if let Err(problem) = kept {
+            tracing::error!(problem = sentence(&problem), "the trust bundle could not be kept for the next start");
+        }
+    }
+}
+
+async fn next(updates: &mut Streaming<v1::FollowResponse>) -> Result<Option<v1::Update>, LinkProblem> {
+    loop {
+        match updates.message().await? {
+            Some(v1::FollowResponse { update: Some(update) }) => return Ok(Some(update)),
+            Some(v1::FollowResponse { update: None }) => {}
+            None => return Ok(None),
+        }
+    }
+}
+
+/// The revision that an update claims, before anything of it is believed: only to name what is answered.
+fn announced_revision(update: &v1::Update) -> u64 {
+    use prost::Message as _;
+    let manifest = update.signed_manifest.as_ref().map(|signed| signed.manifest.as_slice()).unwrap_or_default();
+    v1::SnapshotManifest::decode(manifest).map(|manifest| manifest.revision).unwrap_or_default()
+}
+
+fn request(message: Message) -> v1::FollowRequest {
+    v1::FollowRequest { message: Some(message) }
+}
+
+fn ms(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,224 @@
+//! Whether an update is what the control plane of our own exchange says to exactly this sidecar. Pure.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use chapar_core::{
+    identity::{SpiffeId, TrustDomain},
+    snapshot::{Body, Difference, PatchError, ResourceKey, ResourceSet, signed_bytes},
+    time::Timestamp,
+};
+use chapar_proto::{
+    convert::snapshot::{Contents, ConvertError, Manifest},
+    v1,
+};
+use prost::Message as _;
+use rustls::pki_types::CertificateDer;
+use thiserror::Error;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::trust::{PeerProblem, Trust, hex};
+
+/// How far a snapshot's time of issue may lie ahead of this machine's clock, in milliseconds: unsynchronised clocks of a few
+/// minutes are common, more is a fault that somebody must mend.
+const CLOCK_SKEW_MS_MAX: i64 = 5 * 60 * 1_000;
+
+/// Most resources in one update: ten times the largest exchange that is planned for.
+const RESOURCES_MAX: usize = 10_000_000;
+
+/// Why an update is refused. The earlier snapshot stays in force; the control plane is told.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum UpdateProblem {
+    /// No manifest, so nothing is signed.
+    #[error("the update carries no signed manifest")]
+    Unsigned,
+    /// More than anyone could mean.
+    #[error("the update carries {0} resources; at most {RESOURCES_MAX} are allowed")]
+    TooMany(usize),
+    /// The manifest is no manifest.
+    #[error("the manifest is not readable")]
+    Undecodable,
+    /// A field of it is missing or malformed.
+    #[error("the manifest: {0}")]
+    Manifest(ConvertError),
+    /// Not signed by the control plane of this exchange.
+    #[error("the signer: {0}")]
+    Signer(PeerProblem),
+    /// Changed since it was signed.
+    #[error("the signature does not fit the manifest")]
+    Signature,
+    /// For another sidecar.
+    #[error("the snapshot is for {found}; this is {own}")]
+    Recipient {
+        /// Whom it is for.
+        found: SpiffeId,
+        /// Who this is.
+        own: SpiffeId,
+    },
+    /// Of another exchange.
+    #[error("the snapshot is of the exchange {found}; this is {own}")]
+    TrustDomain {
+        /// Whose it is.
+        found: TrustDomain,
+        /// Ours.
+        own: TrustDomain,
+    },
+    /// Older than what is in force.
+    #[error("revision {offered} is lower than {held}, which is in force")]
+    Rollback {
+        /// In force.
+        held: u64,
+        /// Offered.
+        offered: u64,
+    },
+    /// Two different snapshots under one number.
+    #[error("revision {0} is in force with another content")]
+    Equivocation(u64),
+    /// Over before it began.
+    #[error("the snapshot was valid until {0}, which is past")]
+    Stale(Timestamp),
+    /// From the future.
+    #[error("the snapshot was issued at {0}, which is yet to come; compare the clocks of both machines")]
+    FromTheFuture(Timestamp),
+    /// A delta to nothing.
+    #[error("a delta was sent, but no snapshot is held that it could be applied to")]
+    NoBase,
+    /// A delta to another set.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
+    /// The resulting set is not the one that was signed.
+    #[error("the resulting set has not the digest that was signed")]
+    Digest,
+    /// A resource that this software does not understand.
+    #[error(transparent)]
+    Contents(#[from] ConvertError),
+}
+
+impl UpdateProblem {
+    /// Whether the whole set, instead of a delta, could put it right.
+    #[must_use]
+    pub const fn wants_full(&self) -> bool {
+        matches!(self, Self::NoBase | Self::Patch(_) | Self::Digest | Self::Equivocation(_))
+    }
+}
+
+/// A verified set under its manifest, as it is held for the next delta.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// What was signed.
+    pub manifest: Manifest,
+    /// The signed bytes and the signature, to be verified again after a restart.
+    pub signed: v1::SignedManifest,
+    /// The whole set.
+    pub set: ResourceSet,
+}
+
+/// Judges `update` against what is `held`: signature and signer, recipient, order, digest and the meaning of every resource.
+/// Whether it is fresh is [`fresh`]'s to say: a stale one from disk still explains refusals.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn verified(
+    update: v1::Update,
+    held: Option<&Held>,
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<(Held, Contents), UpdateProblem> {
+    let count = update.changed.len().saturating_add(update.removed.len());
+    if count > RESOURCES_MAX {
+        return Err(UpdateProblem::TooMany(count));
+    }
+    let signed = update.signed_manifest.ok_or(UpdateProblem::Unsigned)?;
+    let manifest = manifest(&signed, trust, now)?;
+    in_order(&manifest, held)?;
+    let difference = difference(update.changed, update.removed)?;
+    let set = match held {
+        Some(held) => held.set.patched(update.full, difference)?,
+        None if update.full => ResourceSet::default().patched(true, difference)?,
+        None => return Err(UpdateProblem::NoBase),
+    };
+    if set.digest() != manifest.digest {
+        return Err(UpdateProblem::Digest);
+    }
+    let contents = Contents::read(&manifest, &set)?;
+    Ok((Held { manifest, signed, set }, contents))
+}
+
+/// Whether the snapshot may be acted on at `now`.
+///
+/// # Errors
+/// [`UpdateProblem::Stale`].
+pub fn fresh(manifest: &Manifest, now: Timestamp) -> Result<(), UpdateProblem> {
+    if now < manifest.valid_until { Ok(()) } else { Err(UpdateProblem::Stale(manifest.valid_until)) }
+}
+
+fn manifest(signed: &v1::SignedManifest, trust: &Trust, now: Timestamp) -> Result<Manifest, UpdateProblem> {
+    let wire =
+        v1::SnapshotManifest::decode(signed.manifest.as_slice()).map_err(|_| UpdateProblem::Undecodable)?;
+    let manifest = Manifest::try_from(wire).map_err(UpdateProblem::Manifest)?;
+    let own = &trust.own().spiffe_id;
+    if manifest.trust_domain != *own.trust_domain() {
+        return Err(UpdateProblem::TrustDomain {
+            found: manifest.trust_domain,
+            own: own.trust_domain().clone(),
+        });
+    }
+    signed_by_control_plane(signed, &manifest, trust)?;
+    if manifest.recipient != *own {
+        return Err(UpdateProblem::Recipient { found: manifest.recipient, own: own.clone() });
+    }
+    if manifest.issued_at.ms_since(now) > CLOCK_SKEW_MS_MAX {
+        return Err(UpdateProblem::FromTheFuture(manifest.issued_at));
+    }
+    Ok(manifest)
+}
+
+fn signed_by_control_plane(
+    signed: &v1::SignedManifest,
+    manifest: &Manifest,
+    trust: &Trust,
+) -> Result<(), UpdateProblem> {
+    let chain: Vec<_> = signed.signer_chain_der.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+    let control_plane = SpiffeId::control_plane(manifest.trust_domain.clone());
+    trust.verify_chain(&chain, &control_plane, manifest.issued_at).map_err(UpdateProblem::Signer)?;
+    // The chain was verified, so its leaf is there and readable.
+    let leaf = chain.first().and_then(|leaf| X509Certificate::from_der(leaf).ok()).ok_or(UpdateProblem::Signature)?;
+    let key = &leaf.1.public_key().subject_public_key.data;
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key)
+        .verify(&signed_bytes(&signed.manifest), &signed.signature)
+        .map_err(|_| UpdateProblem::Signature)
+}
+
+fn in_order(manifest: &Manifest, held: Option<&Held>) -> Result<(), UpdateProblem> {
+    let Some(held) = held else { return Ok(()) };
+    let (offered, held_revision) = (manifest.revision, held.manifest.revision);
+    if offered < held_revision {
+        return Err(UpdateProblem::Rollback { held: held_revision, offered });
+    }
+    if offered == held_revision && manifest.digest != held.manifest.digest {
+        return Err(UpdateProblem::Equivocation(offered));
+    }
+    Ok(())
+}
+
+fn difference(
+    changed: Vec<v1::Resource>,
+    removed: Vec<v1::ResourceKey>,
+) -> Result<Difference, UpdateProblem> {
+    let changed = changed
+        .into_iter()
+        .map(|resource| Ok((key(resource.key.ok_or(ConvertError::Unset("key"))?)?, Body::new(resource.body))))
+        .collect::<Result<_, ConvertError>>()?;
+    let removed = removed.into_iter().map(key).collect::<Result<_, _>>()?;
+    Ok(Difference { changed, removed })
+}
+
+fn key(wire: v1::ResourceKey) -> Result<ResourceKey, ConvertError> {
+    let number = wire.kind;
+    let kind = u32::try_from(number).map_err(|_| ConvertError::Unknown { field: "kind", number })?;
+    Ok(ResourceKey::new(kind, &wire.name))
+}
+
+/// Short form of a digest for the log.
+pub(super) fn short(digest: &[u8; 32]) -> String {
+    const BYTES_SHOWN: usize = 6;
+    hex(&digest[..BYTES_SHOWN]).to_string()
+}
