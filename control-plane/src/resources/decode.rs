@@ -6,8 +6,8 @@ use super::{
     dates::{Day, Moment},
     fields::{Context, Fields, Located},
     kinds::{
-        API_VERSION, Agency, BaseDatabase, Classification, GrantClause, InformationSystem, Kind, RESOLUTION_GRANTS_MAX, Resolution,
-        ResourceName, Revocation, Role, Spec, Title, grant_name,
+        API_VERSION, Agency, BaseDatabase, CLASSIFICATIONS, GrantClause, InformationSystem, Kind, RESOLUTION_GRANTS_MAX, Resolution,
+        ResourceName, Revocation, Role, Spec, Title, classification_of, grant_name,
     },
     problem::Site,
     text,
@@ -168,10 +168,10 @@ fn base_database(context: Context<'_>, spec: &Node, document: &mut Document) -> 
     if let Some(Some(custodian)) = &custodian {
         refer(document, Kind::Agency, custodian);
     }
-    let words = Classification::ALL.map(Classification::as_str);
+    let words = CLASSIFICATIONS.map(|class| class.as_str());
     let expected = format!("one of {}", words.join(", "));
     let found = fields.text("classification", &expected)?;
-    let Some(classification) = Classification::ALL.into_iter().find(|class| class.as_str() == found.value) else {
+    let Some(classification) = classification_of(&found.value) else {
         let hint = text::suggestion(&found.value, words);
         context.problems.add(found.site, format!("unknown classification {:?}; expected {expected}{hint}", found.value));
         return None;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use chapar_core::passport::Classification;
 use serde::{Deserialize, Serialize};
 
 use super::dates::{Day, Moment};
@@ -98,32 +99,28 @@ impl Role {
     }
 }
 
-/// How much harm an unlawful disclosure does; as in the passport options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Classification {
-    /// Nothing about an identified person.
-    Ordinary,
-    /// About an identified person or company.
-    Personal,
-    /// About health, convictions, family or finances.
-    Sensitive,
-    /// Exempt from the shared exchange (regulation, article 3, note 1).
-    Classified,
+/// All classifications, the least harmful first.
+pub(super) const CLASSIFICATIONS: [Classification; 4] =
+    [Classification::Ordinary, Classification::Personal, Classification::Sensitive, Classification::Classified];
+
+/// The classification of this word.
+pub fn classification_of(word: &str) -> Option<Classification> {
+    CLASSIFICATIONS.into_iter().find(|classification| classification.as_str() == word)
 }
 
-impl Classification {
-    /// All, the least harmful first.
-    pub const ALL: [Self; 4] = [Self::Ordinary, Self::Personal, Self::Sensitive, Self::Classified];
+/// A classification is stored as its word.
+mod classification_word {
+    use chapar_core::passport::Classification;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    /// The word in a resource.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ordinary => "ordinary",
-            Self::Personal => "personal",
-            Self::Sensitive => "sensitive",
-            Self::Classified => "classified",
-        }
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature.
+    pub(super) fn serialize<S: Serializer>(value: &Classification, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(value.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Classification, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        super::classification_of(&word).ok_or_else(|| D::Error::custom(format!("unknown classification {word:?}")))
     }
 }
 
@@ -155,6 +152,7 @@ pub struct BaseDatabase {
     /// The agency that keeps it. None: open until a resolution sets it.
     pub custodian: Option<String>,
     /// Of the register as a whole; a service on it is never less.
+    #[serde(with = "classification_word")]
     pub classification: Classification,
 }
 
@@ -227,6 +225,25 @@ impl Spec {
             Self::BaseDatabase(_) => Kind::BaseDatabase,
             Self::Resolution(_) => Kind::Resolution,
             Self::Revocation(_) => Kind::Revocation,
+        }
+    }
+}
+
+impl Spec {
+    /// Every resource that this one cannot do without. A revocation refers to its grant by name only: it stays, and goes on
+    /// refusing, when the resolution goes and comes back.
+    pub fn refers_to(&self) -> Vec<ResourceName> {
+        let named = |kind: Kind| move |name: &String| ResourceName { kind, name: name.clone() };
+        match self {
+            Self::Agency(agency) => agency.part_of.iter().map(named(Kind::Agency)).collect(),
+            Self::InformationSystem(system) => vec![named(Kind::Agency)(&system.agency)],
+            Self::BaseDatabase(database) => database.custodian.iter().map(named(Kind::Agency)).collect(),
+            Self::Resolution(resolution) => {
+                let parties = resolution.grants.iter().flat_map(|clause| clause.consumers.iter().chain(&clause.provider));
+                let superseded = resolution.supersedes.iter().map(named(Kind::Resolution));
+                parties.map(named(Kind::Agency)).chain(superseded).collect()
+            }
+            Self::Revocation(_) => Vec::new(),
         }
     }
 }

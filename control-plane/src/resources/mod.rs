@@ -28,8 +28,8 @@ use problem::Problems;
 pub use canonical::{yaml, yaml_all};
 pub use dates::{Day, Moment};
 pub use kinds::{
-    API_VERSION, Agency, BaseDatabase, Classification, GrantClause, InformationSystem, Kind, Resolution, ResourceName, Revocation, Role,
-    Spec, Title, grant_name,
+    API_VERSION, Agency, BaseDatabase, GrantClause, InformationSystem, Kind, Resolution, ResourceName, Revocation, Role,
+    Spec, Title, classification_of, grant_name,
 };
 pub use problem::{PROBLEMS_MAX, Place, Problem, Site};
 pub use text::nearest;
@@ -127,6 +127,11 @@ impl Reading {
     fn refuse(&mut self, file: usize, place: Place, description: impl Into<String>) {
         self.problems.add(Site { file, place, path: String::new() }, description);
         self.whole = false;
+    }
+
+    /// True when no document was found and nothing is wrong, as without any file.
+    pub fn is_empty(&self) -> bool {
+        self.documents.is_empty() && self.problems.len() == 0
     }
 
     /// The inquiries that grants name, in the order of the files.

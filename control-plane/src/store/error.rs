@@ -9,6 +9,9 @@ pub enum StoreError {
     Open { file: PathBuf, source: sqlx::Error },
     #[error("cannot bring the tables of {} up to date; was it written by a newer chapar-control-plane?", file.display())]
     Migrate { file: PathBuf, source: sqlx::migrate::MigrateError },
+    /// What is stored is not what this program writes.
+    #[error("the stored {what} is broken: {why}; restore the database from a backup")]
+    Broken { what: String, why: String },
     #[error("the database failed")]
     Query(#[from] sqlx::Error),
 }

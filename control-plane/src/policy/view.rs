@@ -1,0 +1,72 @@
+//! The grants in force as distribution and the admin see them: with the provider that each one means.
+
+use std::collections::BTreeSet;
+
+use chapar_proto::v1::GrantResource;
+use sqlx::SqliteConnection;
+
+use super::history;
+use crate::{
+    clock::timestamp_of_ms,
+    governance::{Grant, expand},
+    registry,
+    resources::Kind,
+    store::StoreError,
+};
+
+/// A grant with its provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantView {
+    /// What the resolution says.
+    pub grant: Grant,
+    /// The agency that the inquiry is made of. None: no passport with the inquiry was ever approved, so that the grant waits.
+    pub provider: Option<String>,
+}
+
+impl GrantView {
+    /// The grant as sidecars get it; none while it waits for its provider.
+    pub fn resource(&self) -> Option<GrantResource> {
+        let grant = &self.grant;
+        let revoked = grant.revoked.as_ref();
+        Some(GrantResource {
+            name: grant.name.clone(),
+            resolution: grant.resolution.clone(),
+            clause: grant.clause.clone(),
+            consumer: grant.consumer.clone(),
+            provider: self.provider.clone()?,
+            inquiry: grant.inquiry.clone(),
+            not_before: grant.not_before_ms.map(timestamp_of_ms),
+            not_after: grant.not_after_ms.map(timestamp_of_ms),
+            in_force: grant.in_force,
+            revoked_at: revoked.map(|end| timestamp_of_ms(end.at_ms)),
+            revocation_reason: revoked.map(|end| end.reason.clone()).unwrap_or_default(),
+        })
+    }
+}
+
+/// All grants of the policy in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrantsView {
+    /// Version of the policy.
+    pub version: u64,
+    /// By name; revoked ones as well, superseded ones not.
+    pub grants: Vec<GrantView>,
+    /// Names of all agencies that the policy holds.
+    pub agencies: BTreeSet<String>,
+}
+
+/// The grants of the policy in force. Run it in one transaction with whatever must agree with it.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn grants_view(conn: &mut SqliteConnection) -> Result<GrantsView, StoreError> {
+    let version = history::current(&mut *conn).await?;
+    let world = history::world_now(&mut *conn).await?;
+    let homes = registry::inquiry_homes(conn).await?;
+    let grants = expand(&world).into_values().map(|grant| {
+        let provider = grant.provider.clone().or_else(|| homes.get(&grant.inquiry).cloned());
+        GrantView { grant, provider }
+    });
+    let agencies = world.keys().filter(|name| name.kind == Kind::Agency).map(|name| name.name.clone());
+    Ok(GrantsView { version, grants: grants.collect(), agencies: agencies.collect() })
+}

@@ -1,0 +1,321 @@
+//! The life of a passport: draft → submitted → approved → superseded or retired (regulation, article 2).
+
+use chapar_core::passport::{Change, PassportVersion, ServicePassport, compare};
+use sqlx::SqliteConnection;
+
+use super::{
+    RegistryError, agency_exists, ownership,
+    passports::{self, PassportRow, State},
+};
+use crate::{
+    audit::AuditEntry,
+    policy,
+    resources::{Kind, ResourceName},
+    store::{Store, WriteTx},
+};
+
+/// Stores what a descriptor set describes as drafts, or finds it, and submits it unless only drafts are wanted.
+///
+/// # Errors
+/// What is wrong with the set; then nothing was stored.
+pub async fn submit(
+    store: &Store,
+    agency: &str,
+    grpc_service: &str,
+    descriptor_set: Vec<u8>,
+    draft_only: bool,
+    actor: &str,
+) -> Result<Vec<PassportRow>, RegistryError> {
+    let version = PassportVersion::of(&descriptor_set).as_str().to_owned();
+    let unreadable = |problem| RegistryError::Unreadable { service: grpc_service.to_owned(), problem };
+    let passport = passports::parse(descriptor_set.clone()).await?.map_err(unreadable)?;
+    let services: Vec<&ServicePassport> =
+        passport.services().iter().filter(|service| grpc_service.is_empty() || service.grpc_service == grpc_service).collect();
+    if services.is_empty() {
+        let missing = "the descriptor set holds no service of that name with the option (chapar.v1.service)".to_owned();
+        return Err(RegistryError::Incomplete(grpc_service.to_owned(), missing));
+    }
+    let mut tx = store.write().await?;
+    if !agency_exists(tx.conn(), agency).await? {
+        return Err(RegistryError::AgencyUnknown(agency.to_owned()));
+    }
+    let mut rows = Vec::new();
+    for service in services {
+        ownership::check(tx.conn(), agency, &version, service).await?;
+        let row = draft(&mut tx, agency, &version, &descriptor_set, service, actor).await?;
+        if draft_only || matches!(row.state, State::Submitted | State::Approved) {
+            rows.push(row);
+            continue;
+        }
+        ownership::check_references(tx.conn(), service).await?;
+        refuse_breaks(tx.conn(), agency, service).await?;
+        rows.push(enter(&mut tx, row, State::Submitted, actor, "").await?);
+    }
+    let action = if draft_only { "passport.draft" } else { "passport.submit" };
+    for row in &rows {
+        tx.audit(AuditEntry::done(actor, action, object(row)).with(details(row, ""))).await?;
+    }
+    tx.commit().await?;
+    Ok(rows)
+}
+
+/// How a passport is to be approved.
+#[derive(Clone, Debug, Default)]
+pub struct Approval {
+    /// Version or the beginning of one.
+    pub version: String,
+    /// Empty: every submitted service of the set.
+    pub grpc_service: String,
+    /// Resolution that approves; empty: none.
+    pub resolution: String,
+    /// Approve a draft or submitted passport although consumers break.
+    pub danger_allow_breaks: bool,
+}
+
+/// Brings submitted passports in force; answers them and the distribution revision that carries it.
+///
+/// # Errors
+/// When nothing is submitted, or it breaks those who rely on the passport in force.
+pub async fn approve(store: &Store, approval: &Approval, actor: &str) -> Result<(Vec<PassportRow>, u64), RegistryError> {
+    let mut tx = store.write().await?;
+    let found = passports::find(tx.conn(), &approval.version, &approval.grpc_service).await?;
+    check_resolution(tx.conn(), &approval.resolution).await?;
+    // An incompatible passport cannot be submitted; who accepts the breaks takes it as the draft that it is.
+    let open = |state| state == State::Submitted || (approval.danger_allow_breaks && state == State::Draft);
+    let chosen: Vec<PassportRow> = found.iter().filter(|row| open(row.state)).cloned().collect();
+    if chosen.is_empty() {
+        return Err(not_submitted(&found));
+    }
+    let mut rows = Vec::new();
+    for row in chosen {
+        let service = passports::read_stored(tx.conn(), &row.version, &row.grpc_service).await?;
+        ownership::check(tx.conn(), &row.agency, &row.version, &service).await?;
+        ownership::check_references(tx.conn(), &service).await?;
+        refuse_taken_names(tx.conn(), &row.agency, &service).await?;
+        if !approval.danger_allow_breaks {
+            refuse_breaks(tx.conn(), &row.agency, &service).await?;
+        }
+        if let Some(former) = passports::in_force(tx.conn(), &row.agency, &row.grpc_service).await? {
+            let resolution = former.resolution.clone();
+            enter(&mut tx, former, State::Superseded, actor, &resolution).await?;
+        }
+        settle_homes(&mut tx, &row.agency, &service).await?;
+        let row = enter(&mut tx, row, State::Approved, actor, &approval.resolution).await?;
+        tx.audit(AuditEntry::done(actor, "passport.approve", object(&row)).with(details(&row, ""))).await?;
+        rows.push(row);
+    }
+    let revision = tx.next_revision().await?;
+    tx.commit().await?;
+    Ok((rows, revision))
+}
+
+/// Takes passports out of force, or off the table.
+///
+/// # Errors
+/// When there is none, or it is retired already.
+pub async fn retire(
+    store: &Store,
+    version: &str,
+    grpc_service: &str,
+    reason: &str,
+    actor: &str,
+) -> Result<(Vec<PassportRow>, u64), RegistryError> {
+    let mut tx = store.write().await?;
+    let found = passports::find(tx.conn(), version, grpc_service).await?;
+    let mut rows = Vec::new();
+    for row in found.into_iter().filter(|row| row.state != State::Retired) {
+        let resolution = row.resolution.clone();
+        let row = enter(&mut tx, row, State::Retired, actor, &resolution).await?;
+        tx.audit(AuditEntry::done(actor, "passport.retire", object(&row)).with(details(&row, reason))).await?;
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return Err(RegistryError::State(format!("the passport {version} is retired already")));
+    }
+    let revision = tx.next_revision().await?;
+    tx.commit().await?;
+    Ok((rows, revision))
+}
+
+/// What one passport changes in another; `from` empty: in the one in force of the other's service.
+///
+/// # Errors
+/// When one of them does not exist.
+pub async fn changes(conn: &mut SqliteConnection, from: &str, to: &str, grpc_service: &str) -> Result<Vec<Change>, RegistryError> {
+    let mut all = Vec::new();
+    for new in passports::find(&mut *conn, to, grpc_service).await? {
+        let old = if from.is_empty() {
+            passports::in_force(&mut *conn, &new.agency, &new.grpc_service).await?
+        } else {
+            passports::find(&mut *conn, from, "").await?.into_iter().find(|old| old.grpc_service == new.grpc_service)
+        };
+        let Some(old) = old else {
+            let description = "is described for the first time".to_owned();
+            all.push(Change { element: new.grpc_service, description, breaking: false });
+            continue;
+        };
+        let old = passports::read_stored(&mut *conn, &old.version, &old.grpc_service).await?;
+        let new = passports::read_stored(&mut *conn, &new.version, &new.grpc_service).await?;
+        all.extend(compare(&old, &new));
+    }
+    Ok(all)
+}
+
+/// What breaks those who rely on the passport in force.
+pub(super) async fn breaks(conn: &mut SqliteConnection, agency: &str, service: &ServicePassport) -> Result<Vec<Change>, RegistryError> {
+    let Some(former) = passports::in_force(&mut *conn, agency, &service.grpc_service).await? else { return Ok(Vec::new()) };
+    let former = passports::read_stored(conn, &former.version, &former.grpc_service).await?;
+    Ok(compare(&former, service).into_iter().filter(|change| change.breaking).collect())
+}
+
+async fn refuse_breaks(conn: &mut SqliteConnection, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
+    let breaks = breaks(conn, agency, service).await?;
+    if breaks.is_empty() {
+        return Ok(());
+    }
+    Err(RegistryError::Incompatible { service: service.grpc_service.clone(), breaks })
+}
+
+/// A name of an inquiry is unique for one provider: grants name nothing else.
+async fn refuse_taken_names(conn: &mut SqliteConnection, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
+    for inquiry in &service.inquiries {
+        let holder: Option<String> = sqlx::query_scalar(
+            "SELECT i.grpc_service FROM passport_inquiries i \
+             JOIN passports p ON p.agency = i.agency AND p.grpc_service = i.grpc_service AND p.version = i.version \
+             WHERE i.agency = $1 AND i.inquiry = $2 AND i.grpc_service <> $3 AND p.state = 'approved' LIMIT 1",
+        )
+        .bind(agency)
+        .bind(&inquiry.id)
+        .bind(&service.grpc_service)
+        .fetch_optional(&mut *conn)
+        .await?;
+        if let Some(holder) = holder {
+            let missing = format!("a name of its own: {agency} already offers the inquiry {:?} with {holder}", inquiry.id);
+            return Err(RegistryError::Incomplete(format!("{}.{}", service.grpc_service, inquiry.method), missing));
+        }
+    }
+    Ok(())
+}
+
+async fn check_resolution(conn: &mut SqliteConnection, resolution: &str) -> Result<(), RegistryError> {
+    let name = ResourceName { kind: Kind::Resolution, name: resolution.to_owned() };
+    if resolution.is_empty() || policy::resource_now(conn, &name).await?.is_some() {
+        return Ok(());
+    }
+    Err(RegistryError::Argument(format!("the policy holds no resolution {resolution:?}; apply it first, or name none")))
+}
+
+fn not_submitted(found: &[PassportRow]) -> RegistryError {
+    let states: Vec<String> = found.iter().map(|row| format!("{} is {}", row.grpc_service, row.state.as_str())).collect();
+    RegistryError::State(format!("only a submitted passport can be approved, and {}; submit it first", states.join(", ")))
+}
+
+/// Finds the draft of a service, or makes it.
+pub(super) async fn draft(
+    tx: &mut WriteTx,
+    agency: &str,
+    version: &str,
+    descriptor_set: &[u8],
+    service: &ServicePassport,
+    actor: &str,
+) -> Result<PassportRow, RegistryError> {
+    if let Some(found) = passports::exact(tx.conn(), agency, &service.grpc_service, version).await? {
+        return Ok(found);
+    }
+    sqlx::query("INSERT INTO descriptor_sets (version, agency, bytes) VALUES ($1, $2, $3) ON CONFLICT (version) DO NOTHING")
+        .bind(version)
+        .bind(agency)
+        .bind(descriptor_set)
+        .execute(tx.conn())
+        .await?;
+    let number: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) + 1 FROM passports WHERE agency = $1 AND grpc_service = $2")
+        .bind(agency)
+        .bind(&service.grpc_service)
+        .fetch_one(tx.conn())
+        .await?;
+    let now_ms = tx.now_ms();
+    sqlx::query(
+        "INSERT INTO passports (agency, grpc_service, version, number, id, state, base_database, information_system, classification, \
+         created_at_ms, changed_at_ms, changed_by, resolution) VALUES ($1, $2, $3, $4, $5, 'draft', $6, $7, $8, $9, $9, $10, '')",
+    )
+    .bind(agency)
+    .bind(&service.grpc_service)
+    .bind(version)
+    .bind(number)
+    .bind(&service.id)
+    .bind(&service.base_database)
+    .bind(&service.information_system)
+    .bind(service.classification.as_str())
+    .bind(now_ms)
+    .bind(actor)
+    .execute(tx.conn())
+    .await?;
+    for inquiry in &service.inquiries {
+        sqlx::query(
+            "INSERT INTO passport_inquiries (agency, grpc_service, version, method, inquiry, kind, title_fa, title_en) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(agency)
+        .bind(&service.grpc_service)
+        .bind(version)
+        .bind(&inquiry.method)
+        .bind(&inquiry.id)
+        .bind(inquiry.kind.as_str())
+        .bind(&inquiry.title.fa)
+        .bind(&inquiry.title.en)
+        .execute(tx.conn())
+        .await?;
+    }
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    Ok(PassportRow {
+        agency: agency.to_owned(),
+        grpc_service: service.grpc_service.clone(),
+        version: version.to_owned(),
+        number,
+        id: service.id.clone(),
+        state: State::Draft,
+        created_at_ms: now_ms,
+        changed_at_ms: now_ms,
+        changed_by: actor.to_owned(),
+        resolution: String::new(),
+    })
+}
+
+async fn enter(tx: &mut WriteTx, row: PassportRow, state: State, actor: &str, resolution: &str) -> Result<PassportRow, RegistryError> {
+    let now_ms = tx.now_ms();
+    sqlx::query(
+        "UPDATE passports SET state = $4, changed_at_ms = $5, changed_by = $6, resolution = $7 \
+         WHERE agency = $1 AND grpc_service = $2 AND version = $3",
+    )
+    .bind(&row.agency)
+    .bind(&row.grpc_service)
+    .bind(&row.version)
+    .bind(state.as_str())
+    .bind(now_ms)
+    .bind(actor)
+    .bind(resolution)
+    .execute(tx.conn())
+    .await?;
+    Ok(PassportRow { state, changed_at_ms: now_ms, changed_by: actor.to_owned(), resolution: resolution.to_owned(), ..row })
+}
+
+async fn settle_homes(tx: &mut WriteTx, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
+    let now_ms = tx.now_ms();
+    for inquiry in &service.inquiries {
+        sqlx::query("INSERT INTO inquiry_homes (inquiry, provider, since_ms) VALUES ($1, $2, $3) ON CONFLICT (inquiry) DO NOTHING")
+            .bind(&inquiry.id)
+            .bind(agency)
+            .bind(now_ms)
+            .execute(tx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
+fn object(row: &PassportRow) -> String {
+    format!("{}/{}", row.agency, row.grpc_service)
+}
+
+fn details(row: &PassportRow, reason: &str) -> serde_json::Value {
+    serde_json::json!({ "version": row.version, "number": row.number, "resolution": row.resolution, "reason": reason })
+}
