@@ -9,6 +9,7 @@ mod error;
 mod imports;
 mod label;
 mod limits;
+mod names;
 mod options;
 mod read;
 mod schema;
@@ -22,8 +23,8 @@ pub use self::{
     error::{Gap, Malformed, PassportError},
     label::{Classification, InquiryKind, SubjectKind, Title, Unknown},
     limits::{
-        DESCRIPTOR_SET_BYTES_MAX, DOCUMENT_DEPTH_MAX, DOCUMENT_ITEMS_MAX, FILES_MAX, GAPS_MAX, ID_BYTES_MAX, INQUIRIES_MAX,
-        ITEMS_MAX, TITLE_BYTES_MAX,
+        DESCRIPTOR_SET_BYTES_MAX, DOCUMENT_DEPTH_MAX, DOCUMENT_ITEMS_MAX, ELEMENTS_MAX, FILES_MAX, FULL_NAME_BYTES_MAX,
+        GAPS_MAX, ID_BYTES_MAX, INQUIRIES_MAX, ITEMS_MAX, RESERVATIONS_MAX, TITLE_BYTES_MAX,
     },
 };
 use self::schema::Schema;

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::limits::{DESCRIPTOR_SET_BYTES_MAX, FILES_MAX, GAPS_MAX, INQUIRIES_MAX, ITEMS_MAX};
+use super::limits::{
+    DESCRIPTOR_SET_BYTES_MAX, ELEMENTS_MAX, FILES_MAX, FULL_NAME_BYTES_MAX, GAPS_MAX, INQUIRIES_MAX, ITEMS_MAX, RESERVATIONS_MAX,
+};
 
 /// Why a descriptor set was not accepted as a passport. The agency that made the set must act in every case.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,12 @@ pub enum Malformed {
     Undecodable(#[source] prost::DecodeError),
     #[error("it has {files} files; at most {FILES_MAX} are read")]
     TooManyFiles { files: usize },
+    #[error("{name:?}, declared in {scope:?}, is no protobuf name, or its full name has more than {FULL_NAME_BYTES_MAX} bytes")]
+    Name { scope: String, name: String },
+    #[error("it declares more than {ELEMENTS_MAX} elements")]
+    TooManyElements,
+    #[error("{element} has {reservations} reserved names and ranges; at most {RESERVATIONS_MAX} are read")]
+    TooManyReservations { element: String, reservations: usize },
     #[error("it describes {inquiries} inquiries; at most {INQUIRIES_MAX} are read")]
     TooManyInquiries { inquiries: usize },
     #[error("its documents have more than {ITEMS_MAX} data items in all")]

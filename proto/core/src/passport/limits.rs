@@ -26,3 +26,12 @@ pub const TITLE_BYTES_MAX: usize = 512;
 
 /// Bytes of a kebab-case name: that of a DNS label.
 pub const ID_BYTES_MAX: usize = 63;
+
+/// Messages, fields, oneofs, enums, values, services and methods declared in a descriptor set.
+pub const ELEMENTS_MAX: usize = 65_536;
+
+/// Bytes of an element's full name; the longest that people can still read.
+pub const FULL_NAME_BYTES_MAX: usize = 512;
+
+/// Reserved names and ranges of one message or enum: they are compared each with each.
+pub const RESERVATIONS_MAX: usize = 1_024;

@@ -15,6 +15,7 @@ use super::{
     imports,
     label::{Classification, SubjectKind, Title},
     limits::{DESCRIPTOR_SET_BYTES_MAX, FILES_MAX},
+    names,
     options::Options,
 };
 
@@ -92,6 +93,7 @@ pub(super) fn load(descriptor_set: &[u8]) -> Result<Source, Malformed> {
             None => {}
         }
     }
+    names::verify(&set)?;
     imports::flatten(&mut set)?;
     let options = Options::read(descriptor_set, |file| genuine.contains_key(file)).map_err(Malformed::Undecodable)?;
     let pool = DescriptorPool::from_file_descriptor_set(set).map_err(Malformed::Inconsistent)?;

@@ -124,6 +124,30 @@ fn refuses_an_unknown_syntax_and_a_file_twice() {
 }
 
 #[test]
+fn refuses_names_that_are_none() {
+    for name in ["", "Match\nAll", "Match/All", "1Match", "Mätch", &"M".repeat(600)] {
+        let mut set = decode(&compile(REGISTER));
+        file_mut(&mut set).service[0].method[0].name = Some(name.into());
+        assert!(matches!(malformed(&set.encode_to_vec()), Malformed::Name { .. }), "{name:?}");
+    }
+    let mut set = decode(&compile(REGISTER));
+    file_mut(&mut set).package = Some("ir..example".into());
+    assert!(matches!(malformed(&set.encode_to_vec()), Malformed::Name { .. }));
+}
+
+#[test]
+fn refuses_more_elements_and_reservations_than_anyone_needs() {
+    let mut set = decode(&compile(REGISTER));
+    let value = |n: i32| prost_types::EnumValueDescriptorProto { name: Some(format!("V{n}")), number: Some(n), options: None };
+    file_mut(&mut set).enum_type[0].value = (0..70_000).map(value).collect();
+    assert!(matches!(malformed(&set.encode_to_vec()), Malformed::TooManyElements));
+
+    let mut set = decode(&compile(REGISTER));
+    message_mut(&mut set, "Person").reserved_name = (0..2_000).map(|n| format!("old{n}")).collect();
+    assert!(matches!(malformed(&set.encode_to_vec()), Malformed::TooManyReservations { reservations: 2_001, .. }));
+}
+
+#[test]
 fn refuses_files_that_import_each_other() {
     let mut set = decode(&compile(REGISTER));
     file_mut(&mut set).dependency.push(FILE.into());
