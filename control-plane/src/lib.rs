@@ -14,3 +14,4 @@ pub mod policy;
 pub mod registry;
 pub mod resources;
 pub mod store;
+pub mod telemetry;

@@ -63,3 +63,6 @@ fn spans_of(request: ExportTraceServiceRequest) -> Vec<Span> {
 fn too_many(spans: usize) -> Problem {
     Problem::invalid("EXPORT_TOO_LARGE", format!("{spans} spans in one export; at most {EXPORT_SPANS_MAX} are allowed"))
 }
+
+#[cfg(test)]
+mod tests;

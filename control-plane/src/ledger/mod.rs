@@ -106,6 +106,12 @@ impl Ledger {
         Ok(ingested)
     }
 
+    /// As if the disk were gone.
+    #[cfg(test)]
+    pub(crate) async fn closed(&self) {
+        self.store.close().await;
+    }
+
     fn refusal_to_audit(&self, reporter: &str, ingested: &Ingested, now_ms: i64) -> Option<AuditEntry> {
         let first = ingested.rejected.first()?;
         let refused = u64::try_from(ingested.rejected.len()).unwrap_or(u64::MAX);
