@@ -66,8 +66,8 @@ pub struct Mesh {
     pub consumer: Sidecar,
     /// The provider's sidecar.
     pub provider: Sidecar,
-    /// The provider's own server.
-    pub server: EchoServer,
+    /// The provider's own server, where the mesh runs one.
+    server: Option<EchoServer>,
     folder: TempDir,
 }
 
@@ -85,16 +85,26 @@ impl Mesh {
     /// # Errors
     /// As [`Mesh::start`].
     pub async fn start_with(control_plane: &Value, sidecars: &Value) -> Result<Self> {
+        let server = EchoServer::start().await?;
+        let mut mesh = Self::in_front_of(server.address(), control_plane, sidecars).await?;
+        mesh.server = Some(server);
+        Ok(mesh)
+    }
+
+    /// The same, with somebody else's echo server at `upstream` behind the provider's sidecar.
+    ///
+    /// # Errors
+    /// As [`Mesh::start`].
+    pub async fn in_front_of(upstream: &str, control_plane: &Value, sidecars: &Value) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("chapar-mesh-").tempdir()?;
         let control_plane = ControlPlane::start_with(folder.path(), control_plane).await?;
         control_plane.apply("agencies.yaml", AGENCIES).await?;
-        let server = EchoServer::start().await?;
         let address = control_plane.address("sidecars").to_owned();
-        let provider_plan = Plan::consumer(PROVIDER, &address).offering(echo_offer(&server)).with(sidecars.clone());
+        let provider_plan = Plan::consumer(PROVIDER, &address).offering(echo_offer(upstream)).with(sidecars.clone());
         let provider = enrolled(folder.path(), &control_plane, &provider_plan).await?;
         let consumer_plan = Plan::consumer(CONSUMER, &address).with(sidecars.clone());
         let consumer = enrolled(folder.path(), &control_plane, &consumer_plan).await?;
-        let mesh = Self { control_plane, consumer, provider, server, folder };
+        let mesh = Self { control_plane, consumer, provider, server: None, folder };
         crate::wait::until("the draft of the echo passport", std::time::Duration::from_secs(30), || async {
             matches!(mesh.control_plane.approve_all().await, Ok(1..)).then_some(())
         })
@@ -104,6 +114,15 @@ impl Mesh {
         mesh.consumer.ready().await?;
         mesh.provider.ready().await?;
         Ok(mesh)
+    }
+
+    /// The provider's own server.
+    ///
+    /// # Panics
+    /// When the mesh was started in front of somebody else's.
+    #[must_use]
+    pub fn server(&self) -> &EchoServer {
+        self.server.as_ref().expect("this mesh runs an echo server of its own")
     }
 
     /// Where everything of this mesh is kept.
@@ -142,13 +161,13 @@ pub fn client_of(sidecar: &Sidecar) -> Result<EchoClient> {
         .max_encoding_message_size(echo::MESSAGE_BYTES_MAX))
 }
 
-/// The echo service at `server`, as a provider's sidecar offers it.
+/// The echo service at `upstream`, as a provider's sidecar offers it.
 #[must_use]
-pub fn echo_offer(server: &EchoServer) -> Offer {
+pub fn echo_offer(upstream: &str) -> Offer {
     Offer {
         grpc_service: echo::GRPC_SERVICE.to_owned(),
         descriptor_set: echo::DESCRIPTOR_SET.to_vec(),
-        upstreams: vec![server.address().to_owned()],
+        upstreams: vec![upstream.to_owned()],
     }
 }
 
