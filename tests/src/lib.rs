@@ -7,6 +7,7 @@ pub mod binaries;
 pub mod control_plane;
 pub mod echo;
 pub mod mesh;
+pub mod ports;
 pub mod process;
 pub mod sidecar;
 pub mod wait;

@@ -14,6 +14,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::{
     binaries,
     control_plane::merge,
+    ports,
     process::{self, Process},
 };
 
@@ -197,7 +198,10 @@ fn configuration(state: &Path, plan: &Plan) -> Result<Value> {
         "listen": {"outbound": "127.0.0.1:0", "admin": "127.0.0.1:0"},
     });
     if !plan.offers.is_empty() {
-        config["listen"]["inbound"] = json!("127.0.0.1:0");
+        // Others are told this address, so it must be known before the start.
+        let inbound = format!("127.0.0.1:{}", ports::free()?);
+        config["listen"]["inbound"] = json!(inbound);
+        config["advertisedAddress"] = json!(inbound);
         let mut services = Vec::new();
         for offer in &plan.offers {
             let file = state.join(format!("{}.binpb", offer.grpc_service));
