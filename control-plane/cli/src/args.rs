@@ -18,7 +18,6 @@ const ENDPOINT_DEFAULT: &str = "unix:///var/lib/chapar-control-plane/admin.sock"
 #[command(
     name = "chapar",
     version,
-    max_term_width = 110,
     after_help = "Exit codes: 0 done or yes; 1 negative answer; 2 wrong usage or input; \
                   3 control plane not reached; 4 request refused."
 )]
