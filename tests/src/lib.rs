@@ -9,5 +9,6 @@ pub mod echo;
 pub mod mesh;
 pub mod ports;
 pub mod process;
+pub mod refusal;
 pub mod sidecar;
 pub mod wait;
