@@ -3,7 +3,11 @@
 pub mod caller;
 pub mod otlp;
 pub mod page;
+pub mod passports;
+pub mod policy;
 pub mod problem;
+pub mod refusal;
+pub mod registration;
 pub mod sidecars;
 pub mod snapshot;
 pub mod traces;
@@ -12,4 +16,5 @@ pub use self::{
     caller::{Caller, SidecarCaller},
     page::Page,
     problem::Problem,
+    refusal::audited,
 };

@@ -45,6 +45,9 @@ use crate::{
 /// How long a new stream may take to say Hello, in seconds.
 const HELLO_WAIT_S_MAX: u64 = 10;
 
+/// How long an admin's question waits for the state that the answer is to be given on, in seconds.
+const WORLD_WAIT_S_MAX: u64 = 2;
+
 /// Longest software version that is kept of what a sidecar says of itself, in bytes.
 const SOFTWARE_VERSION_BYTES_MAX: usize = 64;
 
@@ -103,6 +106,14 @@ impl Distribution {
     #[must_use]
     pub fn world(&self) -> Arc<World> {
         Arc::clone(&self.worlds.borrow())
+    }
+
+    /// The newest state, once it is that of `revision` or newer; the newest there is when that does not come soon.
+    pub async fn world_since(&self, revision: u64) -> Arc<World> {
+        let mut worlds = self.worlds.clone();
+        let wait = Duration::from_secs(WORLD_WAIT_S_MAX);
+        let _ = timeout(wait, worlds.wait_for(|world| world.revision() >= revision)).await;
+        self.world()
     }
 
     /// Sidecars that are connected, or were.

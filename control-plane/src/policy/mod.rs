@@ -7,6 +7,7 @@
 mod apply;
 mod changes;
 mod error;
+mod explain;
 mod history;
 mod revoke;
 mod view;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use apply::{Applied, ApplyOrder, Rolled, apply, diff, rollback};
 pub use changes::{Action, ResourceChange};
+pub use explain::{ExplainError, Explanation, Question, explain};
 pub use error::{Need, PolicyError};
 pub use history::{Version, current, resource_now, version, versions, world_at, world_now, world_of_kind};
 pub use revoke::{restore, revoke};

@@ -1,0 +1,111 @@
+//! Policy from the domain to the wire.
+
+use chapar_proto::admin::v1::{ApplyResponse, ChangeAction, Grant, GrantChange, PolicyVersion, ResourceChange};
+
+use crate::{
+    api::Problem,
+    clock::timestamp_of_ms,
+    policy::{Action, Applied, GrantView, PolicyError, Version},
+};
+
+impl From<Action> for ChangeAction {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Created => Self::Created,
+            Action::Changed => Self::Changed,
+            Action::Unchanged => Self::Unchanged,
+            Action::Deleted => Self::Deleted,
+        }
+    }
+}
+
+impl From<Applied> for ApplyResponse {
+    fn from(applied: Applied) -> Self {
+        let resources = applied.resources.into_iter().map(|(name, action, diff)| ResourceChange {
+            kind: name.kind.as_str().to_owned(),
+            name: name.name,
+            action: ChangeAction::from(action).into(),
+            diff,
+        });
+        let grants = applied.grants.into_iter().map(|(grant, action)| GrantChange { grant, action: ChangeAction::from(action).into() });
+        Self {
+            version: applied.version,
+            resources: resources.collect(),
+            grants: grants.collect(),
+            revision: applied.revision,
+            warnings: applied.warnings,
+        }
+    }
+}
+
+impl From<Version> for PolicyVersion {
+    fn from(version: Version) -> Self {
+        Self {
+            version: version.version,
+            created_at: Some(timestamp_of_ms(version.created_at_ms)),
+            created_by: version.created_by,
+            reason: version.reason,
+            created: version.created,
+            changed: version.changed,
+            deleted: version.deleted,
+            rolled_back_to: version.rolled_back_to.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<GrantView> for Grant {
+    fn from(found: GrantView) -> Self {
+        let GrantView { grant, provider } = found;
+        let (revoked_at, revocation_reason) = match grant.revoked {
+            Some(end) => (Some(timestamp_of_ms(end.at_ms)), end.reason),
+            None => (None, String::new()),
+        };
+        Self {
+            name: grant.name,
+            resolution: grant.resolution,
+            clause: grant.clause,
+            consumer: grant.consumer,
+            provider: provider.unwrap_or_default(),
+            inquiry: grant.inquiry,
+            not_before: grant.not_before_ms.map(timestamp_of_ms),
+            not_after: grant.not_after_ms.map(timestamp_of_ms),
+            in_force: grant.in_force,
+            revoked_at,
+            revocation_reason,
+            note: grant.note,
+        }
+    }
+}
+
+impl From<PolicyError> for Problem {
+    fn from(error: PolicyError) -> Self {
+        let text = error.to_string();
+        match error {
+            PolicyError::Invalid(problems) => {
+                let first = problems.first().map(|problem| format!("; the first is at {problem}")).unwrap_or_default();
+                let start = Self::invalid("RESOURCE_INVALID", format!("{text}{first}"));
+                problems.into_iter().fold(start, |all, problem| all.field(problem.field, problem.description))
+            }
+            PolicyError::Referenced(needs) => {
+                let first = needs.first().map(|need| format!("; {} is needed by {}", need.needed, need.by)).unwrap_or_default();
+                let start = Self::precondition("RESOURCE_REFERENCED", format!("{text}{first}"));
+                needs.into_iter().fold(start, |all, need| {
+                    let description = format!("{} needs it; delete or change that first", need.by);
+                    all.violation("RESOURCE_REFERENCED", need.needed, description)
+                })
+            }
+            PolicyError::Unknown { what, .. } => {
+                let reason = match what {
+                    "version" => "VERSION_UNKNOWN",
+                    "grant" => "GRANT_UNKNOWN",
+                    _ => "RESOURCE_UNKNOWN",
+                };
+                Self::not_found(reason, text)
+            }
+            PolicyError::Argument(text) => Self::invalid("REQUEST_MALFORMED", text),
+            PolicyError::GrantState(text) => Self::precondition("GRANT_STATE", text),
+            PolicyError::Store(error) => Self::from(error),
+            PolicyError::Failed(error) => Self::internal(&error),
+        }
+    }
+}
