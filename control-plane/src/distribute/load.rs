@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use chapar_proto::v1::RevocationResource;
-use sqlx::Row as _;
+use sqlx::{Row as _, SqliteConnection};
 
 use super::Facts;
 use crate::{
     authority::{AuthorityError, RevokedCertificate, trust_view},
     clock::timestamp_of_ms,
+    policy::{GrantView, grants_view},
+    registry::{EndpointView, InquiryView, catalogue_view},
     store::{Store, StoreError},
 };
 
@@ -29,14 +31,23 @@ pub enum LoadError {
 pub(crate) async fn facts(store: &Store, trust_domain: &str) -> Result<Facts, LoadError> {
     let revision = store.revision().await?;
     let trust = trust_view(store).await?;
+    // One transaction, so that grants, inquiries and agencies agree with one another.
+    let mut tx = store.read().begin().await.map_err(StoreError::from)?;
+    let grants = grants_view(&mut tx).await?;
+    let catalogue = catalogue_view(&mut tx).await?;
+    let agencies = agencies(&mut tx).await?;
     Ok(Facts {
         revision,
+        policy_version: grants.version,
         trust_domain: trust_domain.to_owned(),
         roots_der: trust.roots_der,
         active_issuer: trust.active_issuer_spki_sha256_hex,
+        agencies,
+        inquiries: catalogue.inquiries.iter().map(InquiryView::resource).collect(),
+        // A grant whose inquiry no passport ever held has nobody to be told to.
+        grants: grants.grants.iter().filter_map(GrantView::resource).collect(),
+        endpoints: catalogue.endpoints.iter().map(EndpointView::resource).collect(),
         revocations: trust.revoked.into_iter().map(revocation_of).collect(),
-        agencies: agencies(store).await?,
-        ..Facts::default()
     })
 }
 
@@ -51,9 +62,9 @@ fn revocation_of(revoked: RevokedCertificate) -> RevocationResource {
 }
 
 /// Agencies that the policy names, with the reason of a suspension.
-async fn agencies(store: &Store) -> Result<BTreeMap<String, Option<String>>, StoreError> {
+async fn agencies(conn: &mut SqliteConnection) -> Result<BTreeMap<String, Option<String>>, StoreError> {
     let rows = sqlx::query("SELECT name, suspended_at_ms, suspension_reason FROM agencies WHERE removed_at_ms IS NULL")
-        .fetch_all(store.read())
+        .fetch_all(conn)
         .await?;
     let mut agencies = BTreeMap::new();
     for row in rows {

@@ -181,6 +181,14 @@ impl Distribution {
 }
 
 impl World {
+    /// The world of what is committed now, for who cannot wait the moments until streams have it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn committed(store: &Store, trust_domain: &str) -> Result<Self, LoadError> {
+        Ok(Self::new(load::facts(store, trust_domain).await?, None))
+    }
+
     /// The resources that any sidecar of the agency gets, for who wants to decide exactly as it does.
     #[must_use]
     pub fn resources_of(&self, agency: &str) -> ResourceSet {

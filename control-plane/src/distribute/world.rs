@@ -3,7 +3,7 @@
 //! A world is immutable. A change makes a new one, which takes over every body that did not change.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -108,7 +108,9 @@ impl World {
         for inquiry in &facts.inquiries {
             shared.extend(making.inquiry(inquiry));
         }
-        for grant in &facts.grants {
+        // A classified inquiry is never granted (regulation, article 3, note 1), also not one that became classified since.
+        let classified: HashSet<_> = facts.inquiries.iter().filter(|inquiry| !is_open(inquiry)).map(name_of).collect();
+        for grant in facts.grants.iter().filter(|grant| !classified.contains(&(&*grant.provider, &*grant.inquiry))) {
             making.grant(grant);
         }
         for endpoint in &facts.endpoints {
@@ -191,6 +193,16 @@ impl World {
     }
 }
 
+/// Whether everybody may know of the inquiry. Only what is known to be open is: a classification that is unset or unknown
+/// counts as classified.
+fn is_open(inquiry: &InquiryResource) -> bool {
+    [Classification::Ordinary, Classification::Personal, Classification::Sensitive].contains(&inquiry.classification())
+}
+
+fn name_of(inquiry: &InquiryResource) -> (&str, &str) {
+    (&inquiry.provider, &inquiry.inquiry)
+}
+
 /// A world that is being made.
 struct Making {
     known: HashMap<ResourceKey, Body>,
@@ -240,10 +252,7 @@ impl Making {
     fn inquiry(&mut self, inquiry: &InquiryResource) -> Option<Entry> {
         let name = format!("{}/{}", inquiry.provider, inquiry.inquiry);
         let entry = self.entry(ResourceKind::Inquiry, &name, inquiry);
-        // Only what is known to be harmless is shared; a classification that is unset or unknown counts as classified.
-        let shared = [Classification::Ordinary, Classification::Personal, Classification::Sensitive]
-            .contains(&inquiry.classification());
-        if shared {
+        if is_open(inquiry) {
             return Some(entry);
         }
         self.part(&inquiry.provider).classified.push(entry);

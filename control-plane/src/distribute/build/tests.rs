@@ -108,6 +108,16 @@ fn a_classified_inquiry_is_listed_to_its_own_agency_only() {
 }
 
 #[test]
+fn a_grant_of_a_classified_inquiry_goes_to_nobody() {
+    let mut facts = facts();
+    facts.grants.push(grant("ipm", "defence", "secret"));
+    for agency in ["ipm", "defence"] {
+        let names = names(facts.clone(), agency, ResourceKind::Grant);
+        assert!(!names.contains("38-1/1/ipm/secret"), "{agency}: {names:?}");
+    }
+}
+
+#[test]
 fn grants_go_to_their_two_parties_and_the_revoked_ones_too() {
     let of_provider = names(facts(), "cra", ResourceKind::Grant);
     let all = ["38-1/1/central-bank/shahkar", "38-1/1/ipm/shahkar", "38-1/1/post/shahkar"];
