@@ -18,16 +18,16 @@ use std::{fmt, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
 
+use self::schema::Schema;
 pub use self::{
     compare::{Change, compare, compare_sets},
     error::{Gap, Malformed, PassportError},
     label::{Classification, InquiryKind, SubjectKind, Title, Unknown},
     limits::{
-        DESCRIPTOR_SET_BYTES_MAX, DOCUMENT_DEPTH_MAX, DOCUMENT_ITEMS_MAX, ELEMENTS_MAX, FILES_MAX, FULL_NAME_BYTES_MAX,
-        GAPS_MAX, ID_BYTES_MAX, INQUIRIES_MAX, ITEMS_MAX, RESERVATIONS_MAX, TITLE_BYTES_MAX,
+        DESCRIPTOR_SET_BYTES_MAX, DOCUMENT_DEPTH_MAX, DOCUMENT_ITEMS_MAX, ELEMENTS_MAX, FILES_MAX, FULL_NAME_BYTES_MAX, GAPS_MAX,
+        ID_BYTES_MAX, INQUIRIES_MAX, ITEMS_MAX, RESERVATIONS_MAX, TITLE_BYTES_MAX,
     },
 };
-use self::schema::Schema;
 
 /// A descriptor set with at least one complete service passport in it.
 #[derive(Debug, Clone)]

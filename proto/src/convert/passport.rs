@@ -86,11 +86,7 @@ impl From<&ServicePassport> for v1::ServicePassport {
 
 impl From<&Inquiry> for v1::Inquiry {
     fn from(inquiry: &Inquiry) -> Self {
-        Self {
-            id: inquiry.id.clone(),
-            title: Some((&inquiry.title).into()),
-            kind: v1::InquiryKind::from(inquiry.kind).into(),
-        }
+        Self { id: inquiry.id.clone(), title: Some((&inquiry.title).into()), kind: v1::InquiryKind::from(inquiry.kind).into() }
     }
 }
 
@@ -141,12 +137,9 @@ mod tests {
             assert_eq!(i32::from(v1::InquiryKind::from(kind)), kind.number());
             assert_eq!(InquiryKind::try_from(v1::InquiryKind::from(kind)), Ok(kind));
         }
-        for classification in [
-            Classification::Ordinary,
-            Classification::Personal,
-            Classification::Sensitive,
-            Classification::Classified,
-        ] {
+        for classification in
+            [Classification::Ordinary, Classification::Personal, Classification::Sensitive, Classification::Classified]
+        {
             assert_eq!(i32::from(v1::Classification::from(classification)), classification.number());
             assert_eq!(Classification::try_from(v1::Classification::from(classification)), Ok(classification));
         }

@@ -110,7 +110,8 @@ impl Changes {
     /// Lowering lets data out that was approved only under more protection; a classified thing is never granted.
     fn classification(&mut self, element: &str, old: Classification, new: Classification) {
         if new < old {
-            let description = format!("its classification was lowered from {old} to {new}: data may get out that was not approved");
+            let description =
+                format!("its classification was lowered from {old} to {new}: data may get out that was not approved");
             self.breaks(element, description);
         } else if new > old && new == Classification::Classified {
             self.breaks(element, format!("its classification was raised from {old} to {new}: it can no longer be granted"));

@@ -12,8 +12,11 @@ pub(super) const FILE: &str = "chapar/v1/passport.proto";
 /// Number of every passport option.
 const OPTION_NUMBER: u32 = 50_601;
 
-/// Each message with its fields: name, number, type.
-const MESSAGES: &[(&str, &[(&str, u32, &str)])] = &[
+/// Name, number and type of a field.
+type Field = (&'static str, u32, &'static str);
+
+/// Each message with its fields.
+const MESSAGES: &[(&str, &[Field])] = &[
     ("chapar.v1.Title", &[("fa", 1, "string"), ("en", 2, "string")]),
     (
         "chapar.v1.ServicePassport",
@@ -155,4 +158,32 @@ fn kind_name(kind: &Kind) -> &str {
 
 fn forged(element: &str, difference: &str) -> Malformed {
     Malformed::OptionsForged { element: element.to_owned(), difference: difference.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The other way round, that the file defines nothing more than we know, holds since its own passports parse.
+    #[test]
+    fn all_that_is_known_is_in_the_file() {
+        let file = include_str!("../../../chapar/v1/passport.proto");
+        let short = |name: &'static str| name.trim_start_matches("chapar.v1.");
+        for (message, fields) in MESSAGES {
+            assert!(file.contains(&format!("message {} {{", short(message))), "{message}");
+            for (name, number, type_name) in *fields {
+                assert!(file.contains(&format!("{} {name} = {number};", short(type_name))), "{message}.{name}");
+            }
+        }
+        for (enumeration, values) in ENUMS {
+            assert!(file.contains(&format!("enum {} {{", short(enumeration))), "{enumeration}");
+            for (name, number) in *values {
+                assert!(file.contains(&format!("{name} = {number};")), "{name}");
+            }
+        }
+        for (name, extends, type_name) in EXTENSIONS {
+            assert!(file.contains(&format!("extend {extends} {{")), "{extends}");
+            assert!(file.contains(&format!("{} {} = {OPTION_NUMBER};", short(type_name), short(name))), "{name}");
+        }
+    }
 }

@@ -3,7 +3,9 @@
 //! A name becomes a part of call paths, audit entries and web pages, so it must be what protobuf's grammar allows. And it is
 //! repeated in the full name of everything within: without limits, 4 MiB of declarations unfold into hundreds of gigabytes.
 
-use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, ServiceDescriptorProto};
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, ServiceDescriptorProto,
+};
 
 use super::{
     error::Malformed,

@@ -1,9 +1,6 @@
 //! From descriptors and options to complete passports, or to every gap.
 
-use std::{
-    collections::{HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 
@@ -26,11 +23,8 @@ pub(super) fn services(source: Source) -> Result<Vec<ServicePassport>, PassportE
         return Err(Malformed::TooManyInquiries { inquiries }.into());
     }
     let mut reader = Reader { options: source.options, gaps: Gaps::default(), labels: Labels::default(), items: 0 };
-    let drafts: Vec<(ServiceDescriptor, Draft)> = source
-        .pool
-        .services()
-        .filter_map(|service| reader.service(&service).map(|draft| (service, draft)))
-        .collect();
+    let drafts: Vec<(ServiceDescriptor, Draft)> =
+        source.pool.services().filter_map(|service| reader.service(&service).map(|draft| (service, draft))).collect();
     reader.refuse_repeated_ids(&drafts);
     if reader.items > ITEMS_MAX {
         return Err(Malformed::TooManyItems.into());
@@ -91,8 +85,7 @@ impl Reader {
             // The strictest, so that no field seems to exceed it.
             Classification::Classified
         });
-        let inquiries: Vec<Inquiry> =
-            service.methods().filter_map(|method| self.inquiry(&method, classification)).collect();
+        let inquiries: Vec<Inquiry> = service.methods().filter_map(|method| self.inquiry(&method, classification)).collect();
         if inquiries.is_empty() {
             self.gaps.add(element, "no method carries the option (chapar.v1.inquiry)");
         }
@@ -172,7 +165,8 @@ impl Reader {
         };
         if subject.is_some() && (field.kind() != Kind::String || field.is_map()) {
             let type_name = schema::type_name(field, "");
-            self.gaps.add(element, format!("{option}.subject: an identifier is a string, so that zeros are kept; not {type_name}"));
+            self.gaps
+                .add(element, format!("{option}.subject: an identifier is a string, so that zeros are kept; not {type_name}"));
         }
         let label = ItemLabel { title, classification, subject };
         self.labels.items.insert(element.to_owned(), label.clone());
@@ -271,7 +265,9 @@ impl Walk {
             return;
         }
         if message.extension_ranges().len() > 0 {
-            reader.gaps.add(element, "it declares extension ranges, in which data items could be exchanged that no passport names");
+            reader
+                .gaps
+                .add(element, "it declares extension ranges, in which data items could be exchanged that no passport names");
         }
         self.within.push(element.to_owned());
         for field in message.fields() {

@@ -15,12 +15,22 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     (r#"{ fa: "ثبت" en: "Register" }"#, r#"{ fa: "ثبت" en: "  " }"#, "ir.example.v1.RegisterService", "title.en is not set"),
     (r#"en: "Register" }"#, r#"en: "Reg\nister" }"#, "ir.example.v1.RegisterService", "control character"),
     (r#"information_system: "register-system""#, "", "ir.example.v1.RegisterService", "information_system is not set"),
-    (r#""iranian-identity""#, r#""Iranian identity""#, "ir.example.v1.RegisterService", "base_database: \"Iranian identity\" is not kebab-case"),
+    (
+        r#""iranian-identity""#,
+        r#""Iranian identity""#,
+        "ir.example.v1.RegisterService",
+        "base_database: \"Iranian identity\" is not kebab-case",
+    ),
     ("classification: CLASSIFICATION_SENSITIVE", "", "ir.example.v1.RegisterService", "0 is no classification"),
     (r#"id: "match""#, "", "ir.example.v1.RegisterService.Match", "(chapar.v1.inquiry).id is not set"),
     (r#"id: "list""#, r#"id: "match""#, "ir.example.v1.RegisterService.List", "is ir.example.v1.RegisterService.Match's already"),
     ("kind: INQUIRY_KIND_VERIFICATION", "", "ir.example.v1.RegisterService.Match", "0 is no kind of inquiry"),
-    (r#"title: { fa: "انطباق" en: "Match" } kind"#, "kind", "ir.example.v1.RegisterService.Match", "(chapar.v1.inquiry).title is not set"),
+    (
+        r#"title: { fa: "انطباق" en: "Match" } kind"#,
+        "kind",
+        "ir.example.v1.RegisterService.Match",
+        "(chapar.v1.inquiry).title is not set",
+    ),
     (
         r#"option (chapar.v1.document) = { title: { fa: "پاسخ" en: "Match response" } };"#,
         "",
@@ -35,9 +45,24 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "(chapar.v1.item) is not set",
     ),
     (r#"{ fa: "نشانی" en: "Address" }"#, "{}", "ir.example.v1.MatchRequest.address", "title.fa is not set"),
-    ("classification: CLASSIFICATION_PERSONAL", "classification: CLASSIFICATION_CLASSIFIED", "ir.example.v1.Person.sex", "classified is higher than its service's, sensitive"),
-    (r#"en: "Birth year" }"#, r#"en: "Birth year" } subject: SUBJECT_KIND_PERSON"#, "ir.example.v1.Person.birth_year", "an identifier is a string"),
-    (r#"en: "By name" }"#, r#"en: "By name" } subject: SUBJECT_KIND_PERSON"#, "ir.example.v1.ListResponse.by_name", "an identifier is a string"),
+    (
+        "classification: CLASSIFICATION_PERSONAL",
+        "classification: CLASSIFICATION_CLASSIFIED",
+        "ir.example.v1.Person.sex",
+        "classified is higher than its service's, sensitive",
+    ),
+    (
+        r#"en: "Birth year" }"#,
+        r#"en: "Birth year" } subject: SUBJECT_KIND_PERSON"#,
+        "ir.example.v1.Person.birth_year",
+        "an identifier is a string",
+    ),
+    (
+        r#"en: "By name" }"#,
+        r#"en: "By name" } subject: SUBJECT_KIND_PERSON"#,
+        "ir.example.v1.ListResponse.by_name",
+        "an identifier is a string",
+    ),
 ];
 
 #[test]
@@ -83,7 +108,9 @@ fn an_enum_number_of_a_newer_version_is_a_gap() {
     let at = bytes.windows(title_then_kind.len()).position(|w| w == title_then_kind).expect("the inquiry's option");
     bytes[at + title_then_kind.len() - 1] = 9;
     match Passport::parse(&bytes) {
-        Err(PassportError::Incomplete { gaps, .. }) => assert_eq!(gaps[0].missing, "(chapar.v1.inquiry).kind: 9 is no kind of inquiry; set how the inquiry exchanges data"),
+        Err(PassportError::Incomplete { gaps, .. }) => {
+            assert_eq!(gaps[0].missing, "(chapar.v1.inquiry).kind: 9 is no kind of inquiry; set how the inquiry exchanges data")
+        }
         other => panic!("expected a gap, found {other:?}"),
     }
 }
@@ -115,8 +142,11 @@ fn a_message_that_can_carry_anything_is_a_gap() {
 
 #[test]
 fn protobufs_own_message_cannot_be_the_document() {
-    let text = register_with("timestamp.proto\"", "timestamp.proto\";\nimport \"google/protobuf/empty.proto\"")
-        .replacen("rpc List(ListRequest)", "rpc List(google.protobuf.Empty)", 1);
+    let text = register_with("timestamp.proto\"", "timestamp.proto\";\nimport \"google/protobuf/empty.proto\"").replacen(
+        "rpc List(ListRequest)",
+        "rpc List(google.protobuf.Empty)",
+        1,
+    );
     let found = gaps(&text);
     assert!(found.iter().any(|g| g.missing.contains("declare a message of its own")), "{found:?}");
 }

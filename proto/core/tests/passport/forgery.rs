@@ -23,7 +23,8 @@ fn malformed(bytes: &[u8]) -> Malformed {
 
 #[test]
 fn refuses_swapped_numbers() {
-    let swapped = options_with("string fa = 1;", "string fa = 9;").replace("string en = 2;", "string en = 1;").replace("fa = 9", "fa = 2");
+    let swapped =
+        options_with("string fa = 1;", "string fa = 9;").replace("string en = 2;", "string en = 1;").replace("fa = 9", "fa = 2");
     let bytes = compile_all(&[(FILE, REGISTER), (OPTIONS, &swapped)]);
     assert!(matches!(malformed(&bytes), Malformed::OptionsForged { element, .. } if element == "chapar.v1.Title.en"));
 }
@@ -33,7 +34,11 @@ fn refuses_another_type_an_added_field_and_an_added_value() {
     for (from, to, element) in [
         ("string information_system = 4;", "bytes information_system = 4;", "chapar.v1.ServicePassport.information_system"),
         ("SubjectKind subject = 3;", "SubjectKind subject = 3; string note = 4;", "chapar.v1.DataItem.note"),
-        ("CLASSIFICATION_CLASSIFIED = 4;", "CLASSIFICATION_CLASSIFIED = 4; CLASSIFICATION_PUBLIC = 5;", "chapar.v1.CLASSIFICATION_PUBLIC"),
+        (
+            "CLASSIFICATION_CLASSIFIED = 4;",
+            "CLASSIFICATION_CLASSIFIED = 4; CLASSIFICATION_PUBLIC = 5;",
+            "chapar.v1.CLASSIFICATION_PUBLIC",
+        ),
         ("ServicePassport service = 50601;", "ServicePassport service = 50602;", "chapar.v1.service"),
         ("message Document {", "message Extra {}\nmessage Document {", "chapar.v1.Extra"),
     ] {
@@ -89,7 +94,9 @@ fn refuses_a_map_entry_that_hides_an_item() {
     let mut hidden = list.nested_type[0].field[0].clone();
     (hidden.name, hidden.number, hidden.json_name) = (Some("secret".into()), Some(3), None);
     list.nested_type[0].field.push(hidden);
-    assert!(matches!(malformed(&set.encode_to_vec()), Malformed::MapEntry { message } if message == "ir.example.v1.ListResponse.ByNameEntry"));
+    assert!(
+        matches!(malformed(&set.encode_to_vec()), Malformed::MapEntry { message } if message == "ir.example.v1.ListResponse.ByNameEntry")
+    );
 }
 
 #[test]

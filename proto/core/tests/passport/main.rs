@@ -1,5 +1,6 @@
 //! Passports through the public surface: small `.proto` texts in, passports, gaps and changes out.
 
+mod changes;
 mod compatibility;
 mod completeness;
 mod foreign_bytes;

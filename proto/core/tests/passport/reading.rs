@@ -25,7 +25,10 @@ fn a_service_may_have_no_base_database() {
 fn reads_the_inquiries_in_order() {
     let service = passport(REGISTER);
     let [first, second] = service.inquiries.as_slice() else { panic!("two inquiries") };
-    assert_eq!((first.id.as_str(), first.kind, first.path.as_str()), ("match", InquiryKind::Verification, "/ir.example.v1.RegisterService/Match"));
+    assert_eq!(
+        (first.id.as_str(), first.kind, first.path.as_str()),
+        ("match", InquiryKind::Verification, "/ir.example.v1.RegisterService/Match")
+    );
     assert_eq!((second.id.as_str(), second.kind, second.method.as_str()), ("list", InquiryKind::Data, "List"));
     assert_eq!((first.client_streaming, first.server_streaming), (false, false));
     assert_eq!((second.client_streaming, second.server_streaming), (false, true));

@@ -65,17 +65,23 @@ fn apply(bytes: &[u8], path: &[(Index, bool)], what: &What) -> Option<Vec<u8>> {
         return None;
     }
     let at = index.index(fields.len());
-    if *deeper && let Payload::Bytes(inner) = &fields[at].1 && let Some(inner) = apply(inner, rest, what) {
+    if *deeper
+        && let Payload::Bytes(inner) = &fields[at].1
+        && let Some(inner) = apply(inner, rest, what)
+    {
         fields[at].1 = Payload::Bytes(inner);
         return Some(encode(&fields));
     }
     match what {
         What::Remove => drop(fields.remove(at)),
         What::Repeat => {
-            let copy = (fields[at].0, match &fields[at].1 {
-                Payload::Varint(value) => Payload::Varint(*value),
-                Payload::Bytes(bytes) => Payload::Bytes(bytes.clone()),
-            });
+            let copy = (
+                fields[at].0,
+                match &fields[at].1 {
+                    Payload::Varint(value) => Payload::Varint(*value),
+                    Payload::Bytes(bytes) => Payload::Bytes(bytes.clone()),
+                },
+            );
             fields.push(copy);
         }
         What::Number(number) => fields[at].0 = *number,

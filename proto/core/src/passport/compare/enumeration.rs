@@ -52,7 +52,8 @@ fn removed(changes: &mut Changes, element: &str, (name, number): (&str, i32), ne
     if number_is_reserved && name_is_reserved {
         changes.notes(element, "was removed; its number and name are reserved");
     } else {
-        let description = format!("was removed without reserving its number and name: write `reserved {number}; reserved \"{name}\";`");
+        let description =
+            format!("was removed without reserving its number and name: write `reserved {number}; reserved \"{name}\";`");
         changes.breaks(element, description);
     }
 }
@@ -65,13 +66,17 @@ fn lost_reservations(changes: &mut Changes, old: &EnumDescriptor, new: &EnumDesc
         let after_ends = new.reserved_ranges().filter_map(|r| r.end().checked_add(1)).filter(|next| range.contains(next));
         let uncovered = std::iter::once(*range.start()).chain(after_ends).find(|number| !is_kept(*number));
         if let Some(number) = uncovered {
-            changes.breaks(old.full_name(), format!("no longer reserves the number {number}: a removed value's number could be reused"));
+            changes.breaks(
+                old.full_name(),
+                format!("no longer reserves the number {number}: a removed value's number could be reused"),
+            );
         }
     }
     for name in old.reserved_names() {
         let is_kept = new.reserved_names().any(|n| n == name) || new.get_value_by_name(name).is_some();
         if !is_kept {
-            changes.breaks(old.full_name(), format!("no longer reserves the name “{name}”: a removed value's name could be reused"));
+            changes
+                .breaks(old.full_name(), format!("no longer reserves the name “{name}”: a removed value's name could be reused"));
         }
     }
 }

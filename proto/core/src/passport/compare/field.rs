@@ -57,7 +57,8 @@ impl Comparison<'_> {
 fn subject(changes: &mut Changes, role: Role, element: &str, (old, new): (Option<SubjectKind>, Option<SubjectKind>)) {
     match (old, new) {
         (Some(kind), None) if role == Role::Request => {
-            let description = format!("no longer names the data subject ({kind}): calls could not be traced to whom they are about");
+            let description =
+                format!("no longer names the data subject ({kind}): calls could not be traced to whom they are about");
             changes.breaks(element, description);
         }
         (Some(before), Some(after)) if before != after && role == Role::Request => {
@@ -92,10 +93,16 @@ fn presence(changes: &mut Changes, old: &FieldDescriptor, new: &FieldDescriptor)
 fn oneof(changes: &mut Changes, old: &FieldDescriptor, new: &FieldDescriptor) {
     match (oneof_name(old), oneof_name(new)) {
         (None, Some(name)) => {
-            changes.breaks(old.full_name(), format!("was moved into the oneof “{name}”: setting another member of it clears this one"));
+            changes.breaks(
+                old.full_name(),
+                format!("was moved into the oneof “{name}”: setting another member of it clears this one"),
+            );
         }
         (Some(name), None) => {
-            changes.breaks(old.full_name(), format!("was moved out of the oneof “{name}”: both may be set now, which older programs do not expect"));
+            changes.breaks(
+                old.full_name(),
+                format!("was moved out of the oneof “{name}”: both may be set now, which older programs do not expect"),
+            );
         }
         (Some(before), Some(after)) if before != after => {
             changes.breaks(old.full_name(), format!("was moved from the oneof “{before}” to “{after}”"));

@@ -70,17 +70,28 @@ impl Comparison<'_> {
         let name_is_reserved = message.reserved_names().any(|name| name == old.name());
         let number = old.number();
         match (number_is_reserved, name_is_reserved) {
-            (true, true) => changes.notes(element, format!("was removed from the {}; its number and name are reserved", role.as_str())),
-            (true, false) => changes.breaks(element, format!("was removed, but its name is not reserved: write `reserved \"{}\";`", old.name())),
-            (false, true) => changes.breaks(element, format!("was removed, but its number is not reserved: write `reserved {number};`")),
+            (true, true) => {
+                changes.notes(element, format!("was removed from the {}; its number and name are reserved", role.as_str()))
+            }
+            (true, false) => changes
+                .breaks(element, format!("was removed, but its name is not reserved: write `reserved \"{}\";`", old.name())),
+            (false, true) => {
+                changes.breaks(element, format!("was removed, but its number is not reserved: write `reserved {number};`"))
+            }
             (false, false) => changes.breaks(
                 element,
-                format!("was removed without reserving its number and name: write `reserved {number}; reserved \"{}\";`", old.name()),
+                format!(
+                    "was removed without reserving its number and name: write `reserved {number}; reserved \"{}\";`",
+                    old.name()
+                ),
             ),
         }
         let named_a_subject = self.old_labels().items.get(element).is_some_and(|label| label.subject.is_some());
         if role == Role::Request && named_a_subject {
-            changes.breaks(element, "was removed, but it names the data subject: calls could no longer be traced to whom they are about");
+            changes.breaks(
+                element,
+                "was removed, but it names the data subject: calls could no longer be traced to whom they are about",
+            );
         }
     }
 
@@ -89,7 +100,8 @@ impl Comparison<'_> {
         let reuses_number = old.reserved_ranges().any(|range| range.contains(&new.number()));
         let reuses_name = old.reserved_names().any(|name| name == new.name());
         if reuses_number {
-            changes.breaks(element, format!("was added under the number {}, which is reserved for a removed field", new.number()));
+            changes
+                .breaks(element, format!("was added under the number {}, which is reserved for a removed field", new.number()));
         } else if reuses_name {
             changes.breaks(element, "was added under a name that is reserved for a removed field");
         } else if new.is_required() {
@@ -128,13 +140,17 @@ fn lost_reservations(changes: &mut Changes, old: &MessageDescriptor, new: &Messa
         let ends = new.reserved_ranges().map(|r| r.end).filter(|end| range.contains(end));
         let uncovered = std::iter::once(range.start).chain(ends).find(|number| !is_kept(*number));
         if let Some(number) = uncovered {
-            changes.breaks(old.full_name(), format!("no longer reserves the number {number}: a removed field's number could be reused"));
+            changes.breaks(
+                old.full_name(),
+                format!("no longer reserves the number {number}: a removed field's number could be reused"),
+            );
         }
     }
     for name in old.reserved_names() {
         let is_kept = new.reserved_names().any(|n| n == name) || new.get_field_by_name(name).is_some();
         if !is_kept {
-            changes.breaks(old.full_name(), format!("no longer reserves the name “{name}”: a removed field's name could be reused"));
+            changes
+                .breaks(old.full_name(), format!("no longer reserves the name “{name}”: a removed field's name could be reused"));
         }
     }
 }
