@@ -10,6 +10,7 @@ use crate::{
     config::{Config, ConfigError},
     control::{Control, ControlError},
     state::{StateError, StateFolder},
+    traffic::{Ties, Traffic, TrafficError},
 };
 
 /// Where the bound addresses are written, for whoever started the sidecar with port 0.
@@ -24,6 +25,9 @@ pub enum AppError {
     /// The tie to the control plane cannot be made.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// No calls can be taken.
+    #[error(transparent)]
+    Traffic(#[from] TrafficError),
     /// The addresses cannot be written.
     #[error("the bound addresses cannot be written")]
     Addresses(#[from] StateError),
@@ -44,9 +48,11 @@ pub async fn run(config_file: &Path) -> Result<(), AppError> {
         started = Control::start(&config, &clock) => started?,
         () = stop.received() => return Ok(()),
     };
-    write_addresses(&control.state, &BTreeMap::new())?;
+    let ties = Ties { clock, trust: control.trust.clone(), current: control.current.clone(), reporter: control.reporter.clone() };
+    let mut traffic = Traffic::start(&config, ties).await?;
+    write_addresses(&control.state, traffic.addresses())?;
     stop.received().await;
-    tracing::info!(timeout_s = config.drain.timeout_s, "draining");
+    traffic.drain(config.drain.timeout()).await;
     control.stop().await;
     tracing::info!("stopped");
     Ok(())

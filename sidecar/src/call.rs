@@ -8,10 +8,7 @@
 
 use std::sync::Arc;
 
-use chapar_core::{
-    identity::AgencyName,
-    policy::PeerCertificate,
-};
+use chapar_core::{identity::AgencyName, policy::PeerCertificate};
 
 use crate::{clock::Clock, live::Live, snapshot::Current, trust::Trust};
 
@@ -45,11 +42,7 @@ pub fn from_application(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused
 ///
 /// # Errors
 /// As [`from_application`].
-pub fn from_sidecar(
-    desk: &Desk,
-    peer: &Arc<PeerCertificate>,
-    head: &Head<'_>,
-) -> Result<Forward, Refused> {
+pub fn from_sidecar(desk: &Desk, peer: &Arc<PeerCertificate>, head: &Head<'_>) -> Result<Forward, Refused> {
     let accepted = accept::from_sidecar(desk, head)?;
     let identified = identify::sidecar(accepted, peer)?;
     let routed = route::find(identified)?;
@@ -99,10 +92,7 @@ pub struct Head<'h> {
 impl std::fmt::Debug for Head<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Metadata may hold credentials: it is never printed.
-        f.debug_struct("Head")
-            .field("method", &self.method)
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("Head").field("method", &self.method).field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -124,4 +114,3 @@ pub const CALL_ID_METADATA: &str = "chapar-call-id";
 pub const REFUSED_METADATA: &str = "chapar-refused";
 /// All metadata of ours begins so; from outside it is stripped.
 pub const OWN_PREFIX: &str = "chapar-";
-

@@ -119,9 +119,5 @@ impl Control {
 }
 
 fn origin(config: &Config, sidecar: &str) -> Origin {
-    Origin {
-        agency: config.agency.to_string(),
-        sidecar: sidecar.to_owned(),
-        instance: uuid::Uuid::new_v4().to_string(),
-    }
+    Origin { agency: config.agency.to_string(), sidecar: sidecar.to_owned(), instance: uuid::Uuid::new_v4().to_string() }
 }

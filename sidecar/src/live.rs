@@ -167,7 +167,10 @@ impl Live {
             return Err(draining());
         }
         if count > self.calls_max {
-            let detail = format!("{} calls are under way (limits.callsMax); the sidecar's operator must raise it or add a sidecar", self.calls_max);
+            let detail = format!(
+                "{} calls are under way (limits.callsMax); the sidecar's operator must raise it or add a sidecar",
+                self.calls_max
+            );
             return Err(Refusal::new(Reason::Overloaded, detail));
         }
         recheck(&pass.running)?;

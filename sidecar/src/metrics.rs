@@ -35,6 +35,8 @@ pub struct Metrics {
     snapshot_age: IntGauge,
     snapshot_left: IntGauge,
     certificate_left: IntGauge,
+    records_waiting: IntGauge,
+    records_lost: IntCounter,
     upstream_healthy: IntGaugeVec,
 }
 
@@ -94,6 +96,8 @@ impl Metrics {
         };
         let retries = IntCounter::new("retries_total", "Calls sent again because the first endpoint had not taken them on.")?;
         registry.register(Box::new(retries.clone()))?;
+        let records_lost = IntCounter::new("records_lost_total", "Records of calls that were lost before their export.")?;
+        registry.register(Box::new(records_lost.clone()))?;
         Ok(Self {
             calls: counters(
                 "calls_total",
@@ -116,6 +120,8 @@ impl Metrics {
             snapshot_age: gauge("snapshot_age_seconds", "Time since the snapshot in force was signed; -1 without one.")?,
             snapshot_left: gauge("snapshot_valid_seconds", "Time until the snapshot in force is stale; negative when it is.")?,
             certificate_left: gauge("certificate_valid_seconds", "Time until the sidecar's certificate expires.")?,
+            records_waiting: gauge("records_waiting", "Records of calls that wait for their export.")?,
+            records_lost,
             upstream_healthy: gauges("upstream_healthy", "1 if the agency's server answers, else 0.", &["service", "address"])?,
             registry,
         })
@@ -192,6 +198,11 @@ impl Metrics {
         self.snapshot_policy_version.set(i64::try_from(policy_version).unwrap_or(i64::MAX));
         self.snapshot_age.set(age_s);
         self.snapshot_left.set(left_s);
+    }
+
+    pub(crate) fn reporter(&self, waiting: usize, lost: u64) {
+        self.records_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.records_lost.inc_by(lost.saturating_sub(self.records_lost.get()));
     }
 
     pub(crate) fn certificate(&self, left_s: i64) {

@@ -8,10 +8,7 @@ use chapar_core::{
     time::Timestamp,
 };
 
-use super::{
-    CALL_ID_METADATA, Desk, Head, PROVIDER_METADATA, record::Account, record::Refused, timeout,
-    trace,
-};
+use super::{CALL_ID_METADATA, Desk, Head, PROVIDER_METADATA, record::Account, record::Refused, timeout, trace};
 
 /// A call whose head is well formed, and whose account is open.
 #[derive(Debug)]
@@ -110,9 +107,7 @@ fn well_formed(head: &Head<'_>) -> Result<(), String> {
         return Err("a gRPC call is an HTTP POST; the application must use a gRPC client".to_owned());
     }
     let method = head.path.strip_prefix('/').and_then(|path| path.split_once('/'));
-    let shaped = method.is_some_and(|(service, method)| {
-        !service.is_empty() && !method.is_empty() && !method.contains('/')
-    });
+    let shaped = method.is_some_and(|(service, method)| !service.is_empty() && !method.is_empty() && !method.contains('/'));
     if !shaped || head.path.len() > PATH_BYTES_MAX {
         return Err(format!(
             "the path is not /package.Service/Method of at most {PATH_BYTES_MAX} bytes; the application must name an inquiry"

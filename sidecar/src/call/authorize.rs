@@ -2,9 +2,7 @@
 
 use chapar_core::{
     identity::AgencyName,
-    policy::{
-        self, Facts, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side,
-    },
+    policy::{self, Facts, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side},
     time::Timestamp,
 };
 
@@ -74,14 +72,10 @@ pub struct Standing<'c> {
 ///
 /// # Errors
 /// Why the call has to end.
-pub fn again(
-    snapshot: &PolicySnapshot,
-    own: &PeerCertificate,
-    now: Timestamp,
-    call: &Standing<'_>,
-) -> Result<Permit, Refusal> {
+pub fn again(snapshot: &PolicySnapshot, own: &PeerCertificate, now: Timestamp, call: &Standing<'_>) -> Result<Permit, Refusal> {
     let inquiry = snapshot.inquiry(call.path, Some(call.provider.as_str())).map_err(|_| {
-        let detail = format!("{} is no longer in an approved passport of {}; only an approval brings it back", call.path, call.provider);
+        let detail =
+            format!("{} is no longer in an approved passport of {}; only an approval brings it back", call.path, call.provider);
         Refusal::new(Reason::UnknownInquiry, detail)
     })?;
     let facts = Facts { side: call.side, consumer: call.consumer, inquiry, own, peer: call.peer, now };

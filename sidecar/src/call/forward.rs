@@ -81,16 +81,10 @@ pub fn to_provider(desk: &Desk, minimised: Minimised) -> Result<Forward, Refused
 /// # Errors
 /// As [`to_provider`].
 pub fn to_upstream(desk: &Desk, minimised: Minimised) -> Result<Forward, Refused> {
-    forward(desk, minimised, |allowed| Destination::Upstream {
-        inquiry: Arc::clone(allowed.permit.inquiry()),
-    })
+    forward(desk, minimised, |allowed| Destination::Upstream { inquiry: Arc::clone(allowed.permit.inquiry()) })
 }
 
-fn forward(
-    desk: &Desk,
-    minimised: Minimised,
-    destination: impl FnOnce(&Allowed) -> Destination,
-) -> Result<Forward, Refused> {
+fn forward(desk: &Desk, minimised: Minimised, destination: impl FnOnce(&Allowed) -> Destination) -> Result<Forward, Refused> {
     let (allowed, extent) = minimised.into_parts();
     let destination = destination(&allowed);
     let metadata = metadata(&allowed);

@@ -32,6 +32,16 @@ impl Book {
         self.reporter.record(record);
     }
 
+    /// Puts down a handshake that was refused: no call, so it counts as none.
+    pub(crate) fn put_handshake(&self, record: CallRecord) {
+        self.reporter.record(record);
+    }
+
+    /// Brings the metrics of the reporter up to date.
+    pub(crate) fn reporting(&self) {
+        self.metrics.reporter(self.reporter.depth(), self.reporter.lost());
+    }
+
     /// Where calls are counted.
     #[must_use]
     pub const fn metrics(&self) -> &Arc<Metrics> {

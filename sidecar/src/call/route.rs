@@ -61,10 +61,10 @@ fn why_not(known: &Known, error: RouteError) -> Refusal {
         let detail = format!("several agencies offer {path}; the application must name one in the metadata {PROVIDER_METADATA}");
         return Refusal::new(Reason::AmbiguousProvider, detail);
     }
-    let offered_elsewhere = opened.side == Side::Provider
-        && !matches!(snapshot.inquiry(path, None), Err(RouteError::Unknown));
+    let offered_elsewhere = opened.side == Side::Provider && !matches!(snapshot.inquiry(path, None), Err(RouteError::Unknown));
     if offered_elsewhere {
-        let detail = format!("{} does not offer {path}; its operator must correct the address that it advertises", opened.own_agency);
+        let detail =
+            format!("{} does not offer {path}; its operator must correct the address that it advertises", opened.own_agency);
         return Refusal::new(Reason::NotOfferedHere, detail);
     }
     let of = opened.wanted_provider.as_deref().map(|provider| format!(" of {provider:?}")).unwrap_or_default();

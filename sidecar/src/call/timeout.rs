@@ -8,14 +8,8 @@ const DIGITS_MAX: usize = 8;
 const VALUE_MAX: u128 = 99_999_999;
 
 /// Units, finest first: letter and length in nanoseconds.
-const UNITS_NS: [(char, u128); 6] = [
-    ('n', 1),
-    ('u', 1_000),
-    ('m', 1_000_000),
-    ('S', 1_000_000_000),
-    ('M', 60_000_000_000),
-    ('H', 3_600_000_000_000),
-];
+const UNITS_NS: [(char, u128); 6] =
+    [('n', 1), ('u', 1_000), ('m', 1_000_000), ('S', 1_000_000_000), ('M', 60_000_000_000), ('H', 3_600_000_000_000)];
 
 /// The text is no `grpc-timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +24,7 @@ pub fn parse(text: &[u8]) -> Result<Duration, MalformedTimeout> {
     if digits.is_empty() || digits.len() > DIGITS_MAX || !digits.iter().all(u8::is_ascii_digit) {
         return Err(MalformedTimeout);
     }
-    let value = digits
-        .iter()
-        .fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    let value = digits.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
     match unit {
         b'n' => Ok(Duration::from_nanos(value)),
         b'u' => Ok(Duration::from_micros(value)),
@@ -68,10 +60,7 @@ mod tests {
         assert_eq!(parse(b"5m"), Ok(Duration::from_millis(5)));
         assert_eq!(parse(b"5S"), Ok(Duration::from_secs(5)));
         assert_eq!(parse(b"5M"), Ok(Duration::from_secs(300)));
-        assert_eq!(
-            parse(b"99999999H"),
-            Ok(Duration::from_secs(99_999_999 * 3600))
-        );
+        assert_eq!(parse(b"99999999H"), Ok(Duration::from_secs(99_999_999 * 3600)));
     }
 
     #[test]

@@ -10,12 +10,7 @@ const TRACEPARENT_BYTES: usize = 55;
 #[must_use]
 pub fn join(traceparent: Option<&str>) -> (TraceContext, Joined) {
     if let Some((trace_id, parent_span_id, flags)) = traceparent.and_then(parse) {
-        let trace = TraceContext {
-            trace_id,
-            span_id: span_id(),
-            parent_span_id: Some(parent_span_id),
-            sampled: flags & 1 == 1,
-        };
+        let trace = TraceContext { trace_id, span_id: span_id(), parent_span_id: Some(parent_span_id), sampled: flags & 1 == 1 };
         return (trace, Joined::Caller);
     }
     let trace = TraceContext {
@@ -65,8 +60,7 @@ pub fn is_call_id(text: &str) -> bool {
 
 fn parse(text: &str) -> Option<([u8; 16], [u8; 8], u8)> {
     let bytes = text.as_bytes();
-    let shaped = bytes.len() >= TRACEPARENT_BYTES
-        && [2, 35, 52].iter().all(|&at| bytes.get(at) == Some(&b'-'));
+    let shaped = bytes.len() >= TRACEPARENT_BYTES && [2, 35, 52].iter().all(|&at| bytes.get(at) == Some(&b'-'));
     if !shaped {
         return None;
     }
@@ -133,10 +127,7 @@ mod tests {
         let (trace, joined) = join(Some(GOOD));
         assert_eq!(joined, Joined::Caller);
         assert!(traceparent(&trace).starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
-        assert_eq!(
-            trace.parent_span_id,
-            Some([0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7])
-        );
+        assert_eq!(trace.parent_span_id, Some([0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7]));
         assert!(trace.sampled);
         assert_ne!(Some(trace.span_id), trace.parent_span_id);
     }
@@ -156,11 +147,7 @@ mod tests {
             Some("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01more"),
         ] {
             let (trace, joined) = join(bad);
-            assert_eq!(
-                (joined, trace.parent_span_id),
-                (Joined::Begun, None),
-                "{bad:?}"
-            );
+            assert_eq!((joined, trace.parent_span_id), (Joined::Begun, None), "{bad:?}");
         }
     }
 

@@ -113,8 +113,7 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
-        let mut config: Self =
-            serde_saphyr::from_str(text).map_err(|problem| ConfigError::malformed(file, text, &problem))?;
+        let mut config: Self = serde_saphyr::from_str(text).map_err(|problem| ConfigError::malformed(file, text, &problem))?;
         config.check().map_err(|(field, problem)| ConfigError::Wrong { file: file.to_owned(), field, problem })?;
         config.anchor_paths(file.parent().unwrap_or(Path::new("")));
         Ok(config)

@@ -82,7 +82,10 @@ impl Service {
     pub(super) fn check(&self) -> Result<(), (String, String)> {
         let wrong = |field: &str, problem: String| Err((field.to_owned(), problem));
         if !is_full_name(&self.name) {
-            return wrong("name", format!("{:?} is not the full name of a gRPC service, such as \"ir.post.v1.Addressing\"", self.name));
+            return wrong(
+                "name",
+                format!("{:?} is not the full name of a gRPC service, such as \"ir.post.v1.Addressing\"", self.name),
+            );
         }
         if self.upstreams.is_empty() || self.upstreams.len() > UPSTREAMS_MAX {
             return wrong("upstreams", format!("1 to {UPSTREAMS_MAX} addresses are needed, here are {}", self.upstreams.len()));

@@ -26,11 +26,7 @@ const TOKEN_VARIABLE: &str = "CHAPAR_TOKEN";
 ///
 /// # Errors
 /// When there is neither a valid certificate nor a token, or the control plane refuses.
-pub async fn credentials(
-    config: &Config,
-    state: &StateFolder,
-    clock: &Clock,
-) -> Result<(Credentials, Bundle), EnrolError> {
+pub async fn credentials(config: &Config, state: &StateFolder, clock: &Clock) -> Result<(Credentials, Bundle), EnrolError> {
     let unusable = match state.credentials()? {
         Some((credentials, bundle)) => match problem_of_kept(config, &credentials, &bundle, clock)? {
             None => return Ok((credentials, bundle)),
@@ -111,11 +107,8 @@ async fn enrol(config: &Config, token: &Token, clock: &Clock) -> Result<(Credent
     let request = request(&identity)?;
     let tls = introduction(&trust_domain, token.parsed.root_sha256, clock);
     let channel = link::channel(&config.control_plane, move || tls.clone());
-    let message = EnrolRequest {
-        token: token.text.clone(),
-        csr_der: request.csr_der.clone(),
-        sidecar: config.name.as_str().to_owned(),
-    };
+    let message =
+        EnrolRequest { token: token.text.clone(), csr_der: request.csr_der.clone(), sidecar: config.name.as_str().to_owned() };
     let mut backoff = Backoff::new(&config.control_plane);
     loop {
         match ask(config, channel.clone(), &message).await {

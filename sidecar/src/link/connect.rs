@@ -21,10 +21,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// A lazy connection; `tls` is asked at every (re)connection, so that it shows the certificate of that moment.
-pub fn channel(
-    config: &config::ControlPlane,
-    tls: impl Fn() -> Arc<ClientConfig> + Clone + Send + 'static,
-) -> Channel {
+pub fn channel(config: &config::ControlPlane, tls: impl Fn() -> Arc<ClientConfig> + Clone + Send + 'static) -> Channel {
     let address = config.address.clone();
     // With a connector of its own tonic wants http:// although the connection is TLS. The nominal name stands in for the
     // address, which may be one that a URI cannot hold.

@@ -50,8 +50,8 @@ pub enum OfferError {
 pub fn offer(config: &Config) -> Result<RegisterRequest, OfferError> {
     let services = config.services.iter().map(|service| {
         let (name, file) = (service.name.clone(), service.descriptor_set.clone());
-        let descriptor_set = fs::read(&file)
-            .map_err(|source| OfferError::Read { service: name.clone(), file: file.clone(), source })?;
+        let descriptor_set =
+            fs::read(&file).map_err(|source| OfferError::Read { service: name.clone(), file: file.clone(), source })?;
         if descriptor_set.is_empty() || descriptor_set.len() > DESCRIPTOR_SET_BYTES_MAX {
             return Err(OfferError::Size { service: name, file, bytes: descriptor_set.len() });
         }
@@ -138,7 +138,12 @@ fn tell(result: &ServiceRegistration) {
         }
         RegistrationState::Incompatible => {
             let breaks = result.breaks.join("; ");
-            tracing::error!(service, passport_version, breaks, "service is incompatible with its passport in force; not registered");
+            tracing::error!(
+                service,
+                passport_version,
+                breaks,
+                "service is incompatible with its passport in force; not registered"
+            );
         }
         RegistrationState::Unspecified => {
             tracing::error!(service, passport_version, "the control plane did not say what became of the service; not exposed");

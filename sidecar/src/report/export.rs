@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTraceServiceRequest, ExportTracePartialSuccess, trace_service_client::TraceServiceClient,
-    },
+    collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, trace_service_client::TraceServiceClient},
     trace::v1::Span,
 };
 use prost::Message as _;
@@ -152,7 +150,11 @@ impl Exporter {
     fn tell_losses(&self, told: &mut u64) {
         let lost = self.reporter.lost();
         if lost > *told {
-            tracing::error!(lost, since_last = lost - *told, "records of calls were lost: the queue was full, or they were refused");
+            tracing::error!(
+                lost,
+                since_last = lost - *told,
+                "records of calls were lost: the queue was full, or they were refused"
+            );
             *told = lost;
         }
     }

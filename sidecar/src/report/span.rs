@@ -49,8 +49,7 @@ pub fn export(origin: &Origin, spans: Vec<Span>) -> ExportTraceServiceRequest {
     };
     let scope_spans = ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() };
     let resource = Resource { attributes, ..Resource::default() };
-    let resource_spans =
-        ResourceSpans { resource: Some(resource), scope_spans: vec![scope_spans], ..ResourceSpans::default() };
+    let resource_spans = ResourceSpans { resource: Some(resource), scope_spans: vec![scope_spans], ..ResourceSpans::default() };
     ExportTraceServiceRequest { resource_spans: vec![resource_spans] }
 }
 

@@ -60,13 +60,7 @@ impl Follower {
     ///
     /// # Errors
     /// When the state folder cannot be used.
-    pub fn resume(
-        link: Link,
-        trust: Trust,
-        state: StateFolder,
-        current: Current,
-        clock: Clock,
-    ) -> Result<Self, StateError> {
+    pub fn resume(link: Link, trust: Trust, state: StateFolder, current: Current, clock: Clock) -> Result<Self, StateError> {
         let mut follower = Self {
             link,
             trust,
@@ -136,8 +130,7 @@ impl Follower {
         let (answers, outgoing) = mpsc::channel(ANSWERS_MAX);
         // There is room: the channel is new.
         let _ = answers.try_send(request(Message::Hello(self.hello())));
-        let mut client =
-            SnapshotServiceClient::new(self.link.channel()).max_decoding_message_size(UPDATE_BYTES_MAX);
+        let mut client = SnapshotServiceClient::new(self.link.channel()).max_decoding_message_size(UPDATE_BYTES_MAX);
         let opened = client.follow(ReceiverStream::new(outgoing));
         let mut updates = match tokio::time::timeout(self.link.request_timeout(), opened).await {
             Ok(opened) => opened?.into_inner(),
@@ -210,7 +203,10 @@ impl Follower {
         match tokio::task::spawn_blocking(move || kept::keep(&state, &held)).await {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => {
-                tracing::error!(problem = sentence(&problem), "the snapshot is in force but could not be kept for the next start");
+                tracing::error!(
+                    problem = sentence(&problem),
+                    "the snapshot is in force but could not be kept for the next start"
+                );
             }
             Err(problem) => tracing::error!(%problem, "keeping the snapshot was cut off"),
         }

@@ -44,11 +44,7 @@ pub(super) fn keep(state: &StateFolder, held: &Held) -> Result<(), StateError> {
         let key = v1::ResourceKey { kind, name: key.name.to_string() };
         v1::Resource { key: Some(key), body: body.bytes().to_vec() }
     });
-    let update = v1::Update {
-        full: true,
-        changed: changed.collect(),
-        removed: Vec::new(),
-        signed_manifest: Some(held.signed.clone()),
-    };
+    let update =
+        v1::Update { full: true, changed: changed.collect(), removed: Vec::new(), signed_manifest: Some(held.signed.clone()) };
     state.write(FILE, &update.encode_to_vec())
 }

@@ -151,15 +151,11 @@ pub fn fresh(manifest: &Manifest, now: Timestamp) -> Result<(), UpdateProblem> {
 }
 
 fn manifest(signed: &v1::SignedManifest, trust: &Trust, now: Timestamp) -> Result<Manifest, UpdateProblem> {
-    let wire =
-        v1::SnapshotManifest::decode(signed.manifest.as_slice()).map_err(|_| UpdateProblem::Undecodable)?;
+    let wire = v1::SnapshotManifest::decode(signed.manifest.as_slice()).map_err(|_| UpdateProblem::Undecodable)?;
     let manifest = Manifest::try_from(wire).map_err(UpdateProblem::Manifest)?;
     let own = &trust.own().spiffe_id;
     if manifest.trust_domain != *own.trust_domain() {
-        return Err(UpdateProblem::TrustDomain {
-            found: manifest.trust_domain,
-            own: own.trust_domain().clone(),
-        });
+        return Err(UpdateProblem::TrustDomain { found: manifest.trust_domain, own: own.trust_domain().clone() });
     }
     signed_by_control_plane(signed, &manifest, trust)?;
     if manifest.recipient != *own {
@@ -171,11 +167,7 @@ fn manifest(signed: &v1::SignedManifest, trust: &Trust, now: Timestamp) -> Resul
     Ok(manifest)
 }
 
-fn signed_by_control_plane(
-    signed: &v1::SignedManifest,
-    manifest: &Manifest,
-    trust: &Trust,
-) -> Result<(), UpdateProblem> {
+fn signed_by_control_plane(signed: &v1::SignedManifest, manifest: &Manifest, trust: &Trust) -> Result<(), UpdateProblem> {
     let chain: Vec<_> = signed.signer_chain_der.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
     let control_plane = SpiffeId::control_plane(manifest.trust_domain.clone());
     trust.verify_chain(&chain, &control_plane, manifest.issued_at).map_err(UpdateProblem::Signer)?;
@@ -199,10 +191,7 @@ fn in_order(manifest: &Manifest, held: Option<&Held>) -> Result<(), UpdateProble
     Ok(())
 }
 
-fn difference(
-    changed: Vec<v1::Resource>,
-    removed: Vec<v1::ResourceKey>,
-) -> Result<Difference, UpdateProblem> {
+fn difference(changed: Vec<v1::Resource>, removed: Vec<v1::ResourceKey>) -> Result<Difference, UpdateProblem> {
     let changed = changed
         .into_iter()
         .map(|resource| Ok((key(resource.key.ok_or(ConvertError::Unset("key"))?)?, Body::new(resource.body))))

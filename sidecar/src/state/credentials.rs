@@ -20,8 +20,7 @@ impl StateFolder {
         let Some(pem) = self.read(CREDENTIALS_FILE)? else { return Ok(None) };
         let Some(roots) = self.read(BUNDLE_FILE)? else { return Ok(None) };
         let damaged = |name: &str, problem: String| StateError::Damaged { path: self.file(name), problem };
-        let key = PrivatePkcs8KeyDer::from_pem_slice(&pem)
-            .map_err(|error| damaged(CREDENTIALS_FILE, error.to_string()))?;
+        let key = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|error| damaged(CREDENTIALS_FILE, error.to_string()))?;
         let chain = certificates(&pem).map_err(|problem| damaged(CREDENTIALS_FILE, problem))?;
         let own = peer_certificate(&chain).map_err(|problem| damaged(CREDENTIALS_FILE, problem.to_string()))?;
         let roots = certificates(&roots).map_err(|problem| damaged(BUNDLE_FILE, problem))?;

@@ -129,12 +129,8 @@ impl StateFolder {
             move |source| StateError::Io { doing, path, source }
         };
         remove_if_there(&draft).map_err(failed("remove", &draft))?;
-        let mut file = OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(FILE_MODE)
-            .open(&draft)
-            .map_err(failed("create", &draft))?;
+        let mut file =
+            OpenOptions::new().create_new(true).write(true).mode(FILE_MODE).open(&draft).map_err(failed("create", &draft))?;
         file.write_all(contents).and_then(|()| file.sync_all()).map_err(failed("write", &draft))?;
         fs::rename(&draft, &path).map_err(failed("put in place", &path))?;
         // Without this the new name itself could be lost in a power cut.

@@ -15,8 +15,7 @@ use super::PeerProblem;
 /// When there is none, it is malformed, or it does not carry exactly one identity.
 pub fn peer_certificate(chain: &[CertificateDer<'_>]) -> Result<PeerCertificate, PeerProblem> {
     let leaf = chain.first().ok_or(PeerProblem::NoCertificate)?;
-    let (rest, certificate) =
-        X509Certificate::from_der(leaf).map_err(|error| PeerProblem::Malformed(error.to_string()))?;
+    let (rest, certificate) = X509Certificate::from_der(leaf).map_err(|error| PeerProblem::Malformed(error.to_string()))?;
     if !rest.is_empty() {
         return Err(PeerProblem::Malformed("bytes follow the certificate".to_owned()));
     }
@@ -32,19 +31,15 @@ pub fn peer_certificate(chain: &[CertificateDer<'_>]) -> Result<PeerCertificate,
 /// # Errors
 /// When it is malformed.
 pub fn not_before(certificate: &CertificateDer<'_>) -> Result<Timestamp, PeerProblem> {
-    let (_, certificate) =
-        X509Certificate::from_der(certificate).map_err(|error| PeerProblem::Malformed(error.to_string()))?;
+    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|error| PeerProblem::Malformed(error.to_string()))?;
     Ok(Timestamp::from_unix_ms(certificate.validity().not_before.timestamp().saturating_mul(1_000)))
 }
 
 fn identity(certificate: &X509Certificate<'_>) -> Result<SpiffeId, PeerProblem> {
-    let names =
-        certificate.subject_alternative_name().map_err(|error| PeerProblem::Malformed(error.to_string()))?;
+    let names = certificate.subject_alternative_name().map_err(|error| PeerProblem::Malformed(error.to_string()))?;
     let names = names.as_ref().map_or(&[][..], |extension| &extension.value.general_names);
-    let uris: Vec<&str> = names
-        .iter()
-        .filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None })
-        .collect();
+    let uris: Vec<&str> =
+        names.iter().filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None }).collect();
     match uris.as_slice() {
         [] => Err(PeerProblem::NoIdentity),
         [one] => one.parse().map_err(PeerProblem::NotAnIdentity),

@@ -24,12 +24,12 @@ use rustls::{
 use thiserror::Error;
 use tokio::sync::watch;
 
+use self::verifier::{Expected, PeerVerifier};
 pub use self::{
     certificate::{hex, issuer_key_sha256, not_before, peer_certificate},
     introduction::introduction,
     problem::{HandshakeProblem, PeerProblem},
 };
-use self::verifier::{Expected, PeerVerifier};
 use crate::clock::{Clock, unix_time};
 
 /// The name that stands where TLS wants a host name: verification goes by SPIFFE ID, and the name is never sent.
@@ -194,12 +194,7 @@ impl Trust {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn verify_chain(
-        &self,
-        chain: &[CertificateDer<'_>],
-        expected: &SpiffeId,
-        at: Timestamp,
-    ) -> Result<(), PeerProblem> {
+    pub fn verify_chain(&self, chain: &[CertificateDer<'_>], expected: &SpiffeId, at: Timestamp) -> Result<(), PeerProblem> {
         verify(&self.shared.material.load().anchors, chain, Expected::Exactly(expected.clone()), unix_time(at))
     }
 
@@ -244,9 +239,7 @@ impl Anchors {
         }
         let mut store = RootCertStore::empty();
         for root in &bundle.roots {
-            store
-                .add(root.clone())
-                .map_err(|source| TrustError::Root { trust_domain: bundle.trust_domain.clone(), source })?;
+            store.add(root.clone()).map_err(|source| TrustError::Root { trust_domain: bundle.trust_domain.clone(), source })?;
         }
         Ok(Self { trust_domain: bundle.trust_domain, roots: bundle.roots, store: Arc::new(store) })
     }
@@ -274,21 +267,13 @@ fn vouched_for(anchors: &Arc<Anchors>, certified: &CertifiedKey) -> Result<(), T
 }
 
 fn certified(credentials: &Credentials) -> Result<Arc<CertifiedKey>, TrustError> {
-    let key = tls::provider()
-        .key_provider
-        .load_private_key(credentials.key.clone_key().into())
-        .map_err(TrustError::Key)?;
+    let key = tls::provider().key_provider.load_private_key(credentials.key.clone_key().into()).map_err(TrustError::Key)?;
     let certified = CertifiedKey::new(credentials.chain.clone(), key);
     certified.keys_match().map_err(TrustError::Key)?;
     Ok(Arc::new(certified))
 }
 
-fn verify(
-    anchors: &Arc<Anchors>,
-    chain: &[CertificateDer<'_>],
-    expected: Expected,
-    at: UnixTime,
-) -> Result<(), PeerProblem> {
+fn verify(anchors: &Arc<Anchors>, chain: &[CertificateDer<'_>], expected: Expected, at: UnixTime) -> Result<(), PeerProblem> {
     let (leaf, issuers) = chain.split_first().ok_or(PeerProblem::NoCertificate)?;
     let verifier = PeerVerifier::new(Arc::clone(anchors), expected);
     verifier.verify_server_cert(leaf, issuers, &nominal_server_name(), &[], at).map(drop).map_err(|error| match &error {

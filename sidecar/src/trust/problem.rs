@@ -91,9 +91,9 @@ impl PeerProblem {
             rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
                 Self::Expired
             }
-            rustls::Error::InvalidCertificate(
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-            ) => Self::NotYetValid,
+            rustls::Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+                Self::NotYetValid
+            }
             other => Self::Untrusted(other.to_string()),
         }
     }

@@ -35,11 +35,7 @@ pub(super) fn server(verifier: Arc<dyn ClientCertVerifier>, own: Arc<SingleCertA
     config
 }
 
-pub(crate) fn client(
-    verifier: Arc<dyn ServerCertVerifier>,
-    own: Option<Arc<SingleCertAndKey>>,
-    clock: &Clock,
-) -> ClientConfig {
+pub(crate) fn client(verifier: Arc<dyn ServerCertVerifier>, own: Option<Arc<SingleCertAndKey>>, clock: &Clock) -> ClientConfig {
     let builder = ClientConfig::builder_with_details(provider(), Arc::new(clock.clone()))
         .with_protocol_versions(&[&TLS13])
         .expect("the provider has TLS 1.3 suites")

@@ -48,11 +48,7 @@ impl PeerVerifier {
         Self { anchors, expected, provider, of_clients }
     }
 
-    fn judge(
-        &self,
-        leaf: &CertificateDer<'_>,
-        chain: impl FnOnce() -> Result<(), Error>,
-    ) -> Result<(), PeerProblem> {
+    fn judge(&self, leaf: &CertificateDer<'_>, chain: impl FnOnce() -> Result<(), Error>) -> Result<(), PeerProblem> {
         let found = peer_certificate(std::slice::from_ref(leaf))?.spiffe_id;
         let own = &self.anchors.trust_domain;
         if found.trust_domain() != own {

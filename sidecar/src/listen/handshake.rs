@@ -1,0 +1,104 @@
+//! Who connects to the inbound listener. A handshake that fails goes on record: somebody tried to be who they are not.
+
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use chapar_core::{
+    policy::{PeerCertificate, Reason, Side},
+    record::{CallRecord, Flow, Outcome, TraceContext},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+use crate::{call::trace, relay::Engine, trust::HandshakeProblem};
+
+/// Failed handshakes that go on record in one second; all are counted. An attacker cannot fill the ledger.
+const RECORDS_PER_S_MAX: u32 = 20;
+/// What stands for the path of a call in such a record.
+const NO_CALL: &str = "/chapar.tls/Handshake";
+
+/// Completes the handshake. `None` when it failed, which has been counted and recorded then.
+pub(super) async fn accept(
+    engine: &Engine,
+    tcp: TcpStream,
+    address: &Arc<str>,
+) -> Option<(TlsStream<TcpStream>, PeerCertificate)> {
+    let trust = &engine.desk.trust;
+    let acceptor = TlsAcceptor::from(trust.server_config());
+    let accepted = tokio::time::timeout(engine.limits.handshake_timeout(), acceptor.accept(tcp)).await;
+    let problem = match accepted {
+        Ok(Ok(tls)) => match trust.peer_certificate(tls.get_ref().1.peer_certificates().unwrap_or_default()) {
+            Ok(peer) => return Some((tls.into(), peer)),
+            Err(problem) => HandshakeProblem::Peer(problem),
+        },
+        Ok(Err(error)) => HandshakeProblem::of(&error),
+        Err(_) => HandshakeProblem::Broken("it was not completed in time".to_owned()),
+    };
+    refused(engine, address, &problem);
+    None
+}
+
+fn refused(engine: &Engine, address: &Arc<str>, problem: &HandshakeProblem) {
+    let book = &engine.desk.book;
+    book.metrics().handshake_failed(problem.as_str());
+    // What broke off or spoke another protocol claimed to be nobody.
+    let HandshakeProblem::Peer(peer) = problem else {
+        tracing::debug!(peer = %address, %problem, "TLS handshake failed");
+        return;
+    };
+    tracing::warn!(peer = %address, %problem, "TLS handshake refused");
+    if !may_record() {
+        return;
+    }
+    let reason = match peer.reason() {
+        // On this side nobody in particular was expected.
+        Reason::PeerIdentityMismatch => Reason::PeerNotIdentified,
+        reason => reason,
+    };
+    book.put_handshake(record(engine, address, reason));
+}
+
+fn record(engine: &Engine, address: &Arc<str>, reason: Reason) -> CallRecord {
+    let empty: Arc<str> = Arc::from("");
+    let (place, _) = trace::join(None);
+    CallRecord {
+        call_id: trace::call_id().into(),
+        trace: TraceContext { parent_span_id: None, ..place },
+        side: Side::Provider,
+        consumer: Arc::clone(&empty),
+        provider: Arc::from(engine.desk.agency.as_str()),
+        inquiry: Arc::clone(&empty),
+        kind: "",
+        path: Arc::from(NO_CALL),
+        grant: Arc::clone(&empty),
+        resolution: Arc::clone(&empty),
+        clause: Arc::clone(&empty),
+        policy_version: 0,
+        outcome: Outcome::Refused,
+        reason: Some(reason),
+        status: reason.code(),
+        started_at: engine.desk.clock.now(),
+        duration_us: 0,
+        request: Flow::default(),
+        response: Flow::default(),
+        peer_address: Arc::clone(address),
+        server_address: empty,
+    }
+}
+
+/// Whether this second has room for another record.
+fn may_record() -> bool {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static SECOND: AtomicU64 = AtomicU64::new(0);
+    static RECORDED: AtomicU32 = AtomicU32::new(0);
+    let second = START.elapsed().as_secs();
+    if SECOND.swap(second, Ordering::Relaxed) != second {
+        RECORDED.store(0, Ordering::Relaxed);
+    }
+    RECORDED.fetch_add(1, Ordering::Relaxed) < RECORDS_PER_S_MAX
+}

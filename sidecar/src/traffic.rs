@@ -1,0 +1,154 @@
+//! Everything that calls pass through: the engine with its listeners and its watchers, started and stopped as one.
+
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+
+use thiserror::Error;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::{
+    admin::Admin,
+    call::{Book, Desk},
+    clock::Clock,
+    config::Config,
+    drain,
+    listen::{self, Bound},
+    live::Live,
+    metrics::Metrics,
+    peers::Peers,
+    relay::Engine,
+    report::Reporter,
+    snapshot::Current,
+    trust::Trust,
+    upstream::{UpstreamTlsError, Upstreams},
+};
+
+/// Why no calls can be taken; the sidecar's operator must act.
+#[derive(Debug, Error)]
+pub enum TrafficError {
+    /// A listener cannot be bound.
+    #[error("listen.{listener}: cannot listen on {address}: {source}")]
+    Listen {
+        /// Which one.
+        listener: &'static str,
+        /// Where.
+        address: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// TLS to the agency's own server cannot be set up.
+    #[error(transparent)]
+    UpstreamTls(#[from] UpstreamTlsError),
+    /// Two metrics have one name.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// What traffic needs from the tie to the control plane.
+#[derive(Debug, Clone)]
+pub struct Ties {
+    /// What time it is.
+    pub clock: Clock,
+    /// Credentials and roots in use.
+    pub trust: Trust,
+    /// The snapshot in force.
+    pub current: Current,
+    /// Where calls go on record.
+    pub reporter: Reporter,
+}
+
+/// Running listeners and the engine behind them.
+#[derive(Debug)]
+pub struct Traffic {
+    engine: Arc<Engine>,
+    addresses: BTreeMap<&'static str, String>,
+    /// Watchers and pages; they end with this value.
+    _background: JoinSet<()>,
+    listeners: JoinSet<()>,
+}
+
+impl Traffic {
+    /// Binds every listener and begins to serve.
+    ///
+    /// # Errors
+    /// When a listener cannot be bound or an upstream cannot be set up.
+    pub async fn start(config: &Config, ties: Ties) -> Result<Self, TrafficError> {
+        let engine = engine(config, ties)?;
+        let refused = |listener, address: String| move |source| TrafficError::Listen { listener, address, source };
+        let outbound = &config.listen.outbound;
+        let outbound = Bound::bind(outbound).await.map_err(refused("outbound", outbound.to_string()))?;
+        let inbound = match config.listen.inbound {
+            Some(address) => Some(Bound::tcp(address).await.map_err(refused("inbound", address.to_string()))?),
+            None => None,
+        };
+        let at = config.listen.admin;
+        let admin = TcpListener::bind(at).await.map_err(refused("admin", at.to_string()))?;
+        let admin_address = admin.local_addr().map_err(refused("admin", at.to_string()))?;
+
+        let mut addresses = BTreeMap::from([("outbound", outbound.address().to_owned())]);
+        addresses.insert("admin", admin_address.to_string());
+        let mut listeners = JoinSet::new();
+        listeners.spawn(listen::serve_outbound(Arc::clone(&engine), outbound));
+        if let Some(inbound) = inbound {
+            addresses.insert("inbound", inbound.address().to_owned());
+            listeners.spawn(listen::serve_inbound(Arc::clone(&engine), inbound));
+        }
+        let background = background(&engine, admin);
+        Ok(Self { engine, addresses, _background: background, listeners })
+    }
+
+    /// The bound address of each listener by its name.
+    #[must_use]
+    pub const fn addresses(&self) -> &BTreeMap<&'static str, String> {
+        &self.addresses
+    }
+
+    /// The metrics, for those who have some of their own to register.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        self.engine.desk.book.metrics()
+    }
+
+    /// Calls under way.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.engine.desk.live.count()
+    }
+
+    /// Stops: no new calls, running ones may take `timeout` to finish. Returns how many had to be cut. The admin pages stay
+    /// up until the value is dropped.
+    pub async fn drain(&mut self, timeout: Duration) -> usize {
+        let cut = drain::drain(&self.engine, timeout).await;
+        self.listeners.shutdown().await;
+        cut
+    }
+}
+
+fn engine(config: &Config, ties: Ties) -> Result<Arc<Engine>, TrafficError> {
+    let metrics = Arc::new(Metrics::new()?);
+    let peers = Peers::new(ties.trust.clone(), &config.limits, &metrics);
+    let upstreams = Upstreams::new(&config.services, &config.limits, &metrics)?;
+    let desk = Desk {
+        agency: config.agency.clone(),
+        clock: ties.clock,
+        trust: ties.trust,
+        current: ties.current,
+        book: Arc::new(Book::new(ties.reporter, metrics)),
+        live: Arc::new(Live::new(config.limits.calls_max)),
+    };
+    Ok(Arc::new(Engine::new(desk, Arc::new(peers), Arc::new(upstreams), config.limits)))
+}
+
+fn background(engine: &Arc<Engine>, admin: TcpListener) -> JoinSet<()> {
+    let mut background = JoinSet::new();
+    let desk = &engine.desk;
+    background.spawn(Arc::clone(&desk.live).watch(desk.clone()));
+    background.spawn(Arc::clone(&engine.peers).keep(desk.current.clone()));
+    background.spawn(Arc::clone(&engine.upstreams).keep());
+    let pages = Admin::new(engine);
+    background.spawn(async move {
+        if let Err(problem) = pages.serve(admin).await {
+            tracing::error!(%problem, "the admin listener broke down");
+        }
+    });
+    background
+}
