@@ -12,6 +12,7 @@ mod limits;
 mod names;
 mod options;
 mod read;
+mod scan;
 mod schema;
 
 use std::{fmt, str::FromStr};
@@ -25,7 +26,7 @@ pub use self::{
     label::{Classification, InquiryKind, SubjectKind, Title, Unknown},
     limits::{
         DESCRIPTOR_SET_BYTES_MAX, DOCUMENT_DEPTH_MAX, DOCUMENT_ITEMS_MAX, ELEMENTS_MAX, FILES_MAX, FULL_NAME_BYTES_MAX, GAPS_MAX,
-        ID_BYTES_MAX, INQUIRIES_MAX, ITEMS_MAX, RESERVATIONS_MAX, TITLE_BYTES_MAX,
+        ID_BYTES_MAX, INQUIRIES_MAX, ITEMS_MAX, RECORDS_MAX, RESERVATIONS_MAX, TITLE_BYTES_MAX,
     },
 };
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::limits::{
-    DESCRIPTOR_SET_BYTES_MAX, ELEMENTS_MAX, FILES_MAX, FULL_NAME_BYTES_MAX, GAPS_MAX, INQUIRIES_MAX, ITEMS_MAX, RESERVATIONS_MAX,
+    DESCRIPTOR_SET_BYTES_MAX, ELEMENTS_MAX, FILES_MAX, FULL_NAME_BYTES_MAX, GAPS_MAX, INQUIRIES_MAX, ITEMS_MAX, RECORDS_MAX,
+    RESERVATIONS_MAX,
 };
 
 /// Why a descriptor set was not accepted as a passport. The agency that made the set must act in every case.
@@ -33,6 +34,8 @@ pub enum Malformed {
     TooManyFiles { files: usize },
     #[error("{name:?}, declared in {scope:?}, is no protobuf name, or its full name has more than {FULL_NAME_BYTES_MAX} bytes")]
     Name { scope: String, name: String },
+    #[error("it holds more than {RECORDS_MAX} records")]
+    TooManyRecords,
     #[error("it declares more than {ELEMENTS_MAX} elements")]
     TooManyElements,
     #[error("{element} has {reservations} reserved names and ranges; at most {RESERVATIONS_MAX} are read")]

@@ -35,3 +35,10 @@ pub const FULL_NAME_BYTES_MAX: usize = 512;
 
 /// Reserved names and ranges of one message or enum: they are compared each with each.
 pub const RESERVATIONS_MAX: usize = 1_024;
+
+/// Length-delimited records in a descriptor set, comments apart: more than 4 MiB of real declarations hold, and so
+/// few that decoding them takes some 200 MB at the worst.
+pub const RECORDS_MAX: usize = 1 << 19;
+
+/// How deep records are counted: as deep as the decoder goes (prost's recursion limit).
+pub(super) const SCAN_DEPTH_MAX: usize = 100;

@@ -17,6 +17,7 @@ use super::{
     limits::{DESCRIPTOR_SET_BYTES_MAX, FILES_MAX},
     names,
     options::Options,
+    scan,
 };
 
 /// protobuf's own package; nobody else may declare into it.
@@ -72,6 +73,8 @@ pub(super) fn load(descriptor_set: &[u8]) -> Result<Source, Malformed> {
     if descriptor_set.len() > DESCRIPTOR_SET_BYTES_MAX {
         return Err(Malformed::TooLarge { bytes: descriptor_set.len() });
     }
+    let slim = scan::slim(descriptor_set)?;
+    let descriptor_set = slim.as_ref();
     // prost's own types drop the options that are read apart; what is left has no part in the meaning of a passport.
     let mut set = FileDescriptorSet::decode(descriptor_set).map_err(Malformed::Undecodable)?;
     if set.file.len() > FILES_MAX {
@@ -83,7 +86,6 @@ pub(super) fn load(descriptor_set: &[u8]) -> Result<Source, Malformed> {
         .map(|file| (file.name().to_owned(), file.file_descriptor_proto().clone()))
         .collect();
     for file in &mut set.file {
-        file.source_code_info = None;
         match genuine.get(file.name()) {
             // A Timestamp is what protobuf says it is, whatever the set says.
             Some(own) => file.clone_from(own),

@@ -154,6 +154,25 @@ fn refuses_more_elements_and_reservations_than_anyone_needs() {
     assert!(matches!(malformed(&set.encode_to_vec()), Malformed::TooManyReservations { reservations: 2_001, .. }));
 }
 
+/// Empty records of two bytes each, where a message, a field or a comment's place stands.
+#[test]
+fn refuses_bytes_that_would_unfold_in_memory() {
+    let record = |tag: u8, payload: &[u8]| {
+        let mut bytes = vec![tag];
+        prost::encoding::encode_varint(payload.len() as u64, &mut bytes);
+        [bytes, payload.to_vec()].concat()
+    };
+    let messages = [0x22, 0].repeat(600_000);
+    let fields = record(0x22, &[0x12, 0].repeat(600_000));
+    for file in [messages, fields] {
+        assert!(matches!(malformed(&record(0x0a, &file)), Malformed::TooManyRecords));
+    }
+    // Comments and line numbers are dropped unread, however many there are.
+    let lines = record(0x4a, &[0x0a, 0].repeat(600_000));
+    let bytes = [compile(REGISTER), record(0x0a, &[record(0x0a, b"lines.proto"), lines].concat())].concat();
+    assert!(Passport::parse(&bytes).is_ok());
+}
+
 #[test]
 fn refuses_files_that_import_each_other() {
     let mut set = decode(&compile(REGISTER));
