@@ -43,7 +43,7 @@ const STEPS: &[(&str, &str)] = &[
     ("INQUIRY_UNKNOWN", "`chapar passport list` shows the services; `chapar passport show VERSION` their inquiries"),
     ("PROVIDER_AMBIGUOUS", "several agencies offer it: name one with --provider"),
     ("GRANT_UNKNOWN", "`chapar grant list` shows those that exist"),
-    ("GRANT_NOT_REVOKED", "nothing is to be done: the grant is not revoked"),
+    ("GRANT_STATE", "nothing is to be done: `chapar grant list` shows which grants are revoked"),
     // Certificates
     ("CERTIFICATE_UNKNOWN", "`chapar cert list --all` shows those that exist; give the whole serial"),
     (
