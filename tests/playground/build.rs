@@ -10,7 +10,9 @@ use std::{
 };
 
 use prost::Message as _;
-use protox::prost_reflect::{DynamicMessage, ExtensionDescriptor, MethodDescriptor, ReflectMessage as _, ServiceDescriptor, Value};
+use protox::prost_reflect::{
+    DynamicMessage, ExtensionDescriptor, MethodDescriptor, ReflectMessage as _, ServiceDescriptor, Value,
+};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 

@@ -136,11 +136,9 @@ impl Catalogue {
     /// # Errors
     /// A file that is not as expected, or that refers to what no other file holds.
     pub fn read() -> Result<Self> {
-        let mut catalogue =
-            Self { agencies: Vec::new(), resolutions: Vec::new(), grants: Vec::new(), systems: Vec::new() };
+        let mut catalogue = Self { agencies: Vec::new(), resolutions: Vec::new(), grants: Vec::new(), systems: Vec::new() };
         for (file, text) in REGISTRY_FILES.iter().chain(RESOLUTION_FILES) {
-            let resources: Vec<Resource> =
-                serde_saphyr::from_multiple(text).with_context(|| format!("{file} cannot be read"))?;
+            let resources: Vec<Resource> = serde_saphyr::from_multiple(text).with_context(|| format!("{file} cannot be read"))?;
             for resource in resources {
                 catalogue.add(resource).with_context(|| format!("{file} is not as expected"))?;
             }
@@ -303,8 +301,7 @@ mod tests {
     #[test]
     fn holds_back_only_push_and_bulk() {
         let catalogue = Catalogue::read().expect("the embedded files are whole");
-        let held: Vec<&str> =
-            catalogue.grants.iter().filter(|g| !g.in_force).map(|g| g.inquiry.as_str()).collect();
+        let held: Vec<&str> = catalogue.grants.iter().filter(|g| !g.in_force).map(|g| g.inquiry.as_str()).collect();
         assert_eq!(held, ["rulings", BULK_VARIANT]);
     }
 }

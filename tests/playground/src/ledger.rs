@@ -3,9 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result};
-use chapar_proto::admin::v1::{
-    GetTraceRequest, ListTracesRequest, Span, TraceSummary, trace_service_client::TraceServiceClient,
-};
+use chapar_proto::admin::v1::{GetTraceRequest, ListTracesRequest, Span, TraceSummary, trace_service_client::TraceServiceClient};
 use chapar_tests::{control_plane::spelled_out, wait};
 use tonic::transport::Channel;
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use chapar_playground::{guide, run, story::{heading, tell}};
+use chapar_playground::{
+    guide, run,
+    story::{heading, tell},
+};
 use chapar_tests::binaries;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};

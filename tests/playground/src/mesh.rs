@@ -53,15 +53,10 @@ impl Mesh {
     /// # Errors
     /// As `PolicyService.Apply`, spelled out.
     pub async fn apply(&self, files: &[(&str, &str)], reason: &str) -> Result<admin::ApplyResponse> {
-        let file = |(name, text): &(&str, &str)| admin::ResourceFile {
-            name: (*name).to_owned(),
-            content: text.as_bytes().to_vec(),
-        };
-        let request = admin::ApplyRequest {
-            files: files.iter().map(file).collect(),
-            reason: reason.to_owned(),
-            ..Default::default()
-        };
+        let file =
+            |(name, text): &(&str, &str)| admin::ResourceFile { name: (*name).to_owned(), content: text.as_bytes().to_vec() };
+        let request =
+            admin::ApplyRequest { files: files.iter().map(file).collect(), reason: reason.to_owned(), ..Default::default() };
         let answer = PolicyServiceClient::new(self.control_plane.channel()).apply(request).await;
         Ok(answer.map_err(spelled_out).with_context(|| format!("apply: {reason}"))?.into_inner())
     }
@@ -78,8 +73,8 @@ impl Mesh {
     }
 
     async fn start_sidecar(&self, catalogue: &Catalogue, agency: &str) -> Result<Sidecar> {
-        let mut plan = Plan::consumer(agency, self.control_plane.address("sidecars"))
-            .with(json!({"drain": {"timeoutS": DRAIN_LIMIT_S}}));
+        let mut plan =
+            Plan::consumer(agency, self.control_plane.address("sidecars")).with(json!({"drain": {"timeoutS": DRAIN_LIMIT_S}}));
         for service in catalogue.services_of(agency) {
             let server = self.servers.address(agency).with_context(|| format!("{agency} has no server"))?;
             plan = plan.offering(Offer {

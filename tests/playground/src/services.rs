@@ -64,8 +64,7 @@ impl Servers {
     }
 
     async fn serve(&mut self, agency: &str, names: &[&str], data: &Arc<Registers>) -> Result<()> {
-        let listener =
-            TcpListener::bind(("127.0.0.1", 0)).await.with_context(|| format!("{agency}: no loopback port"))?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.with_context(|| format!("{agency}: no loopback port"))?;
         self.addresses.push((agency.to_owned(), listener.local_addr()?));
         let (reporter, health) = tonic_health::server::health_reporter();
         for name in names {

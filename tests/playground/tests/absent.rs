@@ -106,9 +106,7 @@ async fn one_wrong_particular_makes_no_match() {
 
 #[tokio::test]
 async fn declarations_are_shown_only_with_a_consent_token() {
-    use wire::tax_administration::{
-        ShowDeclarationItemsRequest, declarations_service_client::DeclarationsServiceClient,
-    };
+    use wire::tax_administration::{ShowDeclarationItemsRequest, declarations_service_client::DeclarationsServiceClient};
     let bench = Bench::new().await;
     let mut declarations = DeclarationsServiceClient::new(bench.channel("tax-administration").await);
     let taxpayer_id = bench.data.declarations[0].taxpayer_id.clone();
@@ -120,9 +118,7 @@ async fn declarations_are_shown_only_with_a_consent_token() {
 
 #[tokio::test]
 async fn knowledge_based_status_holds_only_throughout_a_period() {
-    use wire::science_vp::{
-        CheckKnowledgeBasedStatusRequest, knowledge_based_service_client::KnowledgeBasedServiceClient,
-    };
+    use wire::science_vp::{CheckKnowledgeBasedStatusRequest, knowledge_based_service_client::KnowledgeBasedServiceClient};
     let bench = Bench::new().await;
     let mut client = KnowledgeBasedServiceClient::new(bench.channel("science-vp").await);
     let company = bench.data.companies.iter().find(|c| c.knowledge_based.is_some()).expect("some are");

@@ -8,8 +8,8 @@ use chapar_playground::catalogue::SERVICES;
 #[test]
 fn each_service_has_a_complete_passport() {
     for service in SERVICES {
-        let passport = Passport::parse(service.descriptor_set)
-            .unwrap_or_else(|error| panic!("{}: {error}", service.grpc_service));
+        let passport =
+            Passport::parse(service.descriptor_set).unwrap_or_else(|error| panic!("{}: {error}", service.grpc_service));
         assert_eq!(passport.services().len(), 1, "{}", service.grpc_service);
         let read = passport.service(service.grpc_service).expect("the set holds its own service");
         let ids: Vec<&str> = read.inquiries.iter().map(|i| i.id.as_str()).collect();
@@ -21,11 +21,8 @@ fn each_service_has_a_complete_passport() {
 
 #[test]
 fn no_two_services_share_a_passport_and_no_two_inquiries_a_name() {
-    let versions: BTreeSet<String> = SERVICES
-        .iter()
-        .filter_map(|s| Passport::parse(s.descriptor_set).ok())
-        .map(|p| p.version().to_string())
-        .collect();
+    let versions: BTreeSet<String> =
+        SERVICES.iter().filter_map(|s| Passport::parse(s.descriptor_set).ok()).map(|p| p.version().to_string()).collect();
     assert_eq!(versions.len(), SERVICES.len());
     let inquiries: Vec<&str> = SERVICES.iter().flat_map(|s| s.inquiries).map(|i| i.id).collect();
     assert_eq!(inquiries.iter().collect::<BTreeSet<_>>().len(), inquiries.len());

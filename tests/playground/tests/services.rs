@@ -63,8 +63,7 @@ async fn refuses_malformed_numbers_by_the_name_of_the_field() {
         ("", "", "national_id"),
         (good.national_id.as_str(), "12345", "mobile_number"),
     ] {
-        let request =
-            MatchMobileNumberRequest { national_id: national_id.to_owned(), mobile_number: mobile_number.to_owned() };
+        let request = MatchMobileNumberRequest { national_id: national_id.to_owned(), mobile_number: mobile_number.to_owned() };
         let status = client.match_mobile_number(request).await.expect_err("malformed");
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().starts_with(field), "{status}");

@@ -31,9 +31,7 @@ pub(super) async fn identity_match(channel: Channel, data: &Registers) -> Result
 /// Of the day on which the first two children of the register got their certificates.
 pub(super) async fn births_by_certificate_date(channel: Channel, data: &Registers) -> Result<Answer, Status> {
     let children = &data.people[ADULTS..ADULTS + 2];
-    let request = ListBirthsByCertificateDateRequest {
-        certificate_issue_date: children[0].certificate_issued_on.to_string(),
-    };
+    let request = ListBirthsByCertificateDateRequest { certificate_issue_date: children[0].certificate_issued_on.to_string() };
     let births = children.iter().map(|child| Birth {
         national_id: child.national_id.clone(),
         birth_date: child.birth_date.to_string(),

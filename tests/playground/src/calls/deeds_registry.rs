@@ -11,10 +11,7 @@ use crate::{
 
 pub(super) async fn deed_authenticity(channel: Channel, data: &Registers) -> Result<Answer, Status> {
     let deed = &data.deeds[0];
-    let request = VerifyDeedRequest {
-        deed_number: deed.number.clone(),
-        owner_national_id: deed.owner_national_id.clone(),
-    };
+    let request = VerifyDeedRequest { deed_number: deed.number.clone(), owner_national_id: deed.owner_national_id.clone() };
     let response = DeedsServiceClient::new(channel).verify_deed(request).await?;
     Ok(Answer::unary(&response, &VerifyDeedResponse { authentic: true }))
 }

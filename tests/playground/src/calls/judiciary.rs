@@ -15,10 +15,8 @@ use crate::{
 
 pub(super) async fn criminal_record_certificate(channel: Channel, data: &Registers) -> Result<Answer, Status> {
     let certificate = &data.certificates[0];
-    let request = VerifyCertificateRequest {
-        certificate_number: certificate.number.clone(),
-        national_id: certificate.national_id.clone(),
-    };
+    let request =
+        VerifyCertificateRequest { certificate_number: certificate.number.clone(), national_id: certificate.national_id.clone() };
     let response = CriminalRecordsServiceClient::new(channel).verify_certificate(request).await?;
     Ok(Answer::unary(&response, &VerifyCertificateResponse { authentic: true }))
 }

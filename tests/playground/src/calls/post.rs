@@ -7,8 +7,8 @@ use super::Answer;
 use crate::{
     data::Registers,
     wire::post::{
-        DescribeAddressRequest, DescribeAddressResponse, FindPostalCodeRequest, FindPostalCodeResponse,
-        WrittenAddress, addressing_service_client::AddressingServiceClient, find_postal_code_request::Place,
+        DescribeAddressRequest, DescribeAddressResponse, FindPostalCodeRequest, FindPostalCodeResponse, WrittenAddress,
+        addressing_service_client::AddressingServiceClient, find_postal_code_request::Place,
     },
 };
 

@@ -7,8 +7,8 @@ use super::Answer;
 use crate::{
     data::{Registers, standing::Study},
     wire::science_ministry::{
-        ShowLatestDegreeRequest, ShowLatestDegreeResponse, ShowStudyStatusRequest, ShowStudyStatusResponse,
-        StudyStatus, education_service_client::EducationServiceClient,
+        ShowLatestDegreeRequest, ShowLatestDegreeResponse, ShowStudyStatusRequest, ShowStudyStatusResponse, StudyStatus,
+        education_service_client::EducationServiceClient,
     },
 };
 

@@ -8,8 +8,8 @@ use crate::{
     data::Registers,
     wire::social_security::{
         CheckEntitlementRequest, CheckEntitlementResponse, ShowInsurancePaymentRequest, ShowInsurancePaymentResponse,
-        VerifyInsuredEmployeeRequest, VerifyInsuredEmployeeResponse,
-        insurance_service_client::InsuranceServiceClient, treatment_service_client::TreatmentServiceClient,
+        VerifyInsuredEmployeeRequest, VerifyInsuredEmployeeResponse, insurance_service_client::InsuranceServiceClient,
+        treatment_service_client::TreatmentServiceClient,
     },
 };
 

@@ -7,8 +7,8 @@ use super::Answer;
 use crate::{
     data::{Registers, places::Supply},
     wire::tavanir::{
-        ConnectionStatus, DescribeConnectionRequest, DescribeConnectionResponse, HandOverBillsRequest,
-        ListNewBillsRequest, ListNewBillsResponse, connections_service_client::ConnectionsServiceClient,
+        ConnectionStatus, DescribeConnectionRequest, DescribeConnectionResponse, HandOverBillsRequest, ListNewBillsRequest,
+        ListNewBillsResponse, connections_service_client::ConnectionsServiceClient,
     },
 };
 

@@ -8,9 +8,8 @@ use crate::{
     data::Registers,
     wire::tax_administration::{
         DeclarationItem, DeclarationKind, ShowDeclarationItemsRequest, ShowDeclarationItemsResponse,
-        ShowKnowledgeBasedIncomeRequest, ShowKnowledgeBasedIncomeResponse, VerifyPayrollTaxRequest,
-        VerifyPayrollTaxResponse, declarations_service_client::DeclarationsServiceClient,
-        payroll_tax_service_client::PayrollTaxServiceClient,
+        ShowKnowledgeBasedIncomeRequest, ShowKnowledgeBasedIncomeResponse, VerifyPayrollTaxRequest, VerifyPayrollTaxResponse,
+        declarations_service_client::DeclarationsServiceClient, payroll_tax_service_client::PayrollTaxServiceClient,
     },
 };
 
@@ -38,10 +37,8 @@ pub(super) async fn declaration_items(channel: Channel, data: &Registers) -> Res
         amount_rials: *amount_rials,
     });
     let wanted = ShowDeclarationItemsResponse { tax_year: declaration.tax_year, items: items.collect() };
-    let request = ShowDeclarationItemsRequest {
-        taxpayer_id: declaration.taxpayer_id.clone(),
-        consent_token: CONSENT_TOKEN.to_owned(),
-    };
+    let request =
+        ShowDeclarationItemsRequest { taxpayer_id: declaration.taxpayer_id.clone(), consent_token: CONSENT_TOKEN.to_owned() };
     let response = DeclarationsServiceClient::new(channel).show_declaration_items(request).await?;
     Ok(Answer::unary(&response, &wanted))
 }

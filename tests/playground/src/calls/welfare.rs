@@ -6,9 +6,7 @@ use super::Answer;
 
 use crate::{
     data::Registers,
-    wire::welfare::{
-        CheckClientStatusRequest, CheckClientStatusResponse, clients_service_client::ClientsServiceClient,
-    },
+    wire::welfare::{CheckClientStatusRequest, CheckClientStatusResponse, clients_service_client::ClientsServiceClient},
 };
 
 pub(super) async fn client_status(channel: Channel, data: &Registers) -> Result<Answer, Status> {

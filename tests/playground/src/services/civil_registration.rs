@@ -25,10 +25,7 @@ struct Identity(Arc<Registers>);
 
 #[tonic::async_trait]
 impl IdentityService for Identity {
-    async fn match_identity(
-        &self,
-        request: Request<MatchIdentityRequest>,
-    ) -> Result<Response<MatchIdentityResponse>, Status> {
+    async fn match_identity(&self, request: Request<MatchIdentityRequest>) -> Result<Response<MatchIdentityResponse>, Status> {
         let request = request.into_inner();
         requests::national_id("national_id", &request.national_id)?;
         requests::text("given_name", &request.given_name)?;
@@ -49,8 +46,7 @@ impl IdentityService for Identity {
         request: Request<ListBirthsByCertificateDateRequest>,
     ) -> Result<Response<ListBirthsByCertificateDateResponse>, Status> {
         let day = requests::day("certificate_issue_date", &request.into_inner().certificate_issue_date)?;
-        let mut births: Vec<Birth> =
-            self.0.people.iter().filter(|p| p.certificate_issued_on == day).map(birth).collect();
+        let mut births: Vec<Birth> = self.0.people.iter().filter(|p| p.certificate_issued_on == day).map(birth).collect();
         births.sort_by(|a, b| a.national_id.cmp(&b.national_id));
         Ok(Response::new(ListBirthsByCertificateDateResponse { births }))
     }

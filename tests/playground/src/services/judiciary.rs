@@ -47,10 +47,7 @@ struct Rulings(Arc<Registers>);
 
 #[tonic::async_trait]
 impl RulingsService for Rulings {
-    async fn verify_ruling(
-        &self,
-        request: Request<VerifyRulingRequest>,
-    ) -> Result<Response<VerifyRulingResponse>, Status> {
+    async fn verify_ruling(&self, request: Request<VerifyRulingRequest>) -> Result<Response<VerifyRulingResponse>, Status> {
         let request = request.into_inner();
         requests::digits("ruling_number", &request.ruling_number, RULING_NUMBER_DIGITS)?;
         requests::national_id("ward_national_id", &request.ward_national_id)?;
@@ -60,10 +57,10 @@ impl RulingsService for Rulings {
                 && r.ward_national_id == request.ward_national_id
                 && r.guardian_national_id == request.guardian_national_id
         });
-        Ok(Response::new(ruling.map_or_else(VerifyRulingResponse::default, |ruling| VerifyRulingResponse {
-            authentic: true,
-            kind: ruling.kind,
-        })))
+        Ok(Response::new(
+            ruling
+                .map_or_else(VerifyRulingResponse::default, |ruling| VerifyRulingResponse { authentic: true, kind: ruling.kind }),
+        ))
     }
 
     type StreamRulingsStream = Pin<Box<dyn Stream<Item = Result<Ruling, Status>> + Send>>;
@@ -75,8 +72,7 @@ impl RulingsService for Rulings {
     ) -> Result<Response<Self::StreamRulingsStream>, Status> {
         let after = request.into_inner().after_cursor;
         let numbered = (1..).zip(&self.0.rulings).filter(|(cursor, _)| *cursor > after);
-        let events: Vec<Result<Ruling, Status>> =
-            numbered.map(|(cursor, ruling)| Ok(event(cursor, ruling))).collect();
+        let events: Vec<Result<Ruling, Status>> = numbered.map(|(cursor, ruling)| Ok(event(cursor, ruling))).collect();
         Ok(Response::new(Box::pin(iter(events))))
     }
 }

@@ -28,8 +28,9 @@ impl VeteransService for Veterans {
         let national_id = request.into_inner().national_id;
         requests::national_id("national_id", &national_id)?;
         let veteran = self.0.veterans.iter().find(|v| v.national_id == national_id);
-        Ok(Response::new(veteran.map_or_else(CheckVeteranStatusResponse::default, |veteran| {
-            CheckVeteranStatusResponse { status: veteran.status, percentage: veteran.percentage }
+        Ok(Response::new(veteran.map_or_else(CheckVeteranStatusResponse::default, |veteran| CheckVeteranStatusResponse {
+            status: veteran.status,
+            percentage: veteran.percentage,
         })))
     }
 }

@@ -8,8 +8,7 @@ use super::requests;
 use crate::{
     data::{Registers, places::Place},
     wire::post::{
-        DescribeAddressRequest, DescribeAddressResponse, FindPostalCodeRequest, FindPostalCodeResponse, Point,
-        WrittenAddress,
+        DescribeAddressRequest, DescribeAddressResponse, FindPostalCodeRequest, FindPostalCodeResponse, Point, WrittenAddress,
         addressing_service_server::{AddressingService, AddressingServiceServer},
         find_postal_code_request::Place as Wanted,
     },

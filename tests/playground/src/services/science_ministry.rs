@@ -8,8 +8,7 @@ use super::requests;
 use crate::{
     data::Registers,
     wire::science_ministry::{
-        ShowLatestDegreeRequest, ShowLatestDegreeResponse, ShowStudyStatusRequest, ShowStudyStatusResponse,
-        StudyStatus,
+        ShowLatestDegreeRequest, ShowLatestDegreeResponse, ShowStudyStatusRequest, ShowStudyStatusResponse, StudyStatus,
         education_service_server::{EducationService, EducationServiceServer},
     },
 };

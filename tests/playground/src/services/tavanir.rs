@@ -26,10 +26,7 @@ struct Connections(Arc<Registers>);
 
 #[tonic::async_trait]
 impl ConnectionsService for Connections {
-    async fn list_new_bills(
-        &self,
-        request: Request<ListNewBillsRequest>,
-    ) -> Result<Response<ListNewBillsResponse>, Status> {
+    async fn list_new_bills(&self, request: Request<ListNewBillsRequest>) -> Result<Response<ListNewBillsResponse>, Status> {
         let day = requests::day("date", &request.into_inner().date)?;
         let made = self.0.connections.iter().filter(|c| c.made_on == day);
         let mut bill_ids: Vec<String> = made.map(|c| c.bill_id.clone()).collect();

@@ -9,8 +9,7 @@ use crate::{
     data::{Registers, companies::Declaration},
     wire::tax_administration::{
         DeclarationItem, DeclarationKind, ShowDeclarationItemsRequest, ShowDeclarationItemsResponse,
-        ShowKnowledgeBasedIncomeRequest, ShowKnowledgeBasedIncomeResponse, VerifyPayrollTaxRequest,
-        VerifyPayrollTaxResponse,
+        ShowKnowledgeBasedIncomeRequest, ShowKnowledgeBasedIncomeResponse, VerifyPayrollTaxRequest, VerifyPayrollTaxResponse,
         declarations_service_server::{DeclarationsService, DeclarationsServiceServer},
         payroll_tax_service_server::{PayrollTaxService, PayrollTaxServiceServer},
     },
@@ -34,9 +33,8 @@ impl PayrollTaxService for PayrollTax {
         requests::entity_id("entity_id", &request.entity_id)?;
         requests::month("year", request.year, request.month)?;
         let payroll = self.0.company(&request.entity_id).map(|c| c.payroll.as_slice()).unwrap_or_default();
-        let line = payroll
-            .iter()
-            .find(|l| l.national_id == request.national_id && (l.year, l.month) == (request.year, request.month));
+        let line =
+            payroll.iter().find(|l| l.national_id == request.national_id && (l.year, l.month) == (request.year, request.month));
         Ok(Response::new(VerifyPayrollTaxResponse { paid: line.is_some_and(|l| l.tax_paid) }))
     }
 }
@@ -74,8 +72,8 @@ impl DeclarationsService for Declarations {
         let declaration = company.and_then(|company| {
             self.0.declarations.iter().find(|d| d.taxpayer_id == company.entity_id && d.tax_year == request.tax_year)
         });
-        let declaration = declaration
-            .ok_or_else(|| Status::not_found("no declaration of a knowledge-based company for that year"))?;
+        let declaration =
+            declaration.ok_or_else(|| Status::not_found("no declaration of a knowledge-based company for that year"))?;
         Ok(Response::new(income(declaration)))
     }
 }
