@@ -1,6 +1,7 @@
 //! The exchange: certificate authority, registry, policy, distribution and ledger.
 
 pub mod api;
+pub mod app;
 pub mod audit;
 pub mod authority;
 pub mod changes;
@@ -10,6 +11,8 @@ pub mod distribute;
 pub mod enrolment;
 pub mod governance;
 pub mod ledger;
+pub mod limit;
+pub mod listen;
 pub mod policy;
 pub mod registry;
 pub mod resources;

@@ -1,6 +1,10 @@
 //! The gRPC services: a thin file each that parses, calls and replies.
 
+pub mod agencies;
+pub mod audit;
 pub mod caller;
+pub mod certificates;
+pub mod enrolment;
 pub mod otlp;
 pub mod page;
 pub mod passports;
@@ -10,6 +14,7 @@ pub mod refusal;
 pub mod registration;
 pub mod sidecars;
 pub mod snapshot;
+pub mod tokens;
 pub mod traces;
 
 pub use self::{

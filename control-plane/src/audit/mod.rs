@@ -1,7 +1,10 @@
 //! Who did, or was refused, what and when: append-only.
 
+mod list;
+
 use sqlx::SqliteConnection;
 
+pub use self::list::{Filter, Written, list};
 use crate::store::StoreError;
 
 /// One line of the audit, before it is written.

@@ -136,6 +136,12 @@ impl Authority {
         Ok(true)
     }
 
+    /// Seconds until a generation expires; negative once it has.
+    #[must_use]
+    pub fn left_s(&self, generation: &Generation) -> i64 {
+        (generation.not_after_ms - self.clock().now_ms()) / 1_000
+    }
+
     /// Rebuilds the picture from the database, with a new certificate of our own.
     async fn reload(&self) -> Result<(), AuthorityError> {
         let _alone = self.inner.reloading.lock().await;

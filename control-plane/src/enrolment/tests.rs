@@ -265,3 +265,17 @@ async fn tokens_are_listed_newest_first_page_by_page() {
     assert_eq!(end, "");
     assert!(tokens::list(&bench.store, "cra", &Page::asked(2, "").unwrap()).await.unwrap().0.is_empty());
 }
+
+#[tokio::test]
+async fn an_address_that_fails_too_often_waits_a_minute_and_others_do_not() {
+    let bench = Bench::new().await;
+    let token = bench.token("").await.to_string();
+    for _ in 0..FAILURES_MAX {
+        assert_eq!(bench.enrol("x", &[], "").await.unwrap_err().reason(), "TOKEN_MALFORMED");
+    }
+    assert_eq!(bench.enrol(&token, &csr(&[]), "").await.unwrap_err().reason(), "ENROLMENT_LIMITED");
+    let other = bench.token("").await.to_string();
+    bench.enrolment.enrol("192.0.2.8:1".parse().unwrap(), &other, &csr(&[]), "").await.unwrap();
+    bench.clock.advance(Duration::from_secs(60));
+    bench.enrol(&token, &csr(&[]), "").await.unwrap();
+}

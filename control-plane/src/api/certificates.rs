@@ -1,0 +1,188 @@
+//! `chapar.admin.v1.CertificateService`: the certificate authority.
+
+use std::time::Duration;
+
+use chapar_core::identity::{SpiffeId, WorkloadName};
+use chapar_proto::admin::v1::{
+    Certificate, Generation as WireGeneration, GenerationState, GetAuthorityRequest, GetAuthorityResponse,
+    IssueAdminCertificateRequest, IssueAdminCertificateResponse, ListCertificatesRequest, ListCertificatesResponse,
+    RetireGenerationRequest, RetireGenerationResponse, RevokeCertificateRequest, RevokeCertificateResponse,
+    RotateIssuerRequest, RotateIssuerResponse, RotateRootRequest, RotateRootResponse,
+    certificate_service_server::{CertificateService, CertificateServiceServer},
+};
+use tonic::{Request, Response, Status};
+
+use super::{Caller, Page, Problem};
+use crate::{
+    audit::AuditEntry,
+    authority::{Authority, CertificateRow, Csr, Generation, Issued, Kind, LiveCounts, State},
+    clock::timestamp_of_ms,
+    store::Store,
+};
+
+/// How long a root rotation waits for connected sidecars when the request does not say, in seconds.
+const WAIT_S_DEFAULT: u32 = 30;
+
+/// Longest such wait, in seconds.
+const WAIT_S_MAX: u32 = 600;
+
+/// Longest life of an admin's certificate, in seconds: 90 days.
+const ADMIN_LIFE_S_MAX: u32 = 90 * 86_400;
+
+/// The service, for the admins' listeners.
+#[must_use]
+pub fn service(store: Store, authority: Authority) -> CertificateServiceServer<Certificates> {
+    CertificateServiceServer::new(Certificates { store, authority })
+}
+
+/// Serves [`CertificateService`].
+pub struct Certificates {
+    store: Store,
+    authority: Authority,
+}
+
+#[tonic::async_trait]
+impl CertificateService for Certificates {
+    async fn list_certificates(
+        &self,
+        request: Request<ListCertificatesRequest>,
+    ) -> Result<Response<ListCertificatesResponse>, Status> {
+        Caller::of(&request)?.require_admin()?;
+        let asked = request.into_inner();
+        let page = Page::asked(asked.page_size, &asked.page_token)?;
+        let (rows, next_page_token) = self.authority.list(&asked.agency, asked.include_void, &page).await?;
+        let certificates = rows.into_iter().map(certificate).collect();
+        Ok(Response::new(ListCertificatesResponse { certificates, next_page_token }))
+    }
+
+    async fn revoke_certificate(
+        &self,
+        request: Request<RevokeCertificateRequest>,
+    ) -> Result<Response<RevokeCertificateResponse>, Status> {
+        let actor = Caller::of(&request)?.require_admin()?;
+        let RevokeCertificateRequest { serial, reason } = request.into_inner();
+        let revision = self.authority.revoke(&actor, &serial, &reason).await?;
+        Ok(Response::new(RevokeCertificateResponse { revision }))
+    }
+
+    async fn get_authority(
+        &self,
+        request: Request<GetAuthorityRequest>,
+    ) -> Result<Response<GetAuthorityResponse>, Status> {
+        Caller::of(&request)?.require_admin()?;
+        let counts = self.authority.live_counts().await.map_err(Problem::from)?;
+        let current = self.authority.current();
+        let of = |kind| {
+            let generations = current.generations.iter().filter(|generation| generation.kind == kind);
+            generations.map(|generation| wire(generation, &counts, &current.generations)).collect()
+        };
+        Ok(Response::new(GetAuthorityResponse {
+            trust_domain: self.authority.trust_domain().to_string(),
+            roots: of(Kind::Root),
+            issuers: of(Kind::Issuing),
+        }))
+    }
+
+    async fn rotate_issuer(
+        &self,
+        request: Request<RotateIssuerRequest>,
+    ) -> Result<Response<RotateIssuerResponse>, Status> {
+        let actor = Caller::of(&request)?.require_admin()?;
+        let issuing = self.authority.rotate_issuer(&actor, &request.into_inner().reason).await?;
+        Ok(Response::new(RotateIssuerResponse { issuer: Some(self.described(&issuing).await?) }))
+    }
+
+    async fn rotate_root(&self, request: Request<RotateRootRequest>) -> Result<Response<RotateRootResponse>, Status> {
+        let actor = Caller::of(&request)?.require_admin()?;
+        let RotateRootRequest { reason, wait_s } = request.into_inner();
+        let wait_s = if wait_s == 0 { WAIT_S_DEFAULT } else { wait_s.min(WAIT_S_MAX) };
+        let rotated = self.authority.rotate_root(&actor, &reason, Duration::from_secs(wait_s.into())).await?;
+        Ok(Response::new(RotateRootResponse {
+            root: Some(self.described(&rotated.root).await?),
+            issuer: Some(self.described(&rotated.issuing).await?),
+        }))
+    }
+
+    async fn retire_generation(
+        &self,
+        request: Request<RetireGenerationRequest>,
+    ) -> Result<Response<RetireGenerationResponse>, Status> {
+        let actor = Caller::of(&request)?.require_admin()?;
+        let RetireGenerationRequest { name, danger_void_certificates } = request.into_inner();
+        let retired = self.authority.retire(&actor, &name, danger_void_certificates).await?;
+        Ok(Response::new(RetireGenerationResponse { generation: Some(self.described(&retired).await?) }))
+    }
+
+    async fn issue_admin_certificate(
+        &self,
+        request: Request<IssueAdminCertificateRequest>,
+    ) -> Result<Response<IssueAdminCertificateResponse>, Status> {
+        let actor = Caller::of(&request)?.require_admin()?;
+        let issued = self.issue_admin(&actor, request.into_inner()).await?;
+        Ok(Response::new(IssueAdminCertificateResponse {
+            chain_der: issued.chain,
+            roots_der: self.authority.current().roots_der(),
+            not_after: Some(timestamp_of_ms(issued.not_after_ms)),
+        }))
+    }
+}
+
+impl Certificates {
+    async fn issue_admin(&self, actor: &str, asked: IssueAdminCertificateRequest) -> Result<Issued, Problem> {
+        let name: WorkloadName = asked.name.parse().map_err(|error| {
+            Problem::invalid("ADMIN_NAME_MALFORMED", format!("{error}")).field("name", format!("{error}"))
+        })?;
+        if asked.valid_for_s > ADMIN_LIFE_S_MAX {
+            let message = format!("an admin's certificate lives at most 90 days ({ADMIN_LIFE_S_MAX} s)");
+            return Err(Problem::invalid("CERTIFICATE_LIFE_TOO_LONG", message)
+                .field("valid_for_s", format!("at most {ADMIN_LIFE_S_MAX}")));
+        }
+        let life = (asked.valid_for_s > 0).then(|| Duration::from_secs(asked.valid_for_s.into()));
+        let id = SpiffeId::admin(self.authority.trust_domain().clone(), name);
+        let csr = Csr::parse(&asked.csr_der)?;
+        csr.expect_identity(&id)?;
+        let mut tx = self.store.write().await?;
+        let issued = self.authority.issue_admin(&mut tx, &id, &csr, life).await?;
+        let details = serde_json::json!({ "serial": issued.serial, "issuer": issued.issuer });
+        tx.audit(AuditEntry::done(actor, "certificate.issue-admin", id.to_string()).with(details)).await?;
+        tx.commit().await?;
+        Ok(issued)
+    }
+
+    async fn described(&self, generation: &Generation) -> Result<WireGeneration, Problem> {
+        let counts = self.authority.live_counts().await?;
+        Ok(wire(generation, &counts, &self.authority.current().generations))
+    }
+}
+
+fn certificate(row: CertificateRow) -> Certificate {
+    Certificate {
+        serial: row.serial,
+        spiffe_id: row.spiffe_id,
+        agency: row.agency.unwrap_or_default(),
+        not_before: Some(timestamp_of_ms(row.not_before_ms)),
+        not_after: Some(timestamp_of_ms(row.not_after_ms)),
+        issuer: row.issuer,
+        revoked_at: row.revoked_at_ms.map(timestamp_of_ms),
+        revocation_reason: row.revocation_reason.unwrap_or_default(),
+        fingerprint: row.fingerprint,
+    }
+}
+
+fn wire(generation: &Generation, counts: &LiveCounts, all: &[Generation]) -> WireGeneration {
+    let state = match generation.state {
+        State::Prepared => GenerationState::Prepared,
+        State::Active => GenerationState::Active,
+        State::Superseded => GenerationState::Superseded,
+        State::Retired => GenerationState::Retired,
+    };
+    WireGeneration {
+        name: generation.name.clone(),
+        state: state.into(),
+        fingerprint: generation.fingerprint(),
+        not_before: Some(timestamp_of_ms(generation.not_before_ms)),
+        not_after: Some(timestamp_of_ms(generation.not_after_ms)),
+        live_certificates: counts.of(generation, all),
+        certificate_der: generation.certificate.clone(),
+    }
+}

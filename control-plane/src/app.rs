@@ -1,0 +1,245 @@
+//! The one place that names concrete types: builds the parts, opens the listeners, and closes them again.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use prometheus::{Opts, IntGaugeVec, Registry};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::service::Routes;
+
+use crate::{
+    api::{self, problem::WithSources},
+    authority::{Authority, State},
+    changes::Acknowledgements,
+    clock::Clock,
+    config::Config,
+    distribute::{self, Distribution},
+    enrolment::Enrolment,
+    ledger::{self, Ledger},
+    listen::{self, Acceptor, AdminSocket, Entrance, Listener, Readiness, Refusals, Serving},
+    store::Store,
+};
+
+/// How often the control plane looks after its own certificate, in seconds.
+const UPKEEP_S: u64 = 30;
+
+/// A running control plane.
+pub struct App {
+    parts: Parts,
+    addresses: BTreeMap<&'static str, String>,
+    readiness: Readiness,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+    /// Held as long as the process lives: two control planes on one state folder would spoil it.
+    _lock: File,
+}
+
+/// What the services are made of. Clones are the same parts.
+#[derive(Clone)]
+struct Parts {
+    store: Store,
+    authority: Authority,
+    distribution: Distribution,
+    ledger: Ledger,
+    refusals: Refusals,
+    registry: Registry,
+}
+
+impl App {
+    /// Starts everything, and returns once all listeners are open.
+    ///
+    /// # Errors
+    /// When a part cannot start; the message says which, and what to do.
+    pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let lock = locked(&config.state_dir)?;
+        let stopping = CancellationToken::new();
+        let parts = Parts::build(&config, clock.clone(), stopping.clone()).await?;
+        let tasks = TaskTracker::new();
+        let readiness = Readiness::default();
+        let mut app = Self { parts, addresses: BTreeMap::new(), readiness, stopping, tasks, _lock: lock };
+        app.open_listeners(&config, &clock).await?;
+        app.tasks.spawn(upkeep(app.parts.authority.clone(), app.parts.registry.clone(), app.stopping.clone()));
+        app.tasks.spawn(ledger::keep_bounded(app.parts.ledger.clone(), config.ledger, app.stopping.clone()));
+        app.publish_addresses(&config.state_dir)?;
+        app.readiness.set(true);
+        Ok(app)
+    }
+
+    /// Where each listener is: "sidecars", "admin" (if configured), "adminSocket", "http".
+    #[must_use]
+    pub fn addresses(&self) -> &BTreeMap<&'static str, String> {
+        &self.addresses
+    }
+
+    /// The database, for tests.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    /// The certificate authority, for tests.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.parts.authority
+    }
+
+    /// Stops listening, lets running calls end within a limit, and closes the database.
+    pub async fn stop(self) {
+        self.readiness.set(false);
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.parts.distribution.stopped().await;
+        self.parts.store.close().await;
+        tracing::info!("stopped");
+    }
+
+    async fn open_listeners(&mut self, config: &Config, clock: &Clock) -> anyhow::Result<()> {
+        let listen = &config.listen;
+        let tcp = listen::bind("sidecars", listen.sidecars).await?;
+        self.opened("sidecars", tcp.local_addr()?.to_string());
+        let acceptor = Acceptor::following(&self.parts.authority, clock.clone(), false)?;
+        self.serve("sidecars", Entrance::Sidecars, self.parts.sidecar_routes(), Listener::Tls { tcp, acceptor });
+
+        let socket = config.admin_socket();
+        let socket = AdminSocket::bind(&socket)
+            .with_context(|| format!("cannot make the admin socket {}", socket.display()))?;
+        self.opened("adminSocket", socket.file().display().to_string());
+        self.serve("adminSocket", Entrance::Admins, self.parts.admin_routes()?, Listener::Local(socket));
+
+        if let Some(address) = listen.admin {
+            let tcp = listen::bind("admin", address).await?;
+            self.opened("admin", tcp.local_addr()?.to_string());
+            let acceptor = Acceptor::following(&self.parts.authority, clock.clone(), true)?;
+            self.serve("admin", Entrance::Admins, self.parts.admin_routes()?, Listener::Tls { tcp, acceptor });
+        }
+
+        let http = listen::bind("http", listen.http).await?;
+        self.opened("http", http.local_addr()?.to_string());
+        let Parts { registry, store, .. } = self.parts.clone();
+        let served = listen::serve_http(http, registry, self.readiness.clone(), store, self.stopping.clone());
+        self.tasks.spawn(served);
+        Ok(())
+    }
+
+    fn serve(&self, name: &'static str, entrance: Entrance, routes: Routes, listener: Listener) {
+        let Parts { authority, refusals, .. } = self.parts.clone();
+        let stopping = self.stopping.clone();
+        self.tasks.spawn(listener.serve(Serving { name, entrance, routes, authority, refusals, stopping }));
+    }
+
+    fn opened(&mut self, listener: &'static str, address: String) {
+        tracing::info!(listener, address, "listening");
+        self.addresses.insert(listener, address);
+    }
+
+    /// Writes the addresses aside, then in place: who waits for the file never reads half of it.
+    fn publish_addresses(&self, state_dir: &Path) -> anyhow::Result<()> {
+        let file = state_dir.join("addresses.json");
+        let aside = file.with_extension("new");
+        let written = serde_json::to_vec_pretty(&self.addresses).map_err(std::io::Error::from);
+        written
+            .and_then(|text| fs::write(&aside, text))
+            .and_then(|()| fs::rename(&aside, &file))
+            .with_context(|| format!("cannot write {}", file.display()))
+    }
+}
+
+impl Parts {
+    async fn build(config: &Config, clock: Clock, stopping: CancellationToken) -> anyhow::Result<Self> {
+        let registry = Registry::new();
+        let store = Store::open(&config.database_file(), clock).await?;
+        let acknowledgements = Acknowledgements::default();
+        let authority = Authority::open(
+            store.clone(),
+            &config.authority_dir(),
+            config.trust_domain.clone(),
+            config.certificates,
+            acknowledgements.clone(),
+        )
+        .await
+        .context("cannot open the certificate authority")?;
+        let signer = authority.signer();
+        let distribution = Distribution::start(distribute::Parts {
+            store: store.clone(),
+            trust_domain: config.trust_domain.to_string(),
+            validity: config.snapshot,
+            seal: Arc::new(move |bytes| {
+                let signature = signer.sign(bytes)?;
+                Ok((signature.der, signature.chain))
+            }),
+            metrics: distribute::Metrics::registered(&registry)?,
+            acknowledgements,
+            stopping,
+        })
+        .await
+        .context("cannot start distribution")?;
+        let ledger = Ledger::new(store.clone(), ledger::Metrics::registered(&registry)?);
+        let refusals = Refusals::registered(store.clone(), &registry)?;
+        Ok(Self { store, authority, distribution, ledger, refusals, registry })
+    }
+
+    /// What sidecars may call.
+    fn sidecar_routes(&self) -> Routes {
+        let Self { store, authority, distribution, ledger, .. } = self.clone();
+        let enrolment = Arc::new(Enrolment::new(store, authority.clone()));
+        Routes::new(api::enrolment::service(enrolment, authority))
+            .add_service(api::snapshot::service(distribution))
+            .add_service(api::otlp::service(ledger))
+    }
+
+    /// What admins may call, with the reflection that generic gRPC tools ask for.
+    fn admin_routes(&self) -> anyhow::Result<Routes> {
+        let Self { store, authority, distribution, ledger, .. } = self.clone();
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(chapar_proto::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .context("the embedded descriptors are malformed")?;
+        Ok(Routes::new(api::agencies::service(store.clone(), authority.clone(), distribution))
+            .add_service(api::tokens::service(store.clone(), authority.clone()))
+            .add_service(api::certificates::service(store.clone(), authority))
+            .add_service(api::audit::service(store))
+            .add_service(api::traces::service(ledger))
+            .add_service(reflection))
+    }
+}
+
+/// Makes the state folder if it is not there, and takes it for this process alone.
+fn locked(state_dir: &Path) -> anyhow::Result<File> {
+    let doing = || format!("cannot use the state folder {}", state_dir.display());
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).with_context(doing)?;
+    let lock = File::create(state_dir.join("lock")).with_context(doing)?;
+    lock.try_lock().with_context(|| {
+        format!("another chapar-control-plane uses the state folder {}; stop it first", state_dir.display())
+    })?;
+    Ok(lock)
+}
+
+/// Renews the control plane's own certificate in time, and shows how long each generation lasts.
+async fn upkeep(authority: Authority, registry: Registry, stopping: CancellationToken) {
+    let about = "Seconds until a trusted generation of the authority expires";
+    let left = IntGaugeVec::new(Opts::new("chapar_control_plane_authority_left_seconds", about), &["generation"])
+        .and_then(|left| registry.register(Box::new(left.clone())).map(|()| left));
+    let mut ticks = interval(Duration::from_secs(UPKEEP_S));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(error) = authority.renew_own_if_due().await {
+            tracing::error!(error = %WithSources(&error), "cannot renew the control plane's own certificate");
+        }
+        let current = authority.current();
+        if let Ok(left) = &left {
+            left.reset();
+            for generation in current.generations.iter().filter(|generation| generation.state != State::Retired) {
+                left.with_label_values(&[&generation.name]).set(authority.left_s(generation));
+            }
+        }
+    }
+}

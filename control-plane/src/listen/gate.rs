@@ -1,0 +1,107 @@
+//! Every request passes here before any service sees it: the certificate is judged as of now, not as of the handshake.
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tonic::{Status, body::Body, service::Routes};
+use tower::Service as _;
+
+use super::{peer::Peer, refusals::Refusals};
+use crate::{
+    api::{Caller, Problem},
+    authority::Authority,
+    telemetry::RpcSpans,
+};
+
+/// The one method that needs no certificate: there is none before it.
+const ENROL_PATH: &str = "/chapar.v1.EnrolmentService/Enrol";
+
+/// Whom a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    Sidecars,
+    Admins,
+}
+
+/// Admits requests of one listener.
+#[derive(Clone)]
+pub(super) struct Gate {
+    pub(super) entrance: Entrance,
+    pub(super) listener: &'static str,
+    pub(super) authority: Authority,
+    pub(super) refusals: Refusals,
+}
+
+/// A connection's requests, each admitted on its own.
+#[derive(Clone)]
+pub(super) struct Gated {
+    gate: Arc<Gate>,
+    peer: Arc<Peer>,
+    routes: RpcSpans<Routes>,
+}
+
+impl Gated {
+    pub(super) fn new(gate: Arc<Gate>, peer: Peer, routes: RpcSpans<Routes>) -> Self {
+        Self { gate, peer: Arc::new(peer), routes }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Gated {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let Self { gate, peer, mut routes } = self.clone();
+        Box::pin(async move {
+            match gate.admit(&peer, request.uri().path()).await {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    routes.call(request).await
+                }
+                Err(problem) => Ok(Status::from(problem).into_http()),
+            }
+        })
+    }
+}
+
+impl Gate {
+    async fn admit(&self, peer: &Peer, path: &str) -> Result<Caller, Problem> {
+        let (caller, address) = match peer {
+            Peer::Local { uid } => return Ok(Caller::Local { uid: *uid }),
+            Peer::Anonymous { address } => (Ok(Caller::Anonymous { address: *address }), *address),
+            Peer::Certified { certificate, address } => {
+                let standing = self.authority.standing(&certificate.serial, &certificate.id).await?;
+                let good = standing.require_good(&certificate.id, &certificate.serial);
+                let known = good.and_then(|()| {
+                    certificate.caller().ok_or_else(|| {
+                        Problem::denied("CALLER_UNEXPECTED", "the control plane's own certificate calls nobody")
+                    })
+                });
+                (known, *address)
+            }
+        };
+        let admitted = caller.and_then(|caller| self.may_enter(&caller, path).map(|()| caller));
+        if let Err(problem) = &admitted {
+            self.refuse(peer, address, path, problem).await;
+        }
+        admitted
+    }
+
+    fn may_enter(&self, caller: &Caller, path: &str) -> Result<(), Problem> {
+        match self.entrance {
+            Entrance::Admins => caller.require_admin().map(drop),
+            Entrance::Sidecars if path == ENROL_PATH => Ok(()),
+            Entrance::Sidecars => caller.require_sidecar().map(drop),
+        }
+    }
+
+    async fn refuse(&self, peer: &Peer, address: SocketAddr, path: &str, problem: &Problem) {
+        let actor = match peer {
+            Peer::Certified { certificate, .. } => certificate.id.to_string(),
+            Peer::Local { .. } | Peer::Anonymous { .. } => address.to_string(),
+        };
+        self.refusals.request(self.listener, address, actor, path, problem.reason()).await;
+    }
+}

@@ -1,0 +1,20 @@
+//! The control plane's doors: who comes in by which, and how it is proved who that is.
+
+mod gate;
+mod http;
+mod peer;
+mod refusals;
+mod serve;
+mod socket;
+mod tls;
+mod verify;
+
+pub use self::{
+    gate::Entrance,
+    http::{Readiness, serve as serve_http},
+    peer::Peer,
+    refusals::Refusals,
+    serve::{Listener, Serving, bind},
+    socket::AdminSocket,
+    tls::Acceptor,
+};

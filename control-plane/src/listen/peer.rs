@@ -1,0 +1,90 @@
+//! Who is at the other end of a connection, as its certificate or its socket proves it.
+
+use std::net::SocketAddr;
+
+use chapar_core::identity::{Role, SpiffeId, TrustDomain};
+use x509_parser::{parse_x509_certificate, prelude::GeneralName};
+
+use crate::{
+    api::{Caller, SidecarCaller},
+    authority::hex,
+};
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub enum Peer {
+    /// A process of this machine.
+    Local { uid: u32 },
+    /// Someone whose certificate chains to a root of ours.
+    Certified { certificate: Certified, address: SocketAddr },
+    /// Someone without a certificate.
+    Anonymous { address: SocketAddr },
+}
+
+/// What a verified certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certified {
+    pub id: SpiffeId,
+    /// Lowercase hex, two digits a byte.
+    pub serial: String,
+    pub not_after_ms: i64,
+}
+
+/// Why a certificate names no identity of this exchange.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoIdentity {
+    #[error("the certificate cannot be read")]
+    Unreadable,
+    #[error("the certificate must name exactly one SPIFFE ID and nothing else; it has {0} subject alternative names")]
+    NotOneName(usize),
+    #[error("the certificate's subject alternative name is not a URI")]
+    NotAUri,
+    #[error("the certificate names {0:?}, which is no identity of an exchange")]
+    NotAnIdentity(String),
+    #[error("the certificate names {named}, of another trust domain than {own}")]
+    OtherTrustDomain { named: String, own: String },
+}
+
+impl Certified {
+    /// Reads the identity of a leaf. Whether it is genuine, the verifier says.
+    ///
+    /// # Errors
+    /// When it does not name exactly one SPIFFE ID of this trust domain.
+    pub fn read(der: &[u8], own: &TrustDomain) -> Result<Self, NoIdentity> {
+        let (_, certificate) = parse_x509_certificate(der).map_err(|_| NoIdentity::Unreadable)?;
+        let names = certificate.subject_alternative_name().map_err(|_| NoIdentity::Unreadable)?;
+        let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+        let uri = match names {
+            [GeneralName::URI(uri)] => *uri,
+            [_] => return Err(NoIdentity::NotAUri),
+            several => return Err(NoIdentity::NotOneName(several.len())),
+        };
+        let id: SpiffeId = uri.parse().map_err(|_| NoIdentity::NotAnIdentity(shortened(uri)))?;
+        if id.trust_domain() != own {
+            return Err(NoIdentity::OtherTrustDomain { named: shortened(uri), own: own.to_string() });
+        }
+        Ok(Self {
+            id,
+            serial: hex(certificate.raw_serial()),
+            not_after_ms: certificate.validity().not_after.timestamp().saturating_mul(1_000),
+        })
+    }
+
+    /// The caller that this certificate makes its holder. `None`: the control plane's own, which calls nobody.
+    #[must_use]
+    pub fn caller(&self) -> Option<Caller> {
+        let Self { id, serial, not_after_ms } = self.clone();
+        match id.role().clone() {
+            Role::Sidecar { agency, .. } => Some(Caller::Sidecar(SidecarCaller { id, agency, serial, not_after_ms })),
+            Role::Admin(name) => Some(Caller::Admin { id, name, serial, not_after_ms }),
+            Role::ControlPlane => None,
+        }
+    }
+}
+
+/// Foreign text goes into messages only up to this many characters.
+const SHOWN_CHARS_MAX: usize = 128;
+
+fn shortened(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS_MAX).collect()
+}

@@ -1,0 +1,117 @@
+//! Those who were turned away: each counted, and audited as long as one address does not flood the audit.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use prometheus::{IntCounterVec, Opts, Registry};
+use rustls::{CertificateError, Error};
+
+use super::peer::NoIdentity;
+use crate::{
+    api::problem::WithSources,
+    audit::AuditEntry,
+    limit::AddressWindows,
+    store::Store,
+};
+
+/// Refusals of one address within a minute that are audited one by one; of more, only the first beyond says so.
+const AUDITED_MAX: u32 = 60;
+
+/// Accounts for refused connections and requests. Clones account together.
+#[derive(Clone)]
+pub struct Refusals {
+    store: Store,
+    windows: Arc<AddressWindows>,
+    counted: IntCounterVec,
+}
+
+/// Why a handshake ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HandshakeRefusal {
+    pub(super) reason: &'static str,
+    /// Worth an entry in the audit: somebody claimed an identity, and failed to prove it.
+    pub(super) is_claim: bool,
+    pub(super) message: String,
+}
+
+impl Refusals {
+    /// Registers the counter.
+    ///
+    /// # Errors
+    /// When something else was registered under its name.
+    pub fn registered(store: Store, registry: &Registry) -> prometheus::Result<Self> {
+        let about = "Connections and requests turned away before they reached a service, by listener and reason";
+        let counted =
+            IntCounterVec::new(Opts::new("chapar_control_plane_refusals_total", about), &["listener", "reason"])?;
+        registry.register(Box::new(counted.clone()))?;
+        let windows = Arc::new(AddressWindows::new(store.clock().clone()));
+        Ok(Self { store, windows, counted })
+    }
+
+    /// A handshake that failed.
+    pub(super) async fn handshake(&self, listener: &'static str, address: SocketAddr, refusal: HandshakeRefusal) {
+        self.counted.with_label_values(&[listener, refusal.reason]).inc();
+        tracing::debug!(listener, %address, reason = refusal.reason, message = refusal.message, "refused a connection");
+        if refusal.is_claim {
+            let entry = AuditEntry::refused(address.to_string(), "connection.refuse", listener, refusal.reason);
+            self.audit(address, entry.with(serde_json::json!({ "message": refusal.message }))).await;
+        }
+    }
+
+    /// A request that its certificate did not entitle to. `actor`: the identity in it, or the address.
+    pub(super) async fn request(
+        &self,
+        listener: &'static str,
+        address: SocketAddr,
+        actor: String,
+        path: &str,
+        reason: &'static str,
+    ) {
+        self.counted.with_label_values(&[listener, reason]).inc();
+        let entry = AuditEntry::refused(actor, "request.refuse", path, reason);
+        self.audit(address, entry.with(serde_json::json!({ "address": address.to_string() }))).await;
+    }
+
+    async fn audit(&self, address: SocketAddr, entry: AuditEntry) {
+        let count = self.windows.add(address.ip());
+        let entry = match count.checked_sub(AUDITED_MAX) {
+            None | Some(0) => entry,
+            Some(1) => entry.with(serde_json::json!({ "more": "further refusals within this minute are only counted" })),
+            Some(_) => return,
+        };
+        if let Err(error) = self.store.audit(entry).await {
+            tracing::error!(error = %WithSources(&error), %address, "cannot audit a refusal");
+        }
+    }
+}
+
+impl HandshakeRefusal {
+    pub(super) fn timed_out() -> Self {
+        Self { reason: "HANDSHAKE_TIMED_OUT", is_claim: false, message: "the handshake took too long".to_owned() }
+    }
+
+    /// What a failed handshake means.
+    pub(super) fn of(error: &std::io::Error) -> Self {
+        let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        let (reason, is_claim) = match cause {
+            Some(Error::NoCertificatesPresented) => ("CERTIFICATE_MISSING", true),
+            Some(Error::InvalidCertificate(problem)) => (reason_of(problem), true),
+            // The client did not trust us, or speaks no TLS 1.3: nobody's identity was claimed.
+            Some(_) => ("HANDSHAKE_FAILED", false),
+            None => ("HANDSHAKE_BROKEN", false),
+        };
+        Self { reason, is_claim, message: WithSources(error).to_string() }
+    }
+}
+
+fn reason_of(problem: &CertificateError) -> &'static str {
+    match problem {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "CERTIFICATE_EXPIRED",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "CERTIFICATE_NOT_YET_VALID",
+        CertificateError::UnknownIssuer => "CERTIFICATE_FOREIGN",
+        CertificateError::Other(other) => match other.0.downcast_ref::<NoIdentity>() {
+            Some(NoIdentity::OtherTrustDomain { .. }) => "CERTIFICATE_FOREIGN",
+            Some(_) | None => "CERTIFICATE_IDENTITY",
+        },
+        _ => "CERTIFICATE_INVALID",
+    }
+}
