@@ -190,9 +190,10 @@ impl Parts {
     /// What sidecars may call.
     fn sidecar_routes(&self) -> Routes {
         let Self { store, authority, distribution, ledger, .. } = self.clone();
-        let enrolment = Arc::new(Enrolment::new(store, authority.clone()));
+        let enrolment = Arc::new(Enrolment::new(store.clone(), authority.clone()));
         Routes::new(api::enrolment::service(enrolment, authority))
             .add_service(api::snapshot::service(distribution))
+            .add_service(api::registration::service(store.clone()))
             .add_service(api::otlp::service(ledger))
     }
 
@@ -203,9 +204,11 @@ impl Parts {
             .register_encoded_file_descriptor_set(chapar_proto::FILE_DESCRIPTOR_SET)
             .build_v1()
             .context("the embedded descriptors are malformed")?;
-        Ok(Routes::new(api::agencies::service(store.clone(), authority.clone(), distribution))
+        Ok(Routes::new(api::agencies::service(store.clone(), authority.clone(), distribution.clone()))
             .add_service(api::tokens::service(store.clone(), authority.clone()))
             .add_service(api::certificates::service(store.clone(), authority))
+            .add_service(api::passports::service(store.clone()))
+            .add_service(api::policy::service(store.clone(), distribution))
             .add_service(api::audit::service(store))
             .add_service(api::traces::service(ledger))
             .add_service(reflection))
