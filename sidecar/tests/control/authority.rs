@@ -50,8 +50,7 @@ impl Authority {
     }
 
     fn under(trust_domain: &str, root: Issuer) -> Self {
-        let issuing =
-            CertifiedIssuer::signed_by(ca("issuing", trust_domain), KeyPair::generate().unwrap(), &root).unwrap();
+        let issuing = CertifiedIssuer::signed_by(ca("issuing", trust_domain), KeyPair::generate().unwrap(), &root).unwrap();
         let control_plane = format!("spiffe://{trust_domain}/control-plane");
         let signer = leaf(&issuing, &[&control_plane], NOW, 24 * HOUR_MS);
         Self { trust_domain: trust_domain.parse().unwrap(), root, issuing, signer }
@@ -76,8 +75,7 @@ impl Authority {
         let mut request = CertificateSigningRequestParams::from_der(&csr).unwrap();
         valid(&mut request.params, from, life_ms);
         request.params.use_authority_key_identifier_extension = true;
-        request.params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        request.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = request.signed_by(&self.issuing).unwrap();
         vec![certificate.der().clone(), self.issuing.der().clone()]
     }

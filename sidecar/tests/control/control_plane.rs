@@ -11,8 +11,8 @@ use chapar_core::{identity::SpiffeId, time::Timestamp};
 use chapar_proto::{
     token::EnrolmentToken,
     v1::{
-        self, enrolment_service_server as enrolment, follow_request::Message,
-        registration_service_server as registration, snapshot_service_server as snapshot,
+        self, enrolment_service_server as enrolment, follow_request::Message, registration_service_server as registration,
+        snapshot_service_server as snapshot,
     },
 };
 use chapar_sidecar::{clock::Clock, config::Config, trust::peer_certificate};
@@ -161,10 +161,7 @@ impl ControlPlane {
                 .add_service(enrolment::EnrolmentServiceServer::new(service.clone()))
                 .add_service(registration::RegistrationServiceServer::new(service.clone()))
                 .add_service(snapshot::SnapshotServiceServer::new(service.clone()))
-                .add_service(
-                    TraceServiceServer::new(service)
-                        .accept_compressed(tonic::codec::CompressionEncoding::Gzip),
-                )
+                .add_service(TraceServiceServer::new(service).accept_compressed(tonic::codec::CompressionEncoding::Gzip))
                 .serve_with_incoming(Box::pin(connections))
                 .await
                 .unwrap();
@@ -235,10 +232,8 @@ fn credentials(desk: &mut Desk, csr_der: &[u8], spiffe_id: &str) -> Result<v1::C
         return Err(refusal.clone());
     }
     let chain = desk.authority.sign_request(csr_der, desk.issue_from, 24 * HOUR_MS);
-    let bundle = v1::TrustBundle {
-        trust_domain: "exchange.example".to_owned(),
-        roots_der: vec![desk.authority.root.der().to_vec()],
-    };
+    let bundle =
+        v1::TrustBundle { trust_domain: "exchange.example".to_owned(), roots_der: vec![desk.authority.root.der().to_vec()] };
     Ok(v1::Credentials {
         chain_der: chain.iter().map(|der| der.to_vec()).collect(),
         bundle: Some(bundle),
@@ -290,10 +285,7 @@ impl registration::RegistrationService for Service {
 impl snapshot::SnapshotService for Service {
     type FollowStream = Pin<Box<dyn Stream<Item = Result<v1::FollowResponse, Status>> + Send>>;
 
-    async fn follow(
-        &self,
-        request: Request<Streaming<v1::FollowRequest>>,
-    ) -> Result<Response<Self::FollowStream>, Status> {
+    async fn follow(&self, request: Request<Streaming<v1::FollowRequest>>) -> Result<Response<Self::FollowStream>, Status> {
         peer(&request)?;
         let mut said = request.into_inner();
         let service = self.clone();
@@ -313,10 +305,7 @@ impl snapshot::SnapshotService for Service {
 
 #[tonic::async_trait]
 impl TraceService for Service {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
         peer(&request)?;
         self.note(|desk| {
             if desk.exports_to_fail > 0 {
@@ -336,10 +325,8 @@ pub fn refusal(code: Code, reason: &str) -> Status {
         domain: "chapar".to_owned(),
         ..chapar_proto::rpc::ErrorInfo::default()
     };
-    let detail = prost_types::Any {
-        type_url: "type.googleapis.com/google.rpc.ErrorInfo".to_owned(),
-        value: info.encode_to_vec(),
-    };
+    let detail =
+        prost_types::Any { type_url: "type.googleapis.com/google.rpc.ErrorInfo".to_owned(), value: info.encode_to_vec() };
     let details = chapar_proto::rpc::Status { code: code as i32, message: String::new(), details: vec![detail] };
     Status::with_details(code, "refused", details.encode_to_vec().into())
 }

@@ -32,8 +32,7 @@ pub fn set(authority: &Authority, agencies: &[(&str, bool)]) -> ResourceSet {
     let bundle = v1::BundleResource { bundle: Some(bundle) };
     put(v1::ResourceKind::Bundle, authority.trust_domain.as_str(), bundle.encode_to_vec());
     for (agency, suspended) in agencies {
-        let standing =
-            v1::AgencyResource { agency: (*agency).to_owned(), suspended: *suspended, reason: "why".to_owned() };
+        let standing = v1::AgencyResource { agency: (*agency).to_owned(), suspended: *suspended, reason: "why".to_owned() };
         put(v1::ResourceKind::Agency, agency, standing.encode_to_vec());
     }
     set
@@ -71,10 +70,10 @@ pub fn full(authority: &Authority, manifest: &v1::SnapshotManifest, set: &Resour
 
 pub fn delta(authority: &Authority, manifest: &v1::SnapshotManifest, from: &ResourceSet, to: &ResourceSet) -> v1::Update {
     let difference = from.difference(to);
-    let removed = difference.removed.iter().map(|key| v1::ResourceKey {
-        kind: i32::try_from(key.kind).unwrap(),
-        name: key.name.to_string(),
-    });
+    let removed = difference
+        .removed
+        .iter()
+        .map(|key| v1::ResourceKey { kind: i32::try_from(key.kind).unwrap(), name: key.name.to_string() });
     v1::Update {
         full: false,
         changed: difference.changed.iter().map(|(key, body)| resource((key, body))).collect(),
@@ -209,10 +208,7 @@ fn another_s_snapshot_is_refused() {
     let problem = scene.with_manifest(|manifest| manifest.trust_domain = "other.example".to_owned());
     assert!(matches!(problem, UpdateProblem::TrustDomain { .. }));
     let spare = id("spiffe://exchange.example/agency/ipm/sidecar/spare");
-    assert!(matches!(
-        scene.with_manifest(|manifest| manifest.recipient = spare.to_string()),
-        UpdateProblem::Recipient { .. }
-    ));
+    assert!(matches!(scene.with_manifest(|manifest| manifest.recipient = spare.to_string()), UpdateProblem::Recipient { .. }));
 }
 
 #[test]

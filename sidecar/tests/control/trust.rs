@@ -172,12 +172,8 @@ async fn a_client_lets_only_the_expected_sidecar_answer() {
 async fn an_expired_server_is_refused_as_the_clock_is_wound() {
     let authority = Authority::new("exchange.example");
     let clock = Clock::wound(NOW);
-    let ipm = Trust::new(
-        &authority.issue_valid(&[IPM], NOW, 96 * HOUR_MS).credentials(),
-        authority.bundle(),
-        clock.clone(),
-    )
-    .unwrap();
+    let ipm =
+        Trust::new(&authority.issue_valid(&[IPM], NOW, 96 * HOUR_MS).credentials(), authority.bundle(), clock.clone()).unwrap();
     let post = Trust::new(&authority.issue(&[POST]).credentials(), authority.bundle(), clock.clone()).unwrap();
     shake(ipm.client_config(&sidecar("post")), post.server_config()).await.0.unwrap();
     clock.wind_to(NOW.plus_ms(25 * HOUR_MS));
@@ -217,10 +213,7 @@ async fn a_renewed_certificate_is_shown_by_the_next_connection() {
 #[tokio::test]
 async fn while_a_root_is_rotated_both_generations_meet_and_afterwards_only_the_new() {
     let (old, new) = (Authority::new("exchange.example"), Authority::new("exchange.example"));
-    let both = Bundle {
-        trust_domain: old.trust_domain.clone(),
-        roots: vec![old.root.der().clone(), new.root.der().clone()],
-    };
+    let both = Bundle { trust_domain: old.trust_domain.clone(), roots: vec![old.root.der().clone(), new.root.der().clone()] };
     let (ipm, post) = (trust(&old, IPM), trust(&old, POST));
     ipm.replace_bundle(both.clone()).unwrap();
     post.replace_bundle(both).unwrap();
@@ -247,10 +240,7 @@ fn credentials_that_do_not_fit_are_not_taken_into_use() {
     let foreign = Authority::new("exchange.example").bundle();
     assert!(matches!(make(&one.credentials(), foreign), Err(TrustError::Certificate(PeerProblem::Untrusted(_)))));
     let admin = authority.issue(&["spiffe://exchange.example/admin/sara"]);
-    assert!(matches!(
-        make(&admin.credentials(), authority.bundle()),
-        Err(TrustError::Certificate(PeerProblem::NotASidecar(_)))
-    ));
+    assert!(matches!(make(&admin.credentials(), authority.bundle()), Err(TrustError::Certificate(PeerProblem::NotASidecar(_)))));
 }
 
 #[test]
@@ -275,15 +265,13 @@ fn a_chain_is_judged_at_the_instant_that_is_asked_for() {
 
 /// The control plane's own server: presents its chain with the root at its end, and asks for no certificate.
 fn control_plane_server(chain: Vec<CertificateDer<'static>>, leaf: &Leaf) -> Arc<ServerConfig> {
-    let mut config = ServerConfig::builder_with_details(
-        Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
-        Arc::new(Clock::wound(NOW)),
-    )
-    .with_protocol_versions(&[&rustls::version::TLS13])
-    .unwrap()
-    .with_no_client_auth()
-    .with_single_cert(chain, leaf.credentials().key.into())
-    .unwrap();
+    let mut config =
+        ServerConfig::builder_with_details(Arc::new(rustls::crypto::aws_lc_rs::default_provider()), Arc::new(Clock::wound(NOW)))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, leaf.credentials().key.into())
+            .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
     Arc::new(config)
 }
