@@ -149,3 +149,98 @@ fn permitted(permit: &Permit) -> Explanation {
     );
     Explanation { refused: None, text, grant: Some(grant.name.to_string()), policy_version: permit.policy_version() }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use chapar_proto::v1::{Classification, GrantResource, InquiryKind, InquiryResource};
+
+    use super::*;
+    use crate::distribute::Facts as Distributed;
+
+    fn inquiry(provider: &str, name: &str) -> InquiryResource {
+        InquiryResource {
+            provider: provider.into(),
+            inquiry: name.into(),
+            grpc_service: "ir.one.v1.PeopleService".into(),
+            method: name.into(),
+            kind: InquiryKind::Verification.into(),
+            passport_version: "0".repeat(64),
+            title: Some(chapar_proto::v1::Title { fa: "ع".into(), en: "T".into() }),
+            in_force: true,
+            classification: Classification::Personal.into(),
+        }
+    }
+
+    fn grant(name: &str, provider: &str, inquiry: &str) -> GrantResource {
+        let (resolution, clause, consumer) = ("r1".into(), "1".into(), "asks".into());
+        GrantResource {
+            name: name.into(),
+            resolution,
+            clause,
+            consumer,
+            provider: provider.into(),
+            inquiry: inquiry.into(),
+            in_force: true,
+            ..GrantResource::default()
+        }
+    }
+
+    fn distributed() -> Distributed {
+        let expired = GrantResource { not_after: Some(prost_types::Timestamp { seconds: 100, nanos: 0 }), ..grant("g2", "one", "ended") };
+        let end = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
+        let revoked = GrantResource { revoked_at: end, revocation_reason: "misuse".into(), ..grant("g3", "one", "revoked") };
+        Distributed {
+            revision: 7,
+            policy_version: 3,
+            trust_domain: "exchange.example".into(),
+            roots_der: vec![vec![1]],
+            agencies: ["asks", "one", "two"].map(|name| (name.to_owned(), None)).into(),
+            inquiries: vec![
+                inquiry("one", "match"),
+                inquiry("one", "ended"),
+                inquiry("one", "revoked"),
+                inquiry("one", "other"),
+                inquiry("two", "other"),
+            ],
+            grants: vec![grant("g1", "one", "match"), expired, revoked],
+            ..Distributed::default()
+        }
+    }
+
+    fn ask(facts: Distributed, consumer: &str, inquiry: &str, at_s: i64) -> Explanation {
+        let consumer = consumer.parse().unwrap();
+        let at = Timestamp::from_unix_ms(at_s * 1000);
+        let question = Question { consumer, inquiry: inquiry.into(), provider: None, at };
+        explain(&World::new(facts, None), &question).unwrap()
+    }
+
+    #[test]
+    fn a_granted_call_names_its_resolution() {
+        let told = ask(distributed(), "asks", "match", 50);
+        assert_eq!((told.refused, told.grant.as_deref(), told.policy_version), (None, Some("g1"), 3));
+        assert_eq!(told.text, "asks may call match of one by resolution r1, clause 1");
+        let by_path = ask(distributed(), "asks", "/ir.one.v1.PeopleService/match", 50);
+        assert_eq!(by_path, told);
+    }
+
+    #[test]
+    fn a_refused_call_names_the_sidecars_own_reason() {
+        let reason = |consumer, inquiry, at_s| ask(distributed(), consumer, inquiry, at_s).refused;
+        assert_eq!(reason("two", "match", 50), Some(Reason::NoGrant));
+        assert_eq!(reason("asks", "nothing", 50), Some(Reason::UnknownInquiry));
+        assert_eq!(reason("asks", "other", 50), Some(Reason::AmbiguousProvider));
+        assert_eq!(reason("asks", "ended", 99), None, "as of then");
+        assert_eq!(reason("asks", "ended", 100), Some(Reason::GrantExpired));
+        let revoked = ask(distributed(), "asks", "revoked", 50);
+        assert_eq!((revoked.refused, revoked.grant.as_deref()), (Some(Reason::GrantRevoked), Some("g3")));
+        assert!(revoked.text.contains("misuse"), "{}", revoked.text);
+    }
+
+    #[test]
+    fn a_suspended_provider_is_told() {
+        let mut facts = distributed();
+        facts.agencies.insert("one".into(), Some("audit".into()));
+        assert_eq!(ask(facts, "asks", "match", 50).refused, Some(Reason::AgencySuspended));
+    }
+}
