@@ -40,8 +40,6 @@ const STEPS: &[(&str, &str)] = &[
     ("RESOURCE_REFERENCED", "delete or change what refers to it first, or in the same command"),
     ("RESOURCE_UNKNOWN", "`chapar resource list` shows those that exist"),
     ("VERSION_UNKNOWN", "`chapar policy versions` shows those that exist"),
-    ("INQUIRY_UNKNOWN", "`chapar passport list` shows the services; `chapar passport show VERSION` their inquiries"),
-    ("PROVIDER_AMBIGUOUS", "several agencies offer it: name one with --provider"),
     ("GRANT_UNKNOWN", "`chapar grant list` shows those that exist"),
     ("GRANT_STATE", "nothing is to be done: `chapar grant list` shows which grants are revoked"),
     // Certificates
@@ -63,7 +61,21 @@ const STEPS: &[(&str, &str)] = &[
     ),
     ("CSR_WEAK_KEY", "use ECDSA P-256 or P-384, Ed25519, or RSA of 3,072 bits and more"),
     ("TRACE_UNKNOWN", "`chapar trace list` shows those that are stored; a call that has just ended may take a second to arrive"),
-    ("NOT_ADMIN", "use an admin certificate (spiffe://<trust-domain>/admin/<name>); `chapar admin-cert issue` makes one"),
+    ("ADMIN_REQUIRED", "use an admin certificate (spiffe://<trust-domain>/admin/<name>); `chapar admin-cert issue` makes one"),
+    ("GENERATION_RETIRED", "nothing is to be done: it is no longer trusted"),
+    ("GENERATION_EXPIRES", "rotate it: `chapar ca rotate-issuer` or `chapar ca rotate-root`"),
+    ("AUTHORITY_KEY_AWAY", "the operator of the control plane must bring the key back"),
+    (
+        "AUTHORITY_KEY_FOREIGN",
+        "the operator of the control plane must bring the right key back, from the backup of its state folder",
+    ),
+    // Requests
+    ("REASON_MISSING", "say why with --reason: those who are refused will read it"),
+    ("REQUEST_MALFORMED", "correct what the message names, and repeat the command"),
+    ("PAGE_TOKEN_MALFORMED", "begin the list anew"),
+    ("STATUS_UNKNOWN", "name an outcome (served, refused, failed, abandoned) or a gRPC status such as PERMISSION_DENIED"),
+    ("TOKEN_LIFE_TOO_LONG", "give a shorter --valid-for; an open token is a key to the exchange"),
+    ("SIDECAR_NAME_MALFORMED", "name it in kebab-case, at most 63 characters, such as main or node-2"),
     ("CONTROL_PLANE_FAILED", "the control plane's own log tells more; its operator must act"),
     ("CONTROL_PLANE_STOPPING", "repeat the command when the control plane is up again"),
     // Refused calls: what `explain` and traces say

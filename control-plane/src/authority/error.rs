@@ -17,7 +17,7 @@ pub enum AuthorityError {
     DatabaseLost { folder: PathBuf },
     #[error("this authority belongs to the trust domain {held}; the configuration says {configured}")]
     OtherTrustDomain { held: String, configured: String },
-    #[error("{generation} expires at {not_after}, too soon to issue from: rotate it with `chapar certificates rotate`")]
+    #[error("{generation} expires at {not_after}, too soon to issue from: rotate it with `chapar ca rotate-issuer`")]
     GenerationExpires { generation: String, not_after: time::OffsetDateTime },
     #[error("the cryptographic library refused to {doing}")]
     Crypto { doing: &'static str, source: rcgen::Error },
