@@ -191,6 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn reads_each_command_of_the_readme() {
+        let readme = include_str!("../../../README.md").replace("\\\n", "");
+        let in_line = readme.split('`').filter(|piece| !piece.contains('\n'));
+        let in_blocks = readme.lines().map(|line| line.split('#').next().unwrap_or_default());
+        let commands: Vec<_> = in_line.chain(in_blocks).map(str::trim).filter(|piece| piece.starts_with("chapar ")).collect();
+        assert!(commands.len() > 15, "{commands:?}");
+        for command in commands {
+            let read = Cli::try_parse_from(command.replace('"', "").replace("session 38", "session-38").split_whitespace());
+            assert!(read.is_ok(), "{command}: {}", read.err().map(|error| error.to_string()).unwrap_or_default());
+        }
+    }
+
+    #[test]
     fn refuses_what_would_do_harm_unsaid() {
         for line in [
             "",

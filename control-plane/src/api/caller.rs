@@ -52,11 +52,11 @@ impl Caller {
             Self::Local { .. } | Self::Admin { .. } => Ok(self.actor()),
             Self::Sidecar(SidecarCaller { id, .. }) => Err(Problem::denied(
                 "ADMIN_REQUIRED",
-                format!("{id} is a sidecar; use the admin socket or a certificate made by `chapar certificates issue-admin`"),
+                format!("{id} is a sidecar; use the admin socket or a certificate made by `chapar admin-cert issue`"),
             )),
             Self::Anonymous { .. } => Err(Problem::unauthenticated(
                 "ADMIN_REQUIRED",
-                "no certificate; use the admin socket or a certificate made by `chapar certificates issue-admin`",
+                "no certificate; use the admin socket or a certificate made by `chapar admin-cert issue`",
             )),
         }
     }

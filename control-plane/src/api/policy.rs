@@ -174,7 +174,7 @@ impl PolicyService for Policy {
 
 impl Policy {
     async fn known_agency(&self, conn: &mut sqlx::SqliteConnection, name: &str) -> Result<AgencyName, Problem> {
-        let unknown = || Problem::not_found("AGENCY_UNKNOWN", format!("unknown agency {name:?}; see `chapar agencies list`"));
+        let unknown = || Problem::not_found("AGENCY_UNKNOWN", format!("unknown agency {name:?}; see `chapar agency list`"));
         let parsed: AgencyName = name.parse().map_err(|_| unknown())?;
         if registry::agency_exists(conn, name).await? { Ok(parsed) } else { Err(unknown()) }
     }

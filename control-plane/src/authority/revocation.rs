@@ -27,7 +27,7 @@ impl Authority {
         let Some(row) = row else {
             return Err(Problem::not_found(
                 "CERTIFICATE_UNKNOWN",
-                format!("no certificate has the serial number {serial}; see `chapar certificates list`"),
+                format!("no certificate has the serial number {serial}; see `chapar cert list`"),
             )
             .with("serial", serial));
         };

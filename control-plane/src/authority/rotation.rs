@@ -186,7 +186,7 @@ fn retirable<'a>(held: &'a [Generation], name: &str) -> Result<&'a Generation, P
     let Some(generation) = held.iter().find(|generation| generation.name == name) else {
         return Err(Problem::not_found(
             "GENERATION_UNKNOWN",
-            format!("no generation is named {name}; see `chapar certificates authority`"),
+            format!("no generation is named {name}; see `chapar ca show`"),
         )
         .with("generation", name));
     };

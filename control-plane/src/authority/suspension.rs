@@ -85,7 +85,7 @@ pub async fn require_agency(conn: &mut SqliteConnection, agency: &str) -> Result
     let unknown = || {
         Problem::not_found(
             "AGENCY_UNKNOWN",
-            format!("the policy holds no agency {agency:?}; see `chapar agencies list`, or apply its Agency resource first"),
+            format!("the policy holds no agency {agency:?}; see `chapar agency list`, or apply its Agency resource first"),
         )
         .with("agency", agency)
     };

@@ -154,7 +154,7 @@ pub async fn revoke(store: &Store, actor: &str, id: &str) -> Result<(), Problem>
     let token = match row {
         Some(row) => token_of(&row)?,
         None => {
-            return Err(Problem::not_found("TOKEN_UNKNOWN", format!("there is no token {id}; see `chapar tokens list`"))
+            return Err(Problem::not_found("TOKEN_UNKNOWN", format!("there is no token {id}; see `chapar token list`"))
                 .with("token", id));
         }
     };
