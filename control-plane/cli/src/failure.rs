@@ -54,10 +54,6 @@ impl Failure {
         }
     }
 
-    pub(crate) fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe)
-    }
-
     /// Several lines: the problems first, each on its own line with file, line and column where it has them, so that
     /// editors can jump there; then the error, then what to do.
     pub(crate) fn text(&self) -> String {

@@ -50,10 +50,6 @@ async fn run(cli: Cli) -> Result<Verdict, Failure> {
 
 /// Errors go to standard error, as text or, where the output is for programs, as one JSON object.
 fn report(failure: &Failure, format: Format) -> ExitCode {
-    // A reader that closed the pipe has what it wanted, as with `chapar trace list | head`.
-    if failure.is_closed_pipe() {
-        return ExitCode::SUCCESS;
-    }
     match format {
         Format::Table => eprintln!("{}", failure.text()),
         Format::Json | Format::Yaml => eprintln!("{}", failure.json()),

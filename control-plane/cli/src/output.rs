@@ -54,12 +54,15 @@ impl Output {
         }
     }
 
-    /// Prints text that ends in exactly one line break, whatever the format.
+    /// Prints text that ends in exactly one line break, whatever the format. A reader that closed the pipe has what it
+    /// wanted, as with `chapar trace list | head`; the exit code still tells the verdict.
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
-        out.write_all(text.trim_end_matches('\n').as_bytes())?;
-        out.write_all(b"\n")?;
-        Ok(out.flush()?)
+        let text = format!("{}\n", text.trim_end_matches('\n'));
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => Ok(written?),
+        }
     }
 
     /// A remark beside the answer: never part of what a script reads.
