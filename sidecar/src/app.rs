@@ -44,13 +44,15 @@ pub async fn run(config_file: &Path) -> Result<(), AppError> {
     let mut stop = StopSignals::listen().map_err(AppError::Signals)?;
     let config = Config::read(config_file)?;
     let clock = Clock::machine();
-    let control = tokio::select! {
+    let mut control = tokio::select! {
         started = Control::start(&config, &clock) => started?,
         () = stop.received() => return Ok(()),
     };
     let ties = Ties { clock, trust: control.trust.clone(), current: control.current.clone(), reporter: control.reporter.clone() };
     let mut traffic = Traffic::start(&config, ties).await?;
+    control.renewals.count_in(traffic.metrics().registry()).map_err(TrafficError::from)?;
     write_addresses(&control.state, traffic.addresses())?;
+    control.offer();
     stop.received().await;
     traffic.drain(config.drain.timeout()).await;
     control.stop().await;

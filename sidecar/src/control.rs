@@ -54,11 +54,12 @@ pub struct Control {
     stop_reporting: CancellationToken,
     tasks: TaskTracker,
     reporting: TaskTracker,
+    registrar: Option<Registrar>,
 }
 
 impl Control {
     /// Enrols if need be (waiting for a control plane that is away), puts the kept snapshot in force, and begins to follow,
-    /// to register, to renew and to report.
+    /// to renew and to report.
     ///
     /// # Errors
     /// When what waiting cannot mend stands in the way.
@@ -97,7 +98,6 @@ impl Control {
         let (tasks, reporting) = (TaskTracker::new(), TaskTracker::new());
         tasks.spawn(follower.run(stop.clone()));
         tasks.spawn(renewal.run(stop.clone()));
-        tasks.spawn(registrar.run(stop.clone()));
         reporting.spawn({
             let (link, stop) = (link.clone(), stop_reporting.clone());
             async move { link.follow_own_certificate(stop).await }
@@ -105,7 +105,15 @@ impl Control {
         reporting.spawn(exporter.run(stop_reporting.clone()));
         tasks.close();
         reporting.close();
-        Ok(Self { trust, current, reporter, renewals, registrations, state, stop, stop_reporting, tasks, reporting })
+        let registrar = Some(registrar);
+        Ok(Self { trust, current, reporter, renewals, registrations, state, stop, stop_reporting, tasks, reporting, registrar })
+    }
+
+    /// Tells the exchange what the agency offers, from now on. Call it once the offer can be reached: others are sent there.
+    pub fn offer(&mut self) {
+        if let Some(registrar) = self.registrar.take() {
+            self.tasks.spawn(registrar.run(self.stop.clone()));
+        }
     }
 
     /// Ends the tie: first what changes this sidecar, and last, once the remaining records are sent or their time is up, the

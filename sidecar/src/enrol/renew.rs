@@ -1,18 +1,13 @@
 //! Renewal: at half life, or as soon as another issuing CA is in use; no connection and no call notices.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use chapar_core::time::Timestamp;
 use chapar_proto::{
     convert::snapshot::Settings,
     v1::{RenewRequest, enrolment_service_client::EnrolmentServiceClient},
 };
+use prometheus::{IntCounter, Registry};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -25,23 +20,42 @@ use crate::{
 };
 
 /// How renewals went since the start. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Renewals {
-    succeeded: Arc<AtomicU64>,
-    failed: Arc<AtomicU64>,
+    succeeded: IntCounter,
+    failed: IntCounter,
+}
+
+impl Default for Renewals {
+    fn default() -> Self {
+        let counter = |name, help| IntCounter::new(name, help).expect("a literal name that Prometheus allows");
+        Self {
+            succeeded: counter("certificate_renewals_total", "Renewed certificates that were taken into use."),
+            failed: counter("certificate_renewals_failed_total", "Attempts to renew the certificate that came to nothing."),
+        }
+    }
 }
 
 impl Renewals {
+    /// Shows the counts among the metrics of `registry`.
+    ///
+    /// # Errors
+    /// When they are there already.
+    pub fn count_in(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.succeeded.clone()))?;
+        registry.register(Box::new(self.failed.clone()))
+    }
+
     /// Certificates taken into use.
     #[must_use]
     pub fn succeeded(&self) -> u64 {
-        self.succeeded.load(Ordering::Relaxed)
+        self.succeeded.get()
     }
 
     /// Attempts that came to nothing.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
+        self.failed.get()
     }
 }
 
@@ -77,7 +91,7 @@ impl Renewal {
             self.due().await;
             let mut backoff = self.link.backoff();
             while let Err(problem) = self.renew().await {
-                self.renewals.failed.fetch_add(1, Ordering::Relaxed);
+                self.renewals.failed.inc();
                 let wait = backoff.next_wait();
                 let own = self.trust.own();
                 tracing::warn!(
@@ -88,7 +102,7 @@ impl Renewal {
                 );
                 self.clock.sleep(wait).await;
             }
-            self.renewals.succeeded.fetch_add(1, Ordering::Relaxed);
+            self.renewals.succeeded.inc();
             let own = self.trust.own();
             tracing::info!(serial = %own.serial, not_after = %own.not_after, "certificate renewed");
         }

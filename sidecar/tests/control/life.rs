@@ -53,7 +53,8 @@ async fn a_sidecar_enrols_follows_and_registers() {
     let control_plane = ControlPlane::start().await;
     let folder = tempfile::tempdir().unwrap();
     let config = control_plane.config(folder.path(), "ipm", &with_service(folder.path()));
-    let control = start(&config).await;
+    let mut control = start(&config).await;
+    control.offer();
     assert_eq!(control.trust.own().spiffe_id, sidecar("ipm"));
     assert_eq!(control.trust.trust_domain(), "exchange.example".parse::<TrustDomain>().unwrap());
 
@@ -104,7 +105,8 @@ async fn it_starts_and_serves_without_the_control_plane_and_finds_it_again() {
     let mut control_plane = ControlPlane::start().await;
     let folder = tempfile::tempdir().unwrap();
     let config = control_plane.config(folder.path(), "ipm", &with_service(folder.path()));
-    let control = start(&config).await;
+    let mut control = start(&config).await;
+    control.offer();
     let own = sidecar("ipm");
     let (first, second) = {
         let authority = &control_plane.desk().authority;
@@ -115,11 +117,13 @@ async fn it_starts_and_serves_without_the_control_plane_and_finds_it_again() {
     control_plane.send(first);
     revision(&control.current, 5).await;
     control_plane.until("acknowledged", |desk| desk.acks.first().map(drop)).await;
+    control_plane.until("registered", |desk| desk.registrations.first().map(drop)).await;
     control_plane.kill().await;
     control.stop().await;
     std::fs::remove_file(folder.path().join("token")).unwrap();
 
-    let control = start(&config).await;
+    let mut control = start(&config).await;
+    control.offer();
     assert_eq!(control.current.load().unwrap().revision(), 5);
     let greeted = control_plane.desk().hellos.len();
     let registered = control_plane.desk().registrations.len();
