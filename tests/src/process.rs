@@ -46,6 +46,8 @@ impl Process {
             .stdout(file.try_clone()?)
             .stderr(file)
             .kill_on_drop(true)
+            // Apart from the terminal's group: Ctrl-C reaches the parent alone, which ends its children in their order.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("start {name} ({})", program.display()))?;
         Ok(Self { name: name.to_owned(), log: log.to_owned(), child })

@@ -48,35 +48,22 @@ async fn main() -> ExitCode {
 /// Whether everything was as session 38 has it.
 async fn play(arguments: &Arguments) -> Result<bool> {
     let state = State::make(arguments.state.as_deref())?;
-    let outcome = tokio::select! {
-        outcome = course(arguments, state.path()) => outcome,
-        // Its processes end with it: they are killed as their handles are dropped.
-        () = stopped() => Err(anyhow::anyhow!("stopped before the end")),
-    };
+    let outcome = course(arguments, state.path()).await;
     if !matches!(outcome, Ok(true)) {
-        let kept = state.keep();
-        eprintln!("state and logs are kept in {}", kept.display());
+        eprintln!("\nstate and logs are kept in {}", state.keep().display());
     }
     outcome
 }
 
 async fn course(arguments: &Arguments, folder: &Path) -> Result<bool> {
-    let finished = run::run(folder).await?;
+    // Its processes end with it: they are killed as their handles are dropped.
+    let finished = unless_stopped("before the end", run::run(folder)).await?;
     if arguments.bless {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/matrix.txt");
         fs::write(&golden, &finished.matrix).with_context(|| format!("write {}", golden.display()))?;
         tell(&format!("wrote {}", golden.display()));
     }
-    heading("Outcome");
-    for deviation in &finished.deviations {
-        tell(&format!("  DEVIATES  {deviation}"));
-    }
-    let right = finished.deviations.is_empty();
-    tell(if right {
-        "  All is as session 38 has it: what was granted was answered, all else refused, each call traced."
-    } else {
-        "  This is not what session 38 has; see above."
-    });
+    let right = tell_outcome(&finished.deviations);
     if !arguments.once {
         let program = binaries::path("chapar")?;
         guide::tell_around(&finished.mesh, &program.display().to_string());
@@ -84,8 +71,29 @@ async fn course(arguments: &Arguments, folder: &Path) -> Result<bool> {
         stopped().await;
         tell("\nstopping …");
     }
-    finished.mesh.stop().await?;
+    unless_stopped("while stopping; what still ran was killed", finished.mesh.stop()).await?;
     Ok(right)
+}
+
+fn tell_outcome(deviations: &[String]) -> bool {
+    heading("Outcome");
+    for deviation in deviations {
+        tell(&format!("  DEVIATES  {deviation}"));
+    }
+    let right = deviations.is_empty();
+    tell(if right {
+        "  All is as session 38 has it: what was granted was answered, all else refused, each call traced."
+    } else {
+        "  This is not what session 38 has; see above."
+    });
+    right
+}
+
+async fn unless_stopped<T>(when: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        () = stopped() => Err(anyhow::anyhow!("stopped {when}")),
+    }
 }
 
 /// Ends on Ctrl-C or SIGTERM.
