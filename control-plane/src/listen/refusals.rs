@@ -107,7 +107,8 @@ fn reason_of(problem: &CertificateError) -> &'static str {
     match problem {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "CERTIFICATE_EXPIRED",
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "CERTIFICATE_NOT_YET_VALID",
-        CertificateError::UnknownIssuer => "CERTIFICATE_FOREIGN",
+        // A bad signature: its issuer only bears the name of ours.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => "CERTIFICATE_FOREIGN",
         CertificateError::Other(other) => match other.0.downcast_ref::<NoIdentity>() {
             Some(NoIdentity::OtherTrustDomain { .. }) => "CERTIFICATE_FOREIGN",
             Some(_) | None => "CERTIFICATE_IDENTITY",

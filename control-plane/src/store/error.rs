@@ -1,10 +1,12 @@
 //! What can go wrong with the database.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 /// The store failed; the operator of the control plane must act.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    #[error("cannot make the database {}; check that stateDir exists, is writable and has space", file.display())]
+    Make { file: PathBuf, source: io::Error },
     #[error("cannot open the database {}; check that stateDir exists, is writable and has space", file.display())]
     Open { file: PathBuf, source: sqlx::Error },
     #[error("cannot bring the tables of {} up to date; was it written by a newer chapar-control-plane?", file.display())]

@@ -2,7 +2,7 @@
 
 mod error;
 
-use std::{path::Path, time::Duration};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
 
 use sqlx::{
     Sqlite, SqliteConnection, SqlitePool, Transaction,
@@ -45,6 +45,9 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version of this program.
     pub async fn open(file: &Path, clock: Clock) -> Result<Self, StoreError> {
+        let cannot_make = |source| StoreError::Make { file: file.to_owned(), source };
+        // The database's other files take over its mode.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(file).map_err(cannot_make)?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
