@@ -11,6 +11,7 @@ use chapar_proto::admin::v1::{
     RetirePassportResponse, SubmitPassportRequest, SubmitPassportResponse,
     passport_service_server::{PassportService, PassportServiceServer},
 };
+use prost::Message as _;
 use sqlx::SqliteConnection;
 use tonic::{Request, Response, Status};
 
@@ -23,6 +24,9 @@ use crate::{
 
 /// Largest request: a descriptor set, and room for the rest.
 const MESSAGE_BYTES_MAX: usize = DESCRIPTOR_SET_BYTES_MAX + 64 * 1024;
+
+/// Passports in one answer of a list; a gRPC client takes 4 MiB by default.
+const ANSWER_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// Separates the parts of a page's key; in none of them.
 const KEY_SEPARATOR: char = ' ';
@@ -87,9 +91,17 @@ impl PassportService for Passports {
         let filter = PassportFilter { agency: asked.agency, state, after: page.after.as_deref().and_then(key_of) };
         let mut conn = self.store.read().acquire().await.map_err(Problem::from)?;
         let mut rows = registry::list(&mut conn, &filter, page.size + 1).await.map_err(Problem::from)?;
-        let next_page_token = page.cut(&mut rows, key);
         drop(conn);
-        Ok(Response::new(ListPassportsResponse { passports: self.described(rows).await?, next_page_token }))
+        let next_page_token = page.cut(&mut rows, key);
+        let mut passports = self.described(rows.clone()).await?;
+        let fitting = fitting(&passports);
+        if fitting == passports.len() {
+            return Ok(Response::new(ListPassportsResponse { passports, next_page_token }));
+        }
+        passports.truncate(fitting);
+        let short = Page { size: fitting, ..page };
+        let next_page_token = short.cut(&mut rows, key);
+        Ok(Response::new(ListPassportsResponse { passports, next_page_token }))
     }
 
     async fn get_passport(&self, request: Request<GetPassportRequest>) -> Result<Response<GetPassportResponse>, Status> {
@@ -138,6 +150,16 @@ impl Passports {
         }
         Ok(described)
     }
+}
+
+/// How many of the first fit into one answer; one always does.
+fn fitting(passports: &[WirePassport]) -> usize {
+    let mut bytes = 0;
+    let fitting = passports.iter().take_while(|passport| {
+        bytes += passport.encoded_len();
+        bytes <= ANSWER_BYTES_MAX
+    });
+    fitting.count().max(1).min(passports.len())
 }
 
 async fn stored_passport(conn: &mut SqliteConnection, version: &str) -> Result<Passport, Problem> {

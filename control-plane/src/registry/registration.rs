@@ -188,8 +188,10 @@ fn check_address(address: &str) -> Result<(), RegistryError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    // What ends in a number is an IP address that went wrong (RFC 3986, 3.2.2).
     let numeric = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    if host.len() <= HOST_BYTES_MAX && !numeric && host.strip_suffix('.').unwrap_or(host).split('.').all(label) {
+    if host.len() <= HOST_BYTES_MAX && !numeric && host.split('.').all(label) {
         return Ok(());
     }
     malformed("has no host name or IP address")
