@@ -33,10 +33,7 @@ pub struct Otlp {
 
 #[tonic::async_trait]
 impl TraceService for Otlp {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let reporter = Caller::of(&request)?.require_sidecar()?;
         let spans = spans_of(request.into_inner());
         if spans.len() > EXPORT_SPANS_MAX {

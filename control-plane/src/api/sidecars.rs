@@ -37,11 +37,10 @@ pub async fn list(
 
 /// When the newest certificate of each identity that is not revoked expires.
 async fn certificate_ends(pool: &SqlitePool) -> Result<HashMap<String, i64>, Problem> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT spiffe_id, MAX(not_after_ms) FROM certificates WHERE revoked_at_ms IS NULL GROUP BY spiffe_id",
-    )
-    .fetch_all(pool)
-    .await?;
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as("SELECT spiffe_id, MAX(not_after_ms) FROM certificates WHERE revoked_at_ms IS NULL GROUP BY spiffe_id")
+            .fetch_all(pool)
+            .await?;
     Ok(rows.into_iter().collect())
 }
 

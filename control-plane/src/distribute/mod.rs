@@ -153,7 +153,8 @@ impl Distribution {
         let (outbound, queue) = mpsc::channel(stream::QUEUE_MESSAGES_MAX);
         let worlds = self.worlds.clone();
         let context = self.context.clone();
-        let stream = Stream { context, caller, place, taken_over, worlds, inbound, outbound, base, in_flight: None, behind: false };
+        let stream =
+            Stream { context, caller, place, taken_over, worlds, inbound, outbound, base, in_flight: None, behind: false };
         let open = self.context.metrics.streams.clone();
         self.streams.spawn(async move {
             open.inc();

@@ -176,12 +176,8 @@ impl Stream {
     }
 
     async fn audit_refusal(&self, revision: u64, problem: &str) {
-        let entry = AuditEntry::refused(
-            self.place.spiffe_id(),
-            "snapshot.refuse",
-            format!("revision {revision}"),
-            "SNAPSHOT_REFUSED",
-        );
+        let entry =
+            AuditEntry::refused(self.place.spiffe_id(), "snapshot.refuse", format!("revision {revision}"), "SNAPSHOT_REFUSED");
         let entry = entry.with(serde_json::json!({ "problem": problem }));
         if let Err(error) = self.context.store.audit(entry).await {
             tracing::error!(%error, "cannot audit that a sidecar refused its snapshot");
@@ -216,11 +212,8 @@ fn update_of(full: bool, difference: Difference) -> Update {
         kind: i32::try_from(key.kind).unwrap_or(ResourceKind::Unspecified as i32),
         name: key.name.to_string(),
     };
-    let changed = difference
-        .changed
-        .iter()
-        .map(|(key, body)| Resource { key: Some(wire_key(key)), body: body.bytes().to_vec() })
-        .collect();
+    let changed =
+        difference.changed.iter().map(|(key, body)| Resource { key: Some(wire_key(key)), body: body.bytes().to_vec() }).collect();
     let removed = difference.removed.iter().map(wire_key).collect();
     Update { full, changed, removed, signed_manifest: None }
 }

@@ -8,14 +8,10 @@ use std::net::SocketAddr;
 
 use aws_lc_rs::{
     rand::SystemRandom,
-    signature::{
-        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
-    },
+    signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey},
 };
 use chapar_core::snapshot::{Body, Difference, ResourceKey, signed_bytes};
-use chapar_proto::v1::{
-    Ack, GrantResource, SnapshotManifest, Update, snapshot_service_client::SnapshotServiceClient,
-};
+use chapar_proto::v1::{Ack, GrantResource, SnapshotManifest, Update, snapshot_service_client::SnapshotServiceClient};
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -208,4 +204,3 @@ fn reason(status: &Status) -> String {
     let details = chapar_proto::rpc::Status::decode(status.details()).unwrap();
     chapar_proto::rpc::ErrorInfo::decode(details.details[0].value.as_slice()).unwrap().reason
 }
-

@@ -95,13 +95,7 @@ pub(super) async fn calls(pool: &SqlitePool, query: &Query, page: &Page) -> Resu
     Ok((calls, next))
 }
 
-fn push_newest(
-    sql: &mut QueryBuilder<Sqlite>,
-    query: &Query,
-    party: Option<(&str, &str)>,
-    after: Option<&After>,
-    limit: i64,
-) {
+fn push_newest(sql: &mut QueryBuilder<Sqlite>, query: &Query, party: Option<(&str, &str)>, after: Option<&After>, limit: i64) {
     sql.push(
         "SELECT call_key, call_id, trace_id, consumer, provider, inquiry, resolution, outcome, status, reason, \
          started_at_us, duration_us, spans FROM calls WHERE 1 = 1",
@@ -157,12 +151,15 @@ pub(super) async fn trace(pool: &SqlitePool, id: &str) -> Result<Vec<StoredSpan>
     }
 }
 
+/// Of two that began in the same instant the longer one first: as a rule it is the other's parent.
 async fn spans_of(pool: &SqlitePool, trace_id: &str) -> Result<Vec<StoredSpan>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM spans WHERE trace_id = $1 ORDER BY started_at_us, span_id, reporter LIMIT $2")
-        .bind(trace_id)
-        .bind(TRACE_SPANS_MAX)
-        .fetch_all(pool)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT * FROM spans WHERE trace_id = $1 ORDER BY started_at_us, duration_us DESC, span_id, reporter LIMIT $2",
+    )
+    .bind(trace_id)
+    .bind(TRACE_SPANS_MAX)
+    .fetch_all(pool)
+    .await?;
     rows.iter().map(|row| stored(row).map_err(StoreError::from)).collect()
 }
 

@@ -11,7 +11,11 @@ use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::Targets, fmt, layer::SubscriberExt as _, registry::LookupSpan,
+    EnvFilter, Layer,
+    filter::Targets,
+    fmt,
+    layer::SubscriberExt as _,
+    registry::LookupSpan,
     util::{SubscriberInitExt as _, TryInitError},
 };
 
@@ -67,9 +71,9 @@ pub fn installed(format: LogFormat, config: &config::Telemetry) -> Result<Teleme
         _ => EnvFilter::new(LEVEL_DEFAULT),
     };
     let provider = config.otlp_endpoint.as_deref().map(exporting_to).transpose()?;
-    let export = provider.as_ref().map(|provider| {
-        tracing_opentelemetry::layer().with_tracer(provider.tracer(NAME)).with_filter(exported())
-    });
+    let export = provider
+        .as_ref()
+        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(NAME)).with_filter(exported()));
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     tracing_subscriber::registry().with(export).with(log(format).with_filter(filter)).try_init()?;
     Ok(Telemetry { provider })

@@ -20,10 +20,6 @@ pub const NAME_BYTES_MAX: usize = 512;
 /// Largest body of one resource, in bytes; the largest in practice, a trust bundle of several roots, is some KiB.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Largest update, in bytes, that a sidecar has to take from the control plane: a hundred thousand grants and as many
-/// endpoints. gRPC's own default of 4 MiB would cut off a large agency's first snapshot.
-pub const UPDATE_BYTES_MAX: usize = 64 * 1024 * 1024;
-
 /// The exact bytes that a manifest's signature is over.
 #[must_use]
 pub fn signed_bytes(manifest: &[u8]) -> Vec<u8> {

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chapar_proto::v1::{
-    Classification, EndpointResource, GrantResource, InquiryResource, ResourceKind, RevocationResource,
-};
+use chapar_proto::v1::{Classification, EndpointResource, GrantResource, InquiryResource, ResourceKind, RevocationResource};
 
 use super::*;
 use crate::distribute::{Exclusion, Facts};
@@ -62,10 +60,7 @@ fn facts() -> Facts {
         grants: vec![
             grant("ipm", "cra", "shahkar"),
             grant("central-bank", "cra", "shahkar"),
-            GrantResource {
-                revoked_at: Some(prost_types::Timestamp::default()),
-                ..grant("post", "cra", "shahkar")
-            },
+            GrantResource { revoked_at: Some(prost_types::Timestamp::default()), ..grant("post", "cra", "shahkar") },
         ],
         endpoints: vec![endpoint("cra", "main", &[]), endpoint("cra", "bank", &["central-bank"]), endpoint("post", "main", &[])],
         revocations: vec![

@@ -12,7 +12,8 @@ fn recipients() -> (Recipients, Acknowledgements) {
 }
 
 fn set(text: &str) -> Arc<AgencySet> {
-    let set: chapar_core::snapshot::ResourceSet = [(ResourceKey::new(1, "settings"), Body::new(text.as_bytes()))].into_iter().collect();
+    let set: chapar_core::snapshot::ResourceSet =
+        [(ResourceKey::new(1, "settings"), Body::new(text.as_bytes()))].into_iter().collect();
     let digest = set.digest();
     Arc::new(AgencySet { set, digest })
 }
