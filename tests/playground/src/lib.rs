@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod data;
 pub mod decision;
 pub mod guide;
+pub mod leaks;
 pub mod ledger;
 pub mod matrix;
 pub mod mesh;

@@ -8,7 +8,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use chapar_playground::{
-    guide, run,
+    data::Registers,
+    guide, leaks, run,
     story::{heading, tell},
 };
 use chapar_tests::binaries;
@@ -72,7 +73,22 @@ async fn course(arguments: &Arguments, folder: &Path) -> Result<bool> {
         tell("\nstopping …");
     }
     unless_stopped("while stopping; what still ran was killed", finished.mesh.stop()).await?;
-    Ok(right)
+    Ok(right & nothing_leaked(folder)?)
+}
+
+/// Whether no file that the processes left holds a number that the calls carried.
+fn nothing_leaked(folder: &Path) -> Result<bool> {
+    let search = leaks::search(folder, &Registers::make())?;
+    tell(&format!(
+        "\n  Searched the {} files that the processes left ({} KiB) for the sample data's numbers: {} found.",
+        search.files,
+        search.bytes / 1024,
+        search.found.len()
+    ));
+    for found in &search.found {
+        tell(&format!("  DEVIATES  {found}"));
+    }
+    Ok(search.found.is_empty())
 }
 
 fn tell_outcome(deviations: &[String]) -> bool {
