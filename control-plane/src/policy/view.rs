@@ -21,11 +21,16 @@ pub struct GrantView {
     pub grant: Grant,
     /// The agency that the inquiry is made of. None: no passport with the inquiry was ever approved, so that the grant waits.
     pub provider: Option<String>,
+    /// True: the inquiry is classified by now, so that the grant has no effect (regulation, article 3, note 1).
+    pub classified: bool,
 }
 
 impl GrantView {
-    /// The grant as sidecars get it; none while it waits for its provider.
+    /// The grant as sidecars get it; none while it waits for its provider, or when nobody may know of its inquiry.
     pub fn resource(&self) -> Option<GrantResource> {
+        if self.classified {
+            return None;
+        }
         let grant = &self.grant;
         let revoked = grant.revoked.as_ref();
         Some(GrantResource {
@@ -62,10 +67,13 @@ pub struct GrantsView {
 pub async fn grants_view(conn: &mut SqliteConnection) -> Result<GrantsView, StoreError> {
     let version = history::current(&mut *conn).await?;
     let world = history::world_now(&mut *conn).await?;
-    let homes = registry::inquiry_homes(conn).await?;
+    let homes = registry::inquiry_homes(&mut *conn).await?;
+    let known = registry::known_inquiries(conn).await?;
     let grants = expand(&world).into_values().map(|grant| {
         let provider = grant.provider.clone().or_else(|| homes.get(&grant.inquiry).cloned());
-        GrantView { grant, provider }
+        let offers = known.get(&grant.inquiry).map_or(&[][..], Vec::as_slice);
+        let classified = offers.iter().any(|offer| offer.classified && Some(&offer.provider) == provider.as_ref());
+        GrantView { grant, provider, classified }
     });
     let agencies = world.keys().filter(|name| name.kind == Kind::Agency).map(|name| name.name.clone());
     Ok(GrantsView { version, grants: grants.collect(), agencies: agencies.collect() })

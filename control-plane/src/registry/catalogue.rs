@@ -169,7 +169,7 @@ pub struct KnownInquiry {
     pub provider: String,
     /// True: in an approved passport.
     pub approved: bool,
-    /// True: the service or its base database is classified.
+    /// True: the service or its base database is classified, by the passport in force or, without one, by any that waits.
     pub classified: bool,
 }
 
@@ -193,10 +193,10 @@ pub async fn known_inquiries(conn: &mut SqliteConnection) -> Result<BTreeMap<Str
         let (approved, classified) = (state == "approved", highest == Classification::Classified);
         let offers = known.entry(inquiry).or_default();
         match offers.iter_mut().find(|offer| offer.provider == provider) {
-            Some(offer) => {
-                offer.approved |= approved;
-                offer.classified |= classified;
-            }
+            // What is in force counts; a draft beside it says nothing yet.
+            Some(offer) if approved => (offer.approved, offer.classified) = (true, classified),
+            Some(offer) if !offer.approved => offer.classified |= classified,
+            Some(_) => {}
             None => offers.push(KnownInquiry { provider, approved, classified }),
         }
     }

@@ -302,6 +302,22 @@ async fn a_classified_inquiry_is_registered_but_never_granted() {
 }
 
 #[tokio::test]
+async fn a_grant_of_what_becomes_classified_is_told_to_nobody() {
+    let (_folder, store) = store().await;
+    apply(&store, GRANT).await.unwrap();
+    approved(&store, "one", &Proto::default().compile()).await;
+    let told = async || policy::grants_view(&mut store.read().acquire().await.unwrap()).await.unwrap().grants[0].resource().is_some();
+    assert!(told().await);
+    // A classified draft beside the passport in force changes nothing.
+    let draft = Proto { classification: "CLASSIFIED", ..Proto::default() }.compile();
+    let draft = submit(&store, "one", "", draft, true, "test").await.unwrap().remove(0);
+    assert!(told().await);
+    let danger = Approval { version: draft.version, danger_allow_breaks: true, ..Approval::default() };
+    approve(&store, &danger, "test").await.unwrap();
+    assert!(!told().await);
+}
+
+#[tokio::test]
 async fn a_grant_means_the_first_provider_whatever_comes_later() {
     let (_folder, store) = store().await;
     apply(&store, GRANT).await.unwrap();

@@ -55,7 +55,7 @@ impl From<Version> for PolicyVersion {
 
 impl From<GrantView> for Grant {
     fn from(found: GrantView) -> Self {
-        let GrantView { grant, provider } = found;
+        let GrantView { grant, provider, .. } = found;
         let (revoked_at, revocation_reason) = match grant.revoked {
             Some(end) => (Some(timestamp_of_ms(end.at_ms)), end.reason),
             None => (None, String::new()),
