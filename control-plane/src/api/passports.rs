@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use chapar_core::passport::{DESCRIPTOR_SET_BYTES_MAX, Passport};
 use chapar_proto::admin::v1::{
     ApprovePassportRequest, ApprovePassportResponse, DiffPassportsRequest, DiffPassportsResponse, GetPassportRequest,
-    GetPassportResponse, ListPassportsRequest, ListPassportsResponse, Passport as WirePassport, PassportState, RetirePassportRequest,
-    RetirePassportResponse, SubmitPassportRequest, SubmitPassportResponse,
+    GetPassportResponse, ListPassportsRequest, ListPassportsResponse, Passport as WirePassport, PassportState,
+    RetirePassportRequest, RetirePassportResponse, SubmitPassportRequest, SubmitPassportResponse,
     passport_service_server::{PassportService, PassportServiceServer},
 };
 use prost::Message as _;
@@ -49,12 +49,16 @@ impl PassportService for Passports {
         let asked = request.into_inner();
         let object = format!("{}/{}", asked.agency, asked.grpc_service);
         let submitted =
-            registry::submit(&self.store, &asked.agency, &asked.grpc_service, asked.descriptor_set, asked.draft_only, &actor).await;
+            registry::submit(&self.store, &asked.agency, &asked.grpc_service, asked.descriptor_set, asked.draft_only, &actor)
+                .await;
         let rows = audited(&self.store, &actor, "passport.submit", &object, submitted.map_err(Problem::from)).await?;
         Ok(Response::new(SubmitPassportResponse { passports: self.described(rows).await? }))
     }
 
-    async fn approve_passport(&self, request: Request<ApprovePassportRequest>) -> Result<Response<ApprovePassportResponse>, Status> {
+    async fn approve_passport(
+        &self,
+        request: Request<ApprovePassportRequest>,
+    ) -> Result<Response<ApprovePassportResponse>, Status> {
         let actor = Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner();
         let approval = Approval {
@@ -72,7 +76,8 @@ impl PassportService for Passports {
         let actor = Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner();
         let retired = registry::retire(&self.store, &asked.version, &asked.grpc_service, &asked.reason, &actor).await;
-        let (rows, revision) = audited(&self.store, &actor, "passport.retire", &asked.version, retired.map_err(Problem::from)).await?;
+        let (rows, revision) =
+            audited(&self.store, &actor, "passport.retire", &asked.version, retired.map_err(Problem::from)).await?;
         Ok(Response::new(RetirePassportResponse { passports: self.described(rows).await?, revision }))
     }
 

@@ -56,11 +56,11 @@ impl PolicyService for Policy {
         let mut conn = self.store.read().acquire().await.map_err(Problem::from)?;
         let version = policy::current(&mut conn).await.map_err(Problem::from)?;
         let world = policy::world_at(&mut conn, version).await.map_err(Problem::from)?;
-        let wanted = |kind: &str, name: &str| (asked.kind.is_empty() || asked.kind == kind) && (asked.name.is_empty() || asked.name == name);
-        let resources = world.iter().filter(|(name, _)| wanted(name.kind.as_str(), &name.name)).map(|(name, spec)| ResourceText {
-            kind: name.kind.as_str().to_owned(),
-            name: name.name.clone(),
-            yaml: yaml(name, spec),
+        let wanted = |kind: &str, name: &str| {
+            (asked.kind.is_empty() || asked.kind == kind) && (asked.name.is_empty() || asked.name == name)
+        };
+        let resources = world.iter().filter(|(name, _)| wanted(name.kind.as_str(), &name.name)).map(|(name, spec)| {
+            ResourceText { kind: name.kind.as_str().to_owned(), name: name.name.clone(), yaml: yaml(name, spec) }
         });
         Ok(Response::new(ListResourcesResponse { resources: resources.collect(), version }))
     }
@@ -98,9 +98,11 @@ impl PolicyService for Policy {
     async fn rollback(&self, request: Request<RollbackRequest>) -> Result<Response<RollbackResponse>, Status> {
         let actor = Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner();
-        let rolled = policy::rollback(&self.store, asked.version, &asked.reason, &actor, asked.dry_run).await.map_err(Problem::from);
+        let rolled =
+            policy::rollback(&self.store, asked.version, &asked.reason, &actor, asked.dry_run).await.map_err(Problem::from);
         let object = format!("version {}", asked.version);
-        let rolled = if asked.dry_run { rolled? } else { audited(&self.store, &actor, "policy.rollback", &object, rolled).await? };
+        let rolled =
+            if asked.dry_run { rolled? } else { audited(&self.store, &actor, "policy.rollback", &object, rolled).await? };
         let ApplyResponse { version, resources, grants, revision, .. } = rolled.into();
         Ok(Response::new(RollbackResponse { version, resources, grants, revision }))
     }

@@ -17,7 +17,8 @@ pub async fn audited<T>(
     if let Err(problem) = &result
         && problem.code() != tonic::Code::Internal
     {
-        let entry = AuditEntry::refused(actor, action, object, problem.reason()).with(serde_json::json!({ "message": shortened(problem.message()) }));
+        let entry = AuditEntry::refused(actor, action, object, problem.reason())
+            .with(serde_json::json!({ "message": shortened(problem.message()) }));
         store.audit(entry).await?;
     }
     result

@@ -31,7 +31,10 @@ impl RegistrationService for Registrations {
     async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
         let caller = Caller::of(&request)?.require_sidecar()?;
         let asked = request.into_inner();
-        let offers = asked.services.into_iter().map(|offered| Offer { grpc_service: offered.grpc_service, descriptor_set: offered.descriptor_set });
+        let offers = asked
+            .services
+            .into_iter()
+            .map(|offered| Offer { grpc_service: offered.grpc_service, descriptor_set: offered.descriptor_set });
         let registration = Registration {
             address: asked.advertised_address,
             services: offers.collect(),

@@ -117,12 +117,17 @@ mod tests {
     }
 
     fn resolution(name: &str, more: &str) -> String {
-        format!("---\n{{apiVersion: chapar/v1, kind: Resolution, metadata: {{name: {name}}}, spec: {{title: {{fa: م, en: R}}, session: 1, date: 1401-01-01, {more}}}}}\n")
+        format!(
+            "---\n{{apiVersion: chapar/v1, kind: Resolution, metadata: {{name: {name}}}, spec: {{title: {{fa: م, en: R}}, session: 1, date: 1401-01-01, {more}}}}}\n"
+        )
     }
 
     #[test]
     fn each_consumer_gets_each_inquiry_of_its_clause() {
-        let world = world(&resolution("r1", "grants: [{clause: '1', consumers: [a, b], inquiries: [x, y], notBefore: 1401-10-20, notAfter: 1401-10-20}]"));
+        let world = world(&resolution(
+            "r1",
+            "grants: [{clause: '1', consumers: [a, b], inquiries: [x, y], notBefore: 1401-10-20, notAfter: 1401-10-20}]",
+        ));
         let grants = expand(&world);
         assert_eq!(grants.keys().collect::<Vec<_>>(), ["r1/1/a/x", "r1/1/a/y", "r1/1/b/x", "r1/1/b/y"]);
         let one = &grants["r1/1/a/x"];

@@ -6,12 +6,7 @@ use prometheus::{IntCounterVec, Opts, Registry};
 use rustls::{CertificateError, Error};
 
 use super::peer::NoIdentity;
-use crate::{
-    api::problem::WithSources,
-    audit::AuditEntry,
-    limit::AddressWindows,
-    store::Store,
-};
+use crate::{api::problem::WithSources, audit::AuditEntry, limit::AddressWindows, store::Store};
 
 /// Refusals of one address within a minute that are audited one by one; of more, only the first beyond says so.
 const AUDITED_MAX: u32 = 60;
@@ -40,8 +35,7 @@ impl Refusals {
     /// When something else was registered under its name.
     pub fn registered(store: Store, registry: &Registry) -> prometheus::Result<Self> {
         let about = "Connections and requests turned away before they reached a service, by listener and reason";
-        let counted =
-            IntCounterVec::new(Opts::new("chapar_control_plane_refusals_total", about), &["listener", "reason"])?;
+        let counted = IntCounterVec::new(Opts::new("chapar_control_plane_refusals_total", about), &["listener", "reason"])?;
         registry.register(Box::new(counted.clone()))?;
         let windows = Arc::new(AddressWindows::new(store.clock().clone()));
         Ok(Self { store, windows, counted })

@@ -155,7 +155,11 @@ pub(super) async fn finish(
 
 fn sound(reading: Reading, old: &World, deleted: &BTreeSet<ResourceName>) -> Result<BTreeMap<ResourceName, Spec>, PolicyError> {
     let nothing_read = reading.is_empty();
-    let wanted = if nothing_read && !deleted.is_empty() { BTreeMap::new() } else { reading.check(old, deleted).map_err(PolicyError::Invalid)? };
+    let wanted = if nothing_read && !deleted.is_empty() {
+        BTreeMap::new()
+    } else {
+        reading.check(old, deleted).map_err(PolicyError::Invalid)?
+    };
     match wanted.keys().find(|name| deleted.contains(*name)) {
         Some(both) => Err(PolicyError::Argument(format!("{both} is both applied and deleted by this request"))),
         None => Ok(wanted),
@@ -218,14 +222,16 @@ async fn check_classified(
     asked: &BTreeMap<ResourceName, ResourceChange>,
     inquiries: &[NamedInquiry],
 ) -> Result<(), PolicyError> {
-    let resolution_changes = asked.iter().any(|(name, change)| name.kind == Kind::Resolution && change.action() != Action::Unchanged);
+    let resolution_changes =
+        asked.iter().any(|(name, change)| name.kind == Kind::Resolution && change.action() != Action::Unchanged);
     if !resolution_changes {
         return Ok(());
     }
     let known = registry::known_inquiries(conn).await?;
     let is_classified = |found: &&NamedInquiry| {
         let offers = known.get(&found.inquiry).map_or(&[][..], Vec::as_slice);
-        let mut meant = offers.iter().filter(|offer| found.provider.as_ref().is_none_or(|provider| *provider == offer.provider)).peekable();
+        let mut meant =
+            offers.iter().filter(|offer| found.provider.as_ref().is_none_or(|provider| *provider == offer.provider)).peekable();
         meant.peek().is_some() && meant.all(|offer| offer.classified)
     };
     let problems: Vec<Problem> = inquiries
@@ -233,7 +239,10 @@ async fn check_classified(
         .filter(is_classified)
         .map(|found| Problem {
             field: found.place.clone(),
-            description: format!("the inquiry {:?} is classified: it can be registered, but never granted in the shared exchange", found.inquiry),
+            description: format!(
+                "the inquiry {:?} is classified: it can be registered, but never granted in the shared exchange",
+                found.inquiry
+            ),
         })
         .collect();
     if problems.is_empty() { Ok(()) } else { Err(PolicyError::Invalid(problems)) }
@@ -260,10 +269,14 @@ async fn warnings(
         if offers.is_empty() {
             let near = nearest(inquiry, known.keys().map(String::as_str));
             let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-            warnings.push(format!("{place}: no passport holds the inquiry {inquiry:?} yet; its grants wait until one is approved{hint}"));
+            warnings.push(format!(
+                "{place}: no passport holds the inquiry {inquiry:?} yet; its grants wait until one is approved{hint}"
+            ));
         } else if !offers.iter().any(|offer| offer.approved && named(&offer.provider)) {
             let by = found.provider.as_ref().map(|provider| format!(" of {provider}")).unwrap_or_default();
-            warnings.push(format!("{place}: no approved passport{by} holds the inquiry {inquiry:?} yet; its grants wait for the approval"));
+            warnings.push(format!(
+                "{place}: no approved passport{by} holds the inquiry {inquiry:?} yet; its grants wait for the approval"
+            ));
         } else if found.provider.is_none() && offers.iter().filter(|offer| offer.approved).count() > 1 {
             let names: Vec<&str> = offers.iter().filter(|offer| offer.approved).map(|offer| offer.provider.as_str()).collect();
             let names = names.join(", ");

@@ -114,7 +114,9 @@ impl Diffs {
         let (from, to) = (title(change.before.is_some(), "a"), title(change.after.is_some(), "b"));
         let text = diff.unified_diff().context_radius(CONTEXT_LINES).header(&from, &to).to_string();
         if text.len() > self.bytes_left {
-            return format!("--- {from}\n+++ {to}\n… the diff is left out: the answer would be too long; compare the versions in parts\n");
+            return format!(
+                "--- {from}\n+++ {to}\n… the diff is left out: the answer would be too long; compare the versions in parts\n"
+            );
         }
         self.bytes_left -= text.len();
         text

@@ -76,7 +76,8 @@ pub fn explain(world: &World, question: &Question) -> Result<Explanation, Explai
         Err(refusal) => return Ok(refused(world, refusal)),
     };
     let provider = Sidecar::of(world, &found.key.provider)?;
-    let question_there = Question { provider: Some(found.key.provider.clone()), inquiry: found.path.to_string(), ..question.clone() };
+    let question_there =
+        Question { provider: Some(found.key.provider.clone()), inquiry: found.path.to_string(), ..question.clone() };
     let there = match find(&provider.snapshot, &question_there) {
         Ok(inquiry) => Arc::clone(inquiry),
         Err(refusal) => return Ok(refused(world, refusal)),
@@ -110,7 +111,8 @@ impl Sidecar {
             valid_until: NEVER,
             digest: set.digest(),
         };
-        let contents = Contents::read(&manifest, &set).map_err(|problem| ExplainError::Snapshot { agency: agency.to_string(), problem })?;
+        let contents =
+            Contents::read(&manifest, &set).map_err(|problem| ExplainError::Snapshot { agency: agency.to_string(), problem })?;
         // No certificate has an empty serial number, so none is revoked: which one a sidecar shows is not asked here.
         let certificate = PeerCertificate { spiffe_id, serial: "".into(), not_after: NEVER };
         Ok(Self { snapshot: contents.snapshot(), certificate })
@@ -119,26 +121,36 @@ impl Sidecar {
 
 fn find<'a>(snapshot: &'a PolicySnapshot, question: &Question) -> Result<&'a Arc<Inquiry>, Refusal> {
     let named = |inquiry: &&Arc<Inquiry>| *inquiry.key.inquiry == *question.inquiry || *inquiry.path == *question.inquiry;
-    let of_provider = |inquiry: &&Arc<Inquiry>| question.provider.as_ref().is_none_or(|provider| inquiry.key.provider == *provider);
+    let of_provider =
+        |inquiry: &&Arc<Inquiry>| question.provider.as_ref().is_none_or(|provider| inquiry.key.provider == *provider);
     let mut found: Vec<&Arc<Inquiry>> = snapshot.inquiries().filter(named).filter(of_provider).collect();
     found.sort_by(|a, b| a.key.cmp(&b.key));
     match found.as_slice() {
         [only] => Ok(only),
         [] => {
             let by = question.provider.as_ref().map(|provider| format!(" of {provider}")).unwrap_or_default();
-            let detail = format!("no approved passport{by} holds the inquiry {}; its provider must submit one and have it approved", question.inquiry);
+            let detail = format!(
+                "no approved passport{by} holds the inquiry {}; its provider must submit one and have it approved",
+                question.inquiry
+            );
             Err(Refusal::new(Reason::UnknownInquiry, detail))
         }
         several => {
             let names: Vec<&str> = several.iter().map(|inquiry| inquiry.key.provider.as_str()).collect();
-            let detail = format!("{} offer the inquiry {}; the call must name one in chapar-provider", names.join(", "), question.inquiry);
+            let detail =
+                format!("{} offer the inquiry {}; the call must name one in chapar-provider", names.join(", "), question.inquiry);
             Err(Refusal::new(Reason::AmbiguousProvider, detail))
         }
     }
 }
 
 fn refused(world: &World, refusal: Refusal) -> Explanation {
-    Explanation { refused: Some(refusal.reason), text: refusal.detail, grant: refusal.grant, policy_version: world.policy_version() }
+    Explanation {
+        refused: Some(refusal.reason),
+        text: refusal.detail,
+        grant: refusal.grant,
+        policy_version: world.policy_version(),
+    }
 }
 
 fn permitted(permit: &Permit) -> Explanation {
@@ -187,7 +199,8 @@ mod tests {
     }
 
     fn distributed() -> Distributed {
-        let expired = GrantResource { not_after: Some(prost_types::Timestamp { seconds: 100, nanos: 0 }), ..grant("g2", "one", "ended") };
+        let expired =
+            GrantResource { not_after: Some(prost_types::Timestamp { seconds: 100, nanos: 0 }), ..grant("g2", "one", "ended") };
         let end = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
         let revoked = GrantResource { revoked_at: end, revocation_reason: "misuse".into(), ..grant("g3", "one", "revoked") };
         Distributed {

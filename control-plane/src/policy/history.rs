@@ -160,7 +160,8 @@ async fn write_resource(
         .execute(&mut *conn)
         .await?;
     if let Some(after) = &change.after {
-        let body = serde_json::to_string(&**after).map_err(|error| StoreError::Broken { what: format!("resource {name}"), why: error.to_string() })?;
+        let body = serde_json::to_string(&**after)
+            .map_err(|error| StoreError::Broken { what: format!("resource {name}"), why: error.to_string() })?;
         sqlx::query("INSERT INTO policy_resources (kind, name, from_version, to_version, body) VALUES ($1, $2, $3, NULL, $4)")
             .bind(name.kind.as_str())
             .bind(&name.name)
@@ -196,8 +197,6 @@ pub async fn versions(conn: &mut SqliteConnection, before: u64, count_max: usize
         .await?;
     rows.iter().map(version_of).collect()
 }
-
-
 
 fn version_of(row: &SqliteRow) -> Result<Version, StoreError> {
     let number = |index: usize| row.try_get::<i64, _>(index).map(i64::unsigned_abs);

@@ -17,8 +17,8 @@ mod tests;
 
 pub use apply::{Applied, ApplyOrder, Rolled, apply, diff, rollback};
 pub use changes::{Action, ResourceChange};
-pub use explain::{ExplainError, Explanation, Question, explain};
 pub use error::{Need, PolicyError};
+pub use explain::{ExplainError, Explanation, Question, explain};
 pub use history::{Version, current, resource_now, version, versions, world_at, world_now, world_of_kind};
 pub use revoke::{restore, revoke};
 pub use view::{GrantView, GrantsView, grants_view};

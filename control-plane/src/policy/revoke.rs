@@ -76,6 +76,7 @@ fn known_grant(world: &World, grant: &str) -> Result<(), PolicyError> {
     if grants.contains_key(grant) {
         return Ok(());
     }
-    let hint = nearest(grant, grants.keys().map(String::as_str)).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+    let hint =
+        nearest(grant, grants.keys().map(String::as_str)).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
     Err(PolicyError::Unknown { what: "grant", name: grant.to_owned(), hint })
 }

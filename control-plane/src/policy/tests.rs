@@ -25,7 +25,9 @@ fn order(text: impl Into<String>) -> ApplyOrder {
 }
 
 fn agency(name: &str) -> String {
-    format!("---\napiVersion: chapar/v1\nkind: Agency\nmetadata: {{name: {name}}}\nspec: {{title: {{fa: الف, en: A}}, roles: [provider, consumer]}}\n")
+    format!(
+        "---\napiVersion: chapar/v1\nkind: Agency\nmetadata: {{name: {name}}}\nspec: {{title: {{fa: الف, en: A}}, roles: [provider, consumer]}}\n"
+    )
 }
 
 fn resolution(name: &str, consumers: &str, inquiries: &str) -> String {
@@ -111,11 +113,8 @@ async fn what_is_wrong_leaves_nothing_behind() {
 async fn deleting_is_refused_while_something_needs_it() {
     let (_folder, store) = store().await;
     apply(&store, order(started())).await.unwrap();
-    let delete = |names: &[&str]| ApplyOrder {
-        files: Vec::new(),
-        delete: names.iter().map(ToString::to_string).collect(),
-        ..order("")
-    };
+    let delete =
+        |names: &[&str]| ApplyOrder { files: Vec::new(), delete: names.iter().map(ToString::to_string).collect(), ..order("") };
     let refused = apply(&store, delete(&["Agency/b"])).await.unwrap_err();
     let PolicyError::Referenced(needs) = refused else { panic!("{refused}") };
     assert_eq!(needs[0], Need { needed: "Agency/b".into(), by: "Resolution/r1".into() });
@@ -154,7 +153,8 @@ async fn a_revoked_grant_is_a_version_and_can_be_restored() {
     assert!(matches!(revoke(&store, "r1/1/a/x", "misuse", "test").await, Err(PolicyError::GrantState(_))));
     let mut conn = store.read().acquire().await.unwrap();
     let view = grants_view(&mut conn).await.unwrap();
-    let revoked: Vec<_> = view.grants.iter().filter(|found| found.grant.revoked.is_some()).map(|found| &found.grant.name).collect();
+    let revoked: Vec<_> =
+        view.grants.iter().filter(|found| found.grant.revoked.is_some()).map(|found| &found.grant.name).collect();
     assert_eq!(revoked, ["r1/1/a/x"]);
     // Applying the resolution again does not bring it back.
     assert_eq!(apply(&store, order(started())).await.unwrap().version, 3);
@@ -216,7 +216,9 @@ fn histories() -> impl Strategy<Value = Vec<BTreeMap<u8, u8>>> {
 }
 
 async fn step(store: &Store, held: &mut BTreeMap<u8, u8>, wanted: &BTreeMap<u8, u8>) {
-    let letters = |bits: u8| ["x", "y", "z"].iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1).map(|(_, l)| *l).collect::<Vec<_>>().join(", ");
+    let letters = |bits: u8| {
+        ["x", "y", "z"].iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1).map(|(_, l)| *l).collect::<Vec<_>>().join(", ")
+    };
     let text: String = wanted.iter().map(|(name, bits)| resolution(&format!("r{name}"), "a", &letters(*bits))).collect();
     let delete = held.keys().filter(|name| !wanted.contains_key(name)).map(|name| format!("Resolution/r{name}")).collect();
     apply(store, ApplyOrder { delete, ..order(format!("{}{text}", agency("a"))) }).await.unwrap();

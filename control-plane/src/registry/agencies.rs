@@ -15,8 +15,10 @@ use crate::{
 /// # Errors
 /// When the store cannot be read.
 pub async fn agency_exists(conn: &mut SqliteConnection, name: &str) -> Result<bool, StoreError> {
-    let found: Option<i64> =
-        sqlx::query_scalar("SELECT 1 FROM agencies WHERE name = $1 AND removed_at_ms IS NULL").bind(name).fetch_optional(conn).await?;
+    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM agencies WHERE name = $1 AND removed_at_ms IS NULL")
+        .bind(name)
+        .fetch_optional(conn)
+        .await?;
     Ok(found.is_some())
 }
 
@@ -58,7 +60,9 @@ pub async fn put_agencies(tx: &mut WriteTx, changes: &BTreeMap<ResourceName, Res
 /// When the store cannot be read.
 pub async fn needed_by(conn: &mut SqliteConnection, name: &ResourceName) -> Result<Vec<String>, StoreError> {
     let passports = match name.kind {
-        Kind::Agency => "SELECT DISTINCT grpc_service FROM passports WHERE agency = $1 AND state IN ('submitted', 'approved') LIMIT 100",
+        Kind::Agency => {
+            "SELECT DISTINCT grpc_service FROM passports WHERE agency = $1 AND state IN ('submitted', 'approved') LIMIT 100"
+        }
         Kind::InformationSystem => {
             "SELECT DISTINCT grpc_service FROM passports WHERE information_system = $1 AND state IN ('submitted', 'approved') LIMIT 100"
         }

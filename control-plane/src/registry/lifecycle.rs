@@ -141,7 +141,12 @@ pub async fn retire(
 ///
 /// # Errors
 /// When one of them does not exist.
-pub async fn changes(conn: &mut SqliteConnection, from: &str, to: &str, grpc_service: &str) -> Result<Vec<Change>, RegistryError> {
+pub async fn changes(
+    conn: &mut SqliteConnection,
+    from: &str,
+    to: &str,
+    grpc_service: &str,
+) -> Result<Vec<Change>, RegistryError> {
     let mut all = Vec::new();
     for new in passports::find(&mut *conn, to, grpc_service).await? {
         let old = if from.is_empty() {
@@ -162,7 +167,11 @@ pub async fn changes(conn: &mut SqliteConnection, from: &str, to: &str, grpc_ser
 }
 
 /// What breaks those who rely on the passport in force.
-pub(super) async fn breaks(conn: &mut SqliteConnection, agency: &str, service: &ServicePassport) -> Result<Vec<Change>, RegistryError> {
+pub(super) async fn breaks(
+    conn: &mut SqliteConnection,
+    agency: &str,
+    service: &ServicePassport,
+) -> Result<Vec<Change>, RegistryError> {
     let Some(former) = passports::in_force(&mut *conn, agency, &service.grpc_service).await? else { return Ok(Vec::new()) };
     let former = passports::read_stored(conn, &former.version, &former.grpc_service).await?;
     Ok(compare(&former, service).into_iter().filter(|change| change.breaking).collect())
@@ -228,11 +237,12 @@ pub(super) async fn draft(
         .bind(descriptor_set)
         .execute(tx.conn())
         .await?;
-    let number: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) + 1 FROM passports WHERE agency = $1 AND grpc_service = $2")
-        .bind(agency)
-        .bind(&service.grpc_service)
-        .fetch_one(tx.conn())
-        .await?;
+    let number: i64 =
+        sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) + 1 FROM passports WHERE agency = $1 AND grpc_service = $2")
+            .bind(agency)
+            .bind(&service.grpc_service)
+            .fetch_one(tx.conn())
+            .await?;
     let now_ms = tx.now_ms();
     sqlx::query(
         "INSERT INTO passports (agency, grpc_service, version, number, id, state, base_database, information_system, classification, \
@@ -281,7 +291,13 @@ pub(super) async fn draft(
     })
 }
 
-async fn enter(tx: &mut WriteTx, row: PassportRow, state: State, actor: &str, resolution: &str) -> Result<PassportRow, RegistryError> {
+async fn enter(
+    tx: &mut WriteTx,
+    row: PassportRow,
+    state: State,
+    actor: &str,
+    resolution: &str,
+) -> Result<PassportRow, RegistryError> {
     let now_ms = tx.now_ms();
     sqlx::query(
         "UPDATE passports SET state = $4, changed_at_ms = $5, changed_by = $6, resolution = $7 \
@@ -302,12 +318,14 @@ async fn enter(tx: &mut WriteTx, row: PassportRow, state: State, actor: &str, re
 async fn settle_homes(tx: &mut WriteTx, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
     let now_ms = tx.now_ms();
     for inquiry in &service.inquiries {
-        sqlx::query("INSERT INTO inquiry_homes (inquiry, provider, since_ms) VALUES ($1, $2, $3) ON CONFLICT (inquiry) DO NOTHING")
-            .bind(&inquiry.id)
-            .bind(agency)
-            .bind(now_ms)
-            .execute(tx.conn())
-            .await?;
+        sqlx::query(
+            "INSERT INTO inquiry_homes (inquiry, provider, since_ms) VALUES ($1, $2, $3) ON CONFLICT (inquiry) DO NOTHING",
+        )
+        .bind(&inquiry.id)
+        .bind(agency)
+        .bind(now_ms)
+        .execute(tx.conn())
+        .await?;
     }
     Ok(())
 }

@@ -10,9 +10,16 @@ use crate::{
 };
 
 /// Refuses a passport that speaks of another agency's system, register or passport.
-pub(super) async fn check(conn: &mut SqliteConnection, agency: &str, version: &str, service: &ServicePassport) -> Result<(), RegistryError> {
-    let holder: Option<String> =
-        sqlx::query_scalar("SELECT agency FROM descriptor_sets WHERE version = $1").bind(version).fetch_optional(&mut *conn).await?;
+pub(super) async fn check(
+    conn: &mut SqliteConnection,
+    agency: &str,
+    version: &str,
+    service: &ServicePassport,
+) -> Result<(), RegistryError> {
+    let holder: Option<String> = sqlx::query_scalar("SELECT agency FROM descriptor_sets WHERE version = $1")
+        .bind(version)
+        .fetch_optional(&mut *conn)
+        .await?;
     if let Some(holder) = holder.filter(|holder| holder != agency) {
         return Err(foreign(agency, service, &format!("this descriptor set is the passport of {holder}")));
     }
@@ -40,10 +47,12 @@ async fn system_owner(conn: &mut SqliteConnection, system: &str) -> Result<Optio
     if let Some(Spec::InformationSystem(found)) = policy::resource_now(&mut *conn, &name).await?.as_deref() {
         return Ok(Some(found.agency.clone()));
     }
-    let owner = sqlx::query_scalar("SELECT agency FROM passports WHERE information_system = $1 AND state IN ('approved', 'superseded') LIMIT 1")
-        .bind(system)
-        .fetch_optional(conn)
-        .await?;
+    let owner = sqlx::query_scalar(
+        "SELECT agency FROM passports WHERE information_system = $1 AND state IN ('approved', 'superseded') LIMIT 1",
+    )
+    .bind(system)
+    .fetch_optional(conn)
+    .await?;
     Ok(owner)
 }
 

@@ -119,10 +119,14 @@ pub async fn find(conn: &mut SqliteConnection, prefix: &str, grpc_service: &str)
         return Err(RegistryError::PassportUnknown(format!("no passport has a version that begins with {prefix}")));
     };
     if let Some(other) = rows.iter().find(|row| row.version != first.version) {
-        return Err(RegistryError::Argument(format!("{prefix} begins several versions, such as {} and {}; give more digits", first.version, other.version)));
+        return Err(RegistryError::Argument(format!(
+            "{prefix} begins several versions, such as {} and {}; give more digits",
+            first.version, other.version
+        )));
     }
     let version = first.version.clone();
-    let of_service: Vec<PassportRow> = rows.into_iter().filter(|row| grpc_service.is_empty() || row.grpc_service == grpc_service).collect();
+    let of_service: Vec<PassportRow> =
+        rows.into_iter().filter(|row| grpc_service.is_empty() || row.grpc_service == grpc_service).collect();
     if of_service.is_empty() {
         return Err(RegistryError::PassportUnknown(format!("the passport {version} does not describe {grpc_service}")));
     }
@@ -173,7 +177,11 @@ pub struct PassportFilter {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn list(conn: &mut SqliteConnection, filter: &PassportFilter, count_max: usize) -> Result<Vec<PassportRow>, StoreError> {
+pub async fn list(
+    conn: &mut SqliteConnection,
+    filter: &PassportFilter,
+    count_max: usize,
+) -> Result<Vec<PassportRow>, StoreError> {
     let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(select_passports!("WHERE 1 = 1"));
     if !filter.agency.is_empty() {
         query.push(" AND agency = ").push_bind(&filter.agency);
@@ -201,7 +209,11 @@ pub async fn descriptor_set(conn: &mut SqliteConnection, version: &str) -> Resul
 }
 
 /// A stored passport's service, read again.
-pub(super) async fn read_stored(conn: &mut SqliteConnection, version: &str, grpc_service: &str) -> Result<ServicePassport, RegistryError> {
+pub(super) async fn read_stored(
+    conn: &mut SqliteConnection,
+    version: &str,
+    grpc_service: &str,
+) -> Result<ServicePassport, RegistryError> {
     let bytes = descriptor_set(conn, version).await?;
     let broken = |why: String| StoreError::Broken { what: format!("passport {version}"), why };
     let passport = parse(bytes).await?.map_err(|error| broken(error.to_string()))?;

@@ -79,7 +79,11 @@ pub struct OfferOutcome {
 ///
 /// # Errors
 /// What is wrong with it; then nothing was registered. An incompatible service is no error but an outcome.
-pub async fn register(store: &Store, caller: &SidecarCaller, registration: Registration) -> Result<Vec<OfferOutcome>, RegistryError> {
+pub async fn register(
+    store: &Store,
+    caller: &SidecarCaller,
+    registration: Registration,
+) -> Result<Vec<OfferOutcome>, RegistryError> {
     check_form(&registration)?;
     let actor = caller.id.to_string();
     let mut tx = store.write().await?;
@@ -98,7 +102,12 @@ pub async fn register(store: &Store, caller: &SidecarCaller, registration: Regis
     let row = Entry {
         agency: caller.agency.to_string(),
         address: registration.address,
-        software_version: registration.software_version.chars().filter(|c| !c.is_control()).take(SOFTWARE_VERSION_CHARS_MAX).collect(),
+        software_version: registration
+            .software_version
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(SOFTWARE_VERSION_CHARS_MAX)
+            .collect(),
         reserved_for: serde_json::json!(registration.reserved_for.iter().collect::<BTreeSet<_>>()).to_string(),
         services: offered.into_iter().collect(),
     };
@@ -106,7 +115,8 @@ pub async fn register(store: &Store, caller: &SidecarCaller, registration: Regis
         put(&mut tx, &actor, &row).await?;
         tx.next_revision().await?;
         let services: Vec<_> = outcomes.iter().map(|outcome| format!("{} {:?}", outcome.grpc_service, outcome.state)).collect();
-        let details = serde_json::json!({ "address": row.address, "services": services, "software_version": row.software_version });
+        let details =
+            serde_json::json!({ "address": row.address, "services": services, "software_version": row.software_version });
         tx.audit(AuditEntry::done(&actor, "sidecar.register", &actor).with(details)).await?;
     }
     tx.commit().await?;
@@ -115,7 +125,8 @@ pub async fn register(store: &Store, caller: &SidecarCaller, registration: Regis
 
 async fn take_offer(tx: &mut WriteTx, agency: &str, actor: &str, offer: &Offer) -> Result<OfferOutcome, RegistryError> {
     let version = PassportVersion::of(&offer.descriptor_set).as_str().to_owned();
-    let outcome = |state| OfferOutcome { grpc_service: offer.grpc_service.clone(), state, version: version.clone(), breaks: Vec::new() };
+    let outcome =
+        |state| OfferOutcome { grpc_service: offer.grpc_service.clone(), state, version: version.clone(), breaks: Vec::new() };
     let known = passports::exact(tx.conn(), agency, &offer.grpc_service, &version).await?;
     if known.is_some_and(|row| row.state == State::Approved) {
         return Ok(outcome(OfferState::Exposed));
@@ -157,14 +168,20 @@ fn check_form(registration: &Registration) -> Result<(), RegistryError> {
     }
     match registration.address.as_str() {
         "" if services == 0 => Ok(()),
-        "" => Err(RegistryError::Address("services are offered without an advertised address; set advertisedAddress to host:port".into())),
+        "" => Err(RegistryError::Address(
+            "services are offered without an advertised address; set advertisedAddress to host:port".into(),
+        )),
         address => check_address(address),
     }
 }
 
 /// host:port, with a host that another machine can make something of.
 fn check_address(address: &str) -> Result<(), RegistryError> {
-    let malformed = |why: &str| Err(RegistryError::Address(format!("the advertised address {address:?} {why}; expected host:port, such as 10.1.2.3:15002")));
+    let malformed = |why: &str| {
+        Err(RegistryError::Address(format!(
+            "the advertised address {address:?} {why}; expected host:port, such as 10.1.2.3:15002"
+        )))
+    };
     let Some((host, port)) = address.rsplit_once(':') else { return malformed("has no port") };
     if port.parse::<u16>().map_or(true, |port| port == 0) || !port.bytes().all(|byte| byte.is_ascii_digit()) {
         return malformed("has no port from 1 to 65535");

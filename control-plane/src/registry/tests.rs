@@ -176,7 +176,9 @@ async fn a_passport_that_breaks_others_is_refused_with_the_breaks() {
     let (_folder, store) = store().await;
     let wide = approved(&store, "one", &Proto { more: SECOND, ..Proto::default() }.compile()).await;
     let narrow = Proto::default().compile();
-    let RegistryError::Incompatible { breaks, .. } = submit_set(&store, "one", &narrow).await.unwrap_err() else { panic!("taken") };
+    let RegistryError::Incompatible { breaks, .. } = submit_set(&store, "one", &narrow).await.unwrap_err() else {
+        panic!("taken")
+    };
     assert_eq!(breaks[0].element, "ir.one.v1.PeopleService.Again");
     // Who accepts the breaks approves the draft.
     let draft = submit(&store, "one", "", narrow, true, "test").await.unwrap().remove(0);
@@ -219,7 +221,10 @@ async fn another_agencys_service_is_refused() {
     let (_folder, store) = store().await;
     let own = Proto::default().compile();
     let refused = register(&store, &sidecar("two"), registration(&own)).await.unwrap_err();
-    assert_eq!(refused.to_string(), "ir.one.v1.PeopleService cannot be a service of two: its information system one-people is one's");
+    assert_eq!(
+        refused.to_string(),
+        "ir.one.v1.PeopleService cannot be a service of two: its information system one-people is one's"
+    );
     let of_custodian = Proto { database: "tax", ..Proto::default() }.compile();
     let refused = register(&store, &sidecar("one"), registration(&of_custodian)).await.unwrap_err();
     assert!(refused.to_string().ends_with("its base database tax is in the custody of two"), "{refused}");
@@ -242,7 +247,10 @@ async fn a_registered_service_is_exposed_once_its_passport_is_approved() {
     assert!(view(&store).await.endpoints.is_empty());
     approved(&store, "one", &set).await;
     let endpoints = view(&store).await.endpoints;
-    assert_eq!((endpoints[0].address.as_str(), endpoints[0].grpc_services.as_slice()), ("127.0.0.1:15002", &[SERVICE.to_owned()][..]));
+    assert_eq!(
+        (endpoints[0].address.as_str(), endpoints[0].grpc_services.as_slice()),
+        ("127.0.0.1:15002", &[SERVICE.to_owned()][..])
+    );
     let revision = store.revision().await.unwrap();
     assert_eq!(register(&store, &sidecar("one"), registration(&set)).await.unwrap()[0].state, OfferState::Exposed);
     assert_eq!(store.revision().await.unwrap(), revision, "the same again changes nothing");
@@ -263,7 +271,22 @@ async fn a_registered_service_is_exposed_once_its_passport_is_approved() {
 async fn malformed_registrations_are_refused() {
     let (_folder, store) = store().await;
     let set = Proto::default().compile();
-    for address in ["", "localhost", "localhost:", "localhost:0", "localhost:70000", "localhost:+1", "0.0.0.0:1", "[::]:1", "::1:1", "[::1:1", "256.1.1.1:1", "a b:1", "-a:1", "http://a:1"] {
+    for address in [
+        "",
+        "localhost",
+        "localhost:",
+        "localhost:0",
+        "localhost:70000",
+        "localhost:+1",
+        "0.0.0.0:1",
+        "[::]:1",
+        "::1:1",
+        "[::1:1",
+        "256.1.1.1:1",
+        "a b:1",
+        "-a:1",
+        "http://a:1",
+    ] {
         let wrong = Registration { address: address.into(), ..registration(&set) };
         let refused = register(&store, &sidecar("one"), wrong).await.unwrap_err();
         assert!(matches!(refused, RegistryError::Address(_)), "{address}: {refused}");
@@ -306,7 +329,8 @@ async fn a_grant_of_what_becomes_classified_is_told_to_nobody() {
     let (_folder, store) = store().await;
     apply(&store, GRANT).await.unwrap();
     approved(&store, "one", &Proto::default().compile()).await;
-    let told = async || policy::grants_view(&mut store.read().acquire().await.unwrap()).await.unwrap().grants[0].resource().is_some();
+    let told =
+        async || policy::grants_view(&mut store.read().acquire().await.unwrap()).await.unwrap().grants[0].resource().is_some();
     assert!(told().await);
     // A classified draft beside the passport in force changes nothing.
     let draft = Proto { classification: "CLASSIFIED", ..Proto::default() }.compile();
@@ -321,7 +345,8 @@ async fn a_grant_of_what_becomes_classified_is_told_to_nobody() {
 async fn a_grant_means_the_first_provider_whatever_comes_later() {
     let (_folder, store) = store().await;
     apply(&store, GRANT).await.unwrap();
-    let provider = async || policy::grants_view(&mut store.read().acquire().await.unwrap()).await.unwrap().grants[0].provider.clone();
+    let provider =
+        async || policy::grants_view(&mut store.read().acquire().await.unwrap()).await.unwrap().grants[0].provider.clone();
     assert_eq!(provider().await, None, "it waits");
     let first = approved(&store, "one", &Proto::default().compile()).await;
     assert_eq!(provider().await.as_deref(), Some("one"));

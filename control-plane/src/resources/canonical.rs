@@ -2,7 +2,9 @@
 
 use super::{
     fields::is_text,
-    kinds::{API_VERSION, Agency, BaseDatabase, GrantClause, InformationSystem, Resolution, ResourceName, Revocation, Spec, Title},
+    kinds::{
+        API_VERSION, Agency, BaseDatabase, GrantClause, InformationSystem, Resolution, ResourceName, Revocation, Spec, Title,
+    },
 };
 
 /// A resource as canonical YAML, one document without separator.

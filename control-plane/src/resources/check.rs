@@ -75,7 +75,9 @@ fn own_kind_references(document: &Document) -> Vec<(ResourceName, Site)> {
     let Some(name) = &document.name else { return Vec::new() };
     let kind = name.value.kind;
     let own = document.references.iter().filter(|reference| reference.to.kind == kind);
-    own.filter(|_| matches!(kind, Kind::Agency | Kind::Resolution)).map(|reference| (reference.to.clone(), reference.site.clone())).collect()
+    own.filter(|_| matches!(kind, Kind::Agency | Kind::Resolution))
+        .map(|reference| (reference.to.clone(), reference.site.clone()))
+        .collect()
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -126,7 +128,8 @@ fn note_cycle(
     sites: &HashMap<(ResourceName, ResourceName), Site>,
 ) {
     const SHOWN_MAX: usize = 10;
-    let members: Vec<&ResourceName> = trail.iter().map(|(name, _)| *name).skip_while(|name| *name != back_to).chain([back_to]).collect();
+    let members: Vec<&ResourceName> =
+        trail.iter().map(|(name, _)| *name).skip_while(|name| *name != back_to).chain([back_to]).collect();
     let site = members.windows(2).filter_map(|pair| sites.get(&(pair[0].clone(), pair[1].clone()))).min();
     let Some(site) = site else { return };
     let mut shown: Vec<&str> = members.iter().take(SHOWN_MAX).map(|name| name.name.as_str()).collect();

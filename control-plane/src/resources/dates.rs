@@ -46,7 +46,8 @@ impl Day {
     /// # Errors
     /// A sentence that says what is wrong and what is expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let malformed = || format!("{text:?} is not a date; expected YYYY-MM-DD in Latin digits, such as 1401-10-20 or 2023-01-10");
+        let malformed =
+            || format!("{text:?} is not a date; expected YYYY-MM-DD in Latin digits, such as 1401-10-20 or 2023-01-10");
         let digits = |part: &str, width: usize| {
             (part.len() == width && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse::<i32>().ok()).flatten()
         };
@@ -56,7 +57,9 @@ impl Day {
             return Err(malformed());
         };
         if !JALALI_YEARS.contains(&year) && !GREGORIAN_YEARS.contains(&year) {
-            return Err(format!("the year of {text} is out of range; expected 1200 to 1599 (Jalali) or 1600 to 9999 (Gregorian)"));
+            return Err(format!(
+                "the year of {text} is out of range; expected 1200 to 1599 (Jalali) or 1600 to 9999 (Gregorian)"
+            ));
         }
         let calendar = if JALALI_YEARS.contains(&year) { "Jalali" } else { "Gregorian" };
         let month = u8::try_from(month).ok().filter(|month| (1..=12).contains(month));
@@ -188,7 +191,10 @@ mod tests {
         assert!(Day::parse("1403-12-30").is_ok());
         assert_eq!(Day::parse("1402-12-30"), Err("1402-12-30 is not in the Jalali calendar: month 1402-12 has 29 days".into()));
         assert!(Day::parse("2024-02-29").is_ok());
-        assert_eq!(Day::parse("2023-02-29"), Err("2023-02-29 is not in the Gregorian calendar: month 2023-02 has 28 days".into()));
+        assert_eq!(
+            Day::parse("2023-02-29"),
+            Err("2023-02-29 is not in the Gregorian calendar: month 2023-02 has 28 days".into())
+        );
         assert!(Day::parse("1402-06-31").is_ok());
         assert!(Day::parse("1402-07-31").is_err());
     }

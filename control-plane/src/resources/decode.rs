@@ -6,8 +6,8 @@ use super::{
     dates::{Day, Moment},
     fields::{Context, Fields, Located},
     kinds::{
-        API_VERSION, Agency, BaseDatabase, CLASSIFICATIONS, GrantClause, InformationSystem, Kind, RESOLUTION_GRANTS_MAX, Resolution,
-        ResourceName, Revocation, Role, Spec, Title, classification_of, grant_name,
+        API_VERSION, Agency, BaseDatabase, CLASSIFICATIONS, GrantClause, InformationSystem, Kind, RESOLUTION_GRANTS_MAX,
+        Resolution, ResourceName, Revocation, Role, Spec, Title, classification_of, grant_name,
     },
     problem::Site,
     text,
@@ -270,7 +270,9 @@ fn grant_clause(
     if let (Some(Some((before, _))), Some(Some((after, site)))) = (&not_before, &not_after)
         && after.last_unix_ms() <= before.first_unix_ms()
     {
-        context.problems.add(site.clone(), format!("notAfter {after} is before notBefore {before}; the grant would never be in force"));
+        context
+            .problems
+            .add(site.clone(), format!("notAfter {after} is before notBefore {before}; the grant would never be in force"));
     }
     let in_force = fields.truth("inForce", true);
     let note = fields.prose_optional("note", NOTE_CHARS_MAX);

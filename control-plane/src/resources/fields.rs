@@ -45,7 +45,11 @@ impl<'a> Fields<'a> {
     pub(super) fn open(context: Context<'a>, node: &'a Node, path: String, what: &str, known: &[&str]) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
             let found = describe(node);
-            context.wrong(node.place, &path, format!("expected a map with the fields of {what} ({}), found {found}", known.join(", ")));
+            context.wrong(
+                node.place,
+                &path,
+                format!("expected a map with the fields of {what} ({}), found {found}", known.join(", ")),
+            );
             return None;
         };
         for entry in entries {
@@ -182,7 +186,11 @@ impl<'a> Fields<'a> {
                 continue;
             };
             if let Some(first) = seen.insert(found.value.clone(), item.place) {
-                self.context.wrong(item.place, &path, format!("{:?} stands twice in the list, first on line {}", found.value, first.line));
+                self.context.wrong(
+                    item.place,
+                    &path,
+                    format!("{:?} stands twice in the list, first on line {}", found.value, first.line),
+                );
                 whole = false;
             }
             names.push(found);
@@ -218,7 +226,11 @@ pub(super) fn text_of(context: Context<'_>, node: &Node, path: &str, expected: &
             Some(Located { value: text.clone(), site: context.site(node.place, path) })
         }
         Value::Scalar { text, .. } if !text.is_empty() => {
-            context.wrong(node.place, path, format!("expected {expected}, found {}; write \"{text}\" in quotes if that is meant", describe(node)));
+            context.wrong(
+                node.place,
+                path,
+                format!("expected {expected}, found {}; write \"{text}\" in quotes if that is meant", describe(node)),
+            );
             None
         }
         _ => {

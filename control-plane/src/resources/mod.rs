@@ -28,8 +28,8 @@ use problem::Problems;
 pub use canonical::{yaml, yaml_all};
 pub use dates::{Day, Moment};
 pub use kinds::{
-    API_VERSION, Agency, BaseDatabase, GrantClause, InformationSystem, Kind, Resolution, ResourceName, Revocation, Role,
-    Spec, Title, classification_of, grant_name,
+    API_VERSION, Agency, BaseDatabase, GrantClause, InformationSystem, Kind, Resolution, ResourceName, Revocation, Role, Spec,
+    Title, classification_of, grant_name,
 };
 pub use problem::{PROBLEMS_MAX, Place, Problem, Site};
 pub use text::nearest;
@@ -86,7 +86,11 @@ pub fn read(files: &[ResourceFile]) -> Reading {
         return reading;
     }
     if bytes > REQUEST_BYTES_MAX && files.iter().all(|file| file.content.len() <= FILE_BYTES_MAX) {
-        reading.refuse(0, Place::START, format!("the files of the request have {bytes} bytes; at most {REQUEST_BYTES_MAX} are allowed; apply them in parts"));
+        reading.refuse(
+            0,
+            Place::START,
+            format!("the files of the request have {bytes} bytes; at most {REQUEST_BYTES_MAX} are allowed; apply them in parts"),
+        );
         return reading;
     }
     let mut values_left = tree::VALUES_MAX;
@@ -102,7 +106,11 @@ const FILE_NAME_CHARS_MAX: usize = 4_096;
 impl Reading {
     fn read_file(&mut self, file: usize, content: &[u8], values_left: &mut usize) {
         if content.len() > FILE_BYTES_MAX {
-            self.refuse(file, Place::START, format!("the file has {} bytes; at most {FILE_BYTES_MAX} are allowed; split it", content.len()));
+            self.refuse(
+                file,
+                Place::START,
+                format!("the file has {} bytes; at most {FILE_BYTES_MAX} are allowed; split it", content.len()),
+            );
             return;
         }
         let text = match std::str::from_utf8(content) {
@@ -110,7 +118,11 @@ impl Reading {
             Err(error) => {
                 let offset = error.valid_up_to();
                 let (before, byte) = (&content[..offset], content.get(offset).copied().unwrap_or_default());
-                self.refuse(file, place_after(before), format!("the byte 0x{byte:02X} at offset {offset} is not UTF-8; save the file as UTF-8"));
+                self.refuse(
+                    file,
+                    place_after(before),
+                    format!("the byte 0x{byte:02X} at offset {offset} is not UTF-8; save the file as UTF-8"),
+                );
                 return;
             }
         };
@@ -120,7 +132,11 @@ impl Reading {
         let before = self.documents.len();
         self.documents.extend(nodes.iter().filter(|node| !node.is_null()).map(|node| decode::document(context, node)));
         if self.documents.len() == before && whole {
-            self.refuse(file, Place::START, "the file holds no resource; expected documents with apiVersion, kind, metadata and spec");
+            self.refuse(
+                file,
+                Place::START,
+                "the file holds no resource; expected documents with apiVersion, kind, metadata and spec",
+            );
         }
     }
 

@@ -40,7 +40,9 @@ fn resolution(spec: &str) -> String {
 }
 
 fn agency(name: &str, more: &str) -> String {
-    format!("---\napiVersion: chapar/v1\nkind: Agency\nmetadata: {{name: {name}}}\nspec:\n  title: {{fa: الف, en: A}}\n  roles: [consumer]\n{more}")
+    format!(
+        "---\napiVersion: chapar/v1\nkind: Agency\nmetadata: {{name: {name}}}\nspec:\n  title: {{fa: الف, en: A}}\n  roles: [consumer]\n{more}"
+    )
 }
 
 #[test]
@@ -70,7 +72,9 @@ fn the_resources_of_session_38_are_sound() {
 #[test]
 fn malformed_files_are_told_by_place_and_field() {
     let dated = |more: &str| resolution(&format!("  date: 1401-10-20\n{more}"));
-    let granted = |more: &str| dated(&format!("  grants:\n    - clause: \"1\"\n      consumers: [ipm]\n      inquiries: [shahkar]\n{more}"));
+    let granted = |more: &str| {
+        dated(&format!("  grants:\n    - clause: \"1\"\n      consumers: [ipm]\n      inquiries: [shahkar]\n{more}"))
+    };
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("empty file", "".into()),
         ("only a comment", "# nothing\n".into()),
@@ -119,7 +123,9 @@ fn malformed_files_are_told_by_place_and_field() {
 
 #[test]
 fn an_alias_stands_for_its_value() {
-    let text = resolution("  date: 1401-10-20\n  grants:\n    - {clause: a, consumers: &who [ipm], inquiries: [x]}\n    - {clause: b, consumers: *who, inquiries: [y]}\n");
+    let text = resolution(
+        "  date: 1401-10-20\n  grants:\n    - {clause: a, consumers: &who [ipm], inquiries: [x]}\n    - {clause: b, consumers: *who, inquiries: [y]}\n",
+    );
     assert_eq!(problems(text), "");
 }
 
@@ -144,7 +150,9 @@ fn sizes_are_bounded() {
     assert!(told[0].description.contains("at most 8388608 are allowed"), "{}", told[0]);
     let names: Vec<String> = (0..400).map(|n| format!("a{n}")).collect();
     let list = names.join(", ");
-    let told = problems(resolution(&format!("  date: 1401-10-20\n  grants:\n    - {{clause: a, consumers: [{list}], inquiries: [{list}]}}\n")));
+    let told = problems(resolution(&format!(
+        "  date: 1401-10-20\n  grants:\n    - {{clause: a, consumers: [{list}], inquiries: [{list}]}}\n"
+    )));
     assert!(told.contains("the resolution makes more than 100000 grants; split it"), "{told}");
 }
 
@@ -174,8 +182,10 @@ fn canonical_yaml_reads_back_as_the_same() {
     insta::assert_snapshot!(written);
     let again = read(&[file("f.yaml", written)]).check(&world(), &BTreeSet::new()).unwrap();
     assert_eq!(again, sound);
-    let stored: BTreeMap<ResourceName, Spec> =
-        sound.iter().map(|(name, spec)| (name.clone(), serde_json::from_str(&serde_json::to_string(spec).unwrap()).unwrap())).collect();
+    let stored: BTreeMap<ResourceName, Spec> = sound
+        .iter()
+        .map(|(name, spec)| (name.clone(), serde_json::from_str(&serde_json::to_string(spec).unwrap()).unwrap()))
+        .collect();
     assert_eq!(stored, sound);
 }
 

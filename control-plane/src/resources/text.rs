@@ -11,10 +11,11 @@ pub(super) fn name_problem(text: &str) -> Option<String> {
     if text.chars().count() > NAME_CHARS_MAX {
         return Some(format!("the name has {} characters; at most {NAME_CHARS_MAX} are allowed", text.chars().count()));
     }
-    let kebab = text.split('-').all(|part| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-    });
-    (!kebab).then(|| format!("{text:?} is not kebab-case; expected lowercase letters and digits in parts joined by single hyphens"))
+    let kebab = text
+        .split('-')
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+    (!kebab)
+        .then(|| format!("{text:?} is not kebab-case; expected lowercase letters and digits in parts joined by single hyphens"))
 }
 
 /// Says why a text for people cannot be taken.
@@ -28,7 +29,8 @@ pub(super) fn prose_problem(text: &str, chars_max: usize) -> Option<String> {
     }
     // Embeddings, overrides and isolates can make a reader see another text than the one that is stored.
     let hidden = text.chars().find(|&c| {
-        (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{2028}' | '\u{2029}')
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{2028}' | '\u{2029}')
     });
     hidden.map(|c| format!("the text holds the control character U+{:04X}; leave it out", u32::from(c)))
 }

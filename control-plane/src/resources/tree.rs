@@ -23,7 +23,10 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) enum Value {
     /// `plain` is true when it was written without quotes, so that `true`, `12` and `null` are more than text.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Rc<Node>>),
     Map(Vec<Entry>),
 }
@@ -162,7 +165,10 @@ impl Composer<'_> {
 
     fn count(&mut self, values: usize, place: Place) -> Result<(), TooMany> {
         let Some(left) = self.values_left.checked_sub(values) else {
-            self.note(place, &format!("the request holds more than {VALUES_MAX} values, aliases counted as often as they are used; split it"));
+            self.note(
+                place,
+                &format!("the request holds more than {VALUES_MAX} values, aliases counted as often as they are used; split it"),
+            );
             return Err(TooMany);
         };
         *self.values_left = left;

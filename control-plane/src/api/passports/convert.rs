@@ -54,7 +54,9 @@ impl From<RegistryError> for Problem {
             RegistryError::Incomplete(element, missing) => Self::invalid("PASSPORT_INCOMPLETE", text).field(element, missing),
             RegistryError::Incompatible { breaks, .. } => {
                 let start = Self::precondition("PASSPORT_INCOMPATIBLE", format!("{text} in {} ways", breaks.len()));
-                breaks.into_iter().fold(start, |all, change| all.violation("PASSPORT_INCOMPATIBLE", change.element, change.description))
+                breaks
+                    .into_iter()
+                    .fold(start, |all, change| all.violation("PASSPORT_INCOMPATIBLE", change.element, change.description))
             }
             RegistryError::Foreign(_) => Self::denied("FOREIGN_SERVICE", text),
             RegistryError::State(_) => Self::precondition("PASSPORT_STATE", text),

@@ -27,7 +27,8 @@ impl From<Applied> for ApplyResponse {
             action: ChangeAction::from(action).into(),
             diff,
         });
-        let grants = applied.grants.into_iter().map(|(grant, action)| GrantChange { grant, action: ChangeAction::from(action).into() });
+        let grants =
+            applied.grants.into_iter().map(|(grant, action)| GrantChange { grant, action: ChangeAction::from(action).into() });
         Self {
             version: applied.version,
             resources: resources.collect(),
