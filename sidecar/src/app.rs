@@ -48,6 +48,8 @@ pub async fn run(config_file: &Path) -> Result<(), AppError> {
         started = Control::start(&config, &clock) => started?,
         () = stop.received() => return Ok(()),
     };
+    // Those of an earlier run would mislead whoever waits for these.
+    control.state.remove(ADDRESSES_FILE)?;
     let ties = Ties { clock, trust: control.trust.clone(), current: control.current.clone(), reporter: control.reporter.clone() };
     let mut traffic = Traffic::start(&config, ties).await?;
     control.renewals.count_in(traffic.metrics().registry()).map_err(TrafficError::from)?;

@@ -116,6 +116,15 @@ impl StateFolder {
         fs::read(&path).map(Some).map_err(|source| StateError::Io { doing: "read", path, source })
     }
 
+    /// Takes a file away, if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<(), StateError> {
+        let path = self.file(name);
+        remove_if_there(&path).map_err(|source| StateError::Io { doing: "remove", path, source })
+    }
+
     /// Puts `contents` in place of the file, all of it or nothing, and on the disk before it returns.
     ///
     /// # Errors

@@ -17,6 +17,9 @@ fn the_folder_and_its_files_are_the_owner_s_alone() {
     assert_eq!(state.read("x").unwrap().as_deref(), Some(&b"2"[..]));
     assert_eq!(state.read("y").unwrap(), None);
     assert!(!path.join(".x.new").exists());
+    state.remove("x").unwrap();
+    state.remove("x").unwrap();
+    assert_eq!(state.read("x").unwrap(), None);
 }
 
 #[test]
