@@ -6,9 +6,7 @@ use chapar_core::{
     time::Timestamp,
 };
 use chapar_proto::{
-    convert::snapshot::{
-        Contents, ConvertError, Manifest, RENEWAL_JITTER_S_MAX_DEFAULT, Settings, Wire, resource_kind,
-    },
+    convert::snapshot::{Contents, ConvertError, Manifest, RENEWAL_JITTER_S_MAX_DEFAULT, Settings, Wire, resource_kind},
     v1,
 };
 use prost::Message;

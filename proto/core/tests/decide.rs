@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use chapar_core::{
     identity::{AgencyName, SpiffeId},
     policy::{
-        Endpoint, Facts, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PeerCertificate, Permit, PolicySnapshot,
-        Reason, Refusal, Revocation, RouteError, Side, SnapshotParts, Standing, certificate_in_order, decide,
+        Endpoint, Facts, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PeerCertificate, Permit, PolicySnapshot, Reason,
+        Refusal, Revocation, RouteError, Side, SnapshotParts, Standing, certificate_in_order, decide,
     },
     time::Timestamp,
 };

@@ -4,10 +4,7 @@ use std::{collections::HashMap, str::FromStr, sync::Arc};
 
 use chapar_core::{
     identity::{AgencyName, IdentityError, SpiffeId, TrustDomain},
-    policy::{
-        Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PolicySnapshot, Revocation, SnapshotParts,
-        Standing,
-    },
+    policy::{Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PolicySnapshot, Revocation, SnapshotParts, Standing},
     snapshot::{ResourceKey, ResourceSet},
     time::Timestamp,
 };

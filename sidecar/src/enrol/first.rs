@@ -14,6 +14,7 @@ use crate::{
     clock::Clock,
     config::Config,
     link::{self, Backoff, LinkProblem},
+    snapshot::revocation_of_own,
     state::StateFolder,
     trust::{Bundle, Credentials, Trust, introduction, peer_certificate},
 };
@@ -27,23 +28,28 @@ const TOKEN_VARIABLE: &str = "CHAPAR_TOKEN";
 /// # Errors
 /// When there is neither a valid certificate nor a token, or the control plane refuses.
 pub async fn credentials(config: &Config, state: &StateFolder, clock: &Clock) -> Result<(Credentials, Bundle), EnrolError> {
-    let unusable = match state.credentials()? {
-        Some((credentials, bundle)) => match problem_of_kept(config, &credentials, &bundle, clock)? {
-            None => return Ok((credentials, bundle)),
-            Some(problem) => Some(problem),
-        },
-        None => None,
-    };
     let agency = || config.agency.to_string();
-    let token = match (token(config)?, unusable) {
-        (Some(token), problem) => {
-            if let Some(problem) = problem {
-                tracing::warn!(%problem, "the kept certificate is unusable; enrolling anew with the token");
+    let token = match state.credentials()? {
+        None => token(config)?.ok_or_else(|| EnrolError::NoToken { agency: agency() })?,
+        Some((credentials, bundle)) => match standing(config, state, (&credentials, &bundle), clock)? {
+            Standing::Good => return Ok((credentials, bundle)),
+            Standing::Revoked(problem) => {
+                let Some(token) = token(config)? else {
+                    // It starts all the same: its callers are told why they are refused.
+                    tracing::error!(%problem, "the certificate is revoked: ask an admin of the exchange for a token, and start anew");
+                    return Ok((credentials, bundle));
+                };
+                tracing::warn!(%problem, "the kept certificate is revoked; enrolling anew with the token");
+                token
             }
-            token
-        }
-        (None, None) => return Err(EnrolError::NoToken { agency: agency() }),
-        (None, Some(problem)) => return Err(EnrolError::CertificateUnusable { problem, agency: agency() }),
+            Standing::Unusable(problem) => {
+                let Some(token) = token(config)? else {
+                    return Err(EnrolError::CertificateUnusable { problem, agency: agency() });
+                };
+                tracing::warn!(%problem, "the kept certificate is unusable; enrolling anew with the token");
+                token
+            }
+        },
     };
     let (credentials, bundle) = enrol(config, &token, clock).await?;
     // Judged before it is kept, so that an unusable answer is not met again at every start.
@@ -53,22 +59,33 @@ pub async fn credentials(config: &Config, state: &StateFolder, clock: &Clock) ->
     Ok((credentials, bundle))
 }
 
-fn problem_of_kept(
+/// What the kept credentials are worth.
+enum Standing {
+    Good,
+    Revoked(String),
+    Unusable(String),
+}
+
+fn standing(
     config: &Config,
-    credentials: &Credentials,
-    bundle: &Bundle,
+    state: &StateFolder,
+    (credentials, bundle): (&Credentials, &Bundle),
     clock: &Clock,
-) -> Result<Option<String>, EnrolError> {
+) -> Result<Standing, EnrolError> {
     let own = peer_certificate(&credentials.chain).map_err(|problem| EnrolError::Answer(problem.to_string()))?;
     let configured = identity(config, bundle.trust_domain.clone());
     if own.spiffe_id != configured {
         return Err(EnrolError::OtherState { kept: own.spiffe_id.to_string(), configured: configured.to_string() });
     }
     if clock.now() >= own.not_after {
-        return Ok(Some(format!("expired at {}", own.not_after)));
+        return Ok(Standing::Unusable(format!("expired at {}", own.not_after)));
     }
-    let judged = Trust::new(credentials, bundle.clone(), clock.clone());
-    Ok(judged.err().map(|problem| link::sentence(&problem)))
+    let trust = match Trust::new(credentials, bundle.clone(), clock.clone()) {
+        Ok(trust) => trust,
+        Err(problem) => return Ok(Standing::Unusable(format!("is not in order ({})", link::sentence(&problem)))),
+    };
+    let revocation = revocation_of_own(state, &trust, clock.now())?;
+    Ok(revocation.map_or(Standing::Good, |end| Standing::Revoked(format!("revoked at {}: {}", end.at, end.reason))))
 }
 
 struct Token {

@@ -1,6 +1,6 @@
 //! The snapshot on disk: a full update with its signature, verified again whenever it is read.
 
-use chapar_core::time::Timestamp;
+use chapar_core::{policy::Revocation, time::Timestamp};
 use chapar_proto::{convert::snapshot::Contents, v1};
 use prost::Message as _;
 
@@ -31,6 +31,15 @@ pub(super) fn load(state: &StateFolder, trust: &Trust, now: Timestamp) -> Result
             Ok(None)
         }
     }
+}
+
+/// What the kept snapshot says of the revocation of the sidecar's own certificate, if it does.
+///
+/// # Errors
+/// When the state folder cannot be used.
+pub fn revocation_of_own(state: &StateFolder, trust: &Trust, now: Timestamp) -> Result<Option<Revocation>, StateError> {
+    let Some((_, contents)) = load(state, trust, now)? else { return Ok(None) };
+    Ok(contents.snapshot().revocation(&trust.own().serial).cloned())
 }
 
 /// Keeps `held` for the next start.

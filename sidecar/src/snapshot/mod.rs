@@ -10,7 +10,7 @@ use arc_swap::ArcSwapOption;
 use chapar_core::policy::PolicySnapshot;
 use tokio::sync::watch;
 
-pub use self::follow::Follower;
+pub use self::{follow::Follower, kept::revocation_of_own};
 
 /// The snapshot in force. Cheap to clone; all clones see a new one at once.
 #[derive(Clone, Debug)]

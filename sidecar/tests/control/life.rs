@@ -2,7 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use chapar_core::identity::TrustDomain;
+use chapar_core::{
+    identity::TrustDomain,
+    snapshot::{Body, ResourceKey},
+};
+use chapar_proto::v1;
 use chapar_sidecar::{
     clock::Clock,
     config::Config,
@@ -11,6 +15,7 @@ use chapar_sidecar::{
     link::sentence,
     snapshot::Current,
 };
+use prost::Message as _;
 use tonic::Code;
 
 use crate::{
@@ -264,5 +269,42 @@ async fn a_certificate_that_ran_out_while_off_needs_a_new_token_and_uses_one_tha
     let config = control_plane.config(folder.path(), "ipm", "");
     let control = Control::start(&config, &late).await.unwrap();
     assert_eq!(control.trust.own().not_after, NOW.plus_ms(24 * HOUR_MS));
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn a_revoked_sidecar_starts_to_tell_why_and_enrols_anew_as_soon_as_there_is_a_token() {
+    let control_plane = ControlPlane::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = control_plane.config(folder.path(), "ipm", "");
+    let control = start(&config).await;
+    let first = control.trust.own();
+    let update = {
+        let authority = &control_plane.desk().authority;
+        let mut set = set(authority, &[("ipm", false)]);
+        let revocation = v1::RevocationResource {
+            serial: first.serial.to_string(),
+            spiffe_id: first.spiffe_id.to_string(),
+            revoked_at: Some(prost_types::Timestamp { seconds: 1, nanos: 0 }),
+            reason: "stolen".to_owned(),
+            not_after: None,
+        };
+        let key = ResourceKey::new(v1::ResourceKind::Revocation as u32, &first.serial);
+        set.insert(key, Body::new(revocation.encode_to_vec()));
+        full(authority, &manifest(&sidecar("ipm"), 5, &set), &set)
+    };
+    control_plane.send(update);
+    control_plane.until("acknowledged", |desk| desk.acks.first().map(drop)).await;
+    control.stop().await;
+
+    std::fs::remove_file(folder.path().join("token")).unwrap();
+    let control = start(&config).await;
+    assert_eq!(control.trust.own().serial, first.serial);
+    assert!(control.current.load().unwrap().revocation(&first.serial).is_some());
+    control.stop().await;
+
+    let config = control_plane.config(folder.path(), "ipm", "");
+    let control = start(&config).await;
+    assert_ne!(control.trust.own().serial, first.serial);
     control.stop().await;
 }
