@@ -10,6 +10,7 @@ use super::{Page, Problem};
 use crate::{
     clock::timestamp_of_ms,
     distribute::{Distribution, SidecarStatus, World},
+    policy,
     store::Store,
 };
 
@@ -32,7 +33,10 @@ pub async fn list(
     let next_page_token = page.cut(&mut statuses, |status| status.spiffe_id.clone());
     let ends = certificate_ends(store.read()).await?;
     let sidecars = statuses.into_iter().map(|status| sidecar_of(status, &world, &ends)).collect();
-    Ok(ListSidecarsResponse { sidecars, next_page_token, policy_version: world.policy_version() })
+    // From the store rather than from the world, which follows a moment later: who just applied a policy must not read here
+    // that everyone holds it already.
+    let policy_version = policy::current(&mut *store.read().acquire().await?).await?;
+    Ok(ListSidecarsResponse { sidecars, next_page_token, policy_version })
 }
 
 /// When the newest certificate of each identity that is not revoked expires.
