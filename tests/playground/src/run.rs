@@ -69,9 +69,7 @@ async fn bring_up(folder: &Path, catalogue: &Catalogue, data: &Arc<Registers>, s
     let step = story.step();
     let applied = mesh.apply(REGISTRY_FILES, "agencies, systems and base databases of session 38").await?;
     let what = format!("registered {} agencies, information systems and base databases", applied.resources.len());
-    let commands: Vec<String> =
-        REGISTRY_FILES.iter().map(|(name, _)| format!("chapar apply -f tests/playground/resources/{name}")).collect();
-    step.done(&what, &commands.iter().map(String::as_str).collect::<Vec<_>>());
+    step.done(&what, &[&apply_command(REGISTRY_FILES)]);
 
     let step = story.step();
     mesh.join(catalogue).await?;
@@ -80,7 +78,8 @@ async fn bring_up(folder: &Path, catalogue: &Catalogue, data: &Arc<Registers>, s
 
     let step = story.step();
     let approved = mesh.approve().await?;
-    step.done(&format!("approved the {approved} technical passports that they registered"), &["chapar passport approve VERSION"]);
+    let commands = ["chapar passport submit --agency AGENCY -f SERVICE.binpb", "chapar passport approve VERSION"];
+    step.done(&format!("approved the {approved} technical passports that they registered"), &commands);
 
     let step = story.step();
     let mut grants = 0;
@@ -93,12 +92,18 @@ async fn bring_up(folder: &Path, catalogue: &Catalogue, data: &Arc<Registers>, s
         }
     }
     let what = format!("applied resolutions 38-1 to 38-5: {grants} grants");
-    step.done(&what, &["chapar apply -f tests/playground/resources/resolution-38-1.yaml", "…"]);
+    step.done(&what, &[&apply_command(RESOLUTION_FILES)]);
 
     let step = story.step();
     let version = mesh.distributed().await?;
     step.done(&format!("every sidecar holds policy version {version}"), &["chapar sidecar list"]);
     Ok(mesh)
+}
+
+/// What applies the same files by hand, from the repository's root.
+fn apply_command(files: &[(&str, &str)]) -> String {
+    let files = files.iter().map(|(name, _)| format!(" \\\n          -f tests/playground/resources/{name}"));
+    format!("chapar apply{}", files.collect::<String>())
 }
 
 async fn tell_all(catalogue: &Catalogue, made: &[Made], ledger: &Ledger) -> Result<()> {
