@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use prometheus::{Opts, IntGaugeVec, Registry};
+use prometheus::{IntGaugeVec, Opts, Registry};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
@@ -110,8 +110,7 @@ impl App {
         self.serve("sidecars", Entrance::Sidecars, self.parts.sidecar_routes(), Listener::Tls { tcp, acceptor });
 
         let socket = config.admin_socket();
-        let socket = AdminSocket::bind(&socket)
-            .with_context(|| format!("cannot make the admin socket {}", socket.display()))?;
+        let socket = AdminSocket::bind(&socket).with_context(|| format!("cannot make the admin socket {}", socket.display()))?;
         self.opened("adminSocket", socket.file().display().to_string());
         self.serve("adminSocket", Entrance::Admins, self.parts.admin_routes()?, Listener::Local(socket));
 
@@ -220,9 +219,8 @@ fn locked(state_dir: &Path) -> anyhow::Result<File> {
     let doing = || format!("cannot use the state folder {}", state_dir.display());
     fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).with_context(doing)?;
     let lock = File::create(state_dir.join("lock")).with_context(doing)?;
-    lock.try_lock().with_context(|| {
-        format!("another chapar-control-plane uses the state folder {}; stop it first", state_dir.display())
-    })?;
+    lock.try_lock()
+        .with_context(|| format!("another chapar-control-plane uses the state folder {}; stop it first", state_dir.display()))?;
     Ok(lock)
 }
 

@@ -48,10 +48,9 @@ impl AddressWindows {
         let now_ms = self.clock.now_ms();
         let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         match windows.get(&address) {
-            Some(window) if window.began_ms + WINDOW_MS > now_ms => Count {
-                count: window.count,
-                left_s: (window.began_ms + WINDOW_MS - now_ms + 999) / 1_000,
-            },
+            Some(window) if window.began_ms + WINDOW_MS > now_ms => {
+                Count { count: window.count, left_s: (window.began_ms + WINDOW_MS - now_ms + 999) / 1_000 }
+            }
             Some(_) | None => Count { count: 0, left_s: 0 },
         }
     }

@@ -7,9 +7,9 @@ mod support;
 use std::time::Duration;
 
 use chapar_control_plane::{
+    api::Page,
     app::App,
     audit::{self, Filter},
-    api::Page,
 };
 use chapar_proto::{
     admin::v1::{
@@ -17,7 +17,10 @@ use chapar_proto::{
         SuspendAgencyRequest, agency_service_client::AgencyServiceClient, audit_service_client::AuditServiceClient,
         certificate_service_client::CertificateServiceClient,
     },
-    v1::{EnrolRequest, FollowRequest, enrolment_service_client::EnrolmentServiceClient, snapshot_service_client::SnapshotServiceClient},
+    v1::{
+        EnrolRequest, FollowRequest, enrolment_service_client::EnrolmentServiceClient,
+        snapshot_service_client::SnapshotServiceClient,
+    },
 };
 use rcgen::KeyPair;
 use support::{Bench, Identity, POST, Roots, config, csr, reason, renewal};
@@ -185,7 +188,9 @@ async fn admins_come_by_socket_or_certificate_and_each_kind_stays_at_its_door() 
     let refused = intruder.list_certificates(ListCertificatesRequest::default()).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "ADMIN_REQUIRED"));
 
-    for (name, valid_for_s, expected) in [("Not A Name", 0, "ADMIN_NAME_MALFORMED"), ("sara", 91 * 86_400, "CERTIFICATE_LIFE_TOO_LONG")] {
+    for (name, valid_for_s, expected) in
+        [("Not A Name", 0, "ADMIN_NAME_MALFORMED"), ("sara", 91 * 86_400, "CERTIFICATE_LIFE_TOO_LONG")]
+    {
         let asked = IssueAdminCertificateRequest { name: name.to_owned(), valid_for_s, ..asked.clone() };
         assert_eq!(reason(&local.issue_admin_certificate(asked).await.unwrap_err()), expected);
     }
@@ -215,7 +220,8 @@ async fn a_root_rotation_breaks_no_connection_and_lets_old_and_new_in() {
     bench.as_sidecar(&new).renew(renewal(&new.key)).await.unwrap();
 
     let channel = bench.channel("sidecars", Roots::WithFingerprint(token.root_sha256), None);
-    let request = EnrolRequest { token: token.to_string(), csr_der: csr(&KeyPair::generate().unwrap(), &[]), ..Default::default() };
+    let request =
+        EnrolRequest { token: token.to_string(), csr_der: csr(&KeyPair::generate().unwrap(), &[]), ..Default::default() };
     EnrolmentServiceClient::new(channel).enrol(request).await.unwrap();
 }
 

@@ -1,8 +1,8 @@
 //! `chapar.admin.v1.AgencyService`: agencies' standing, and their sidecars.
 
 use chapar_proto::admin::v1::{
-    Agency, ListAgenciesRequest, ListAgenciesResponse, ListSidecarsRequest, ListSidecarsResponse,
-    ReinstateAgencyRequest, ReinstateAgencyResponse, SuspendAgencyRequest, SuspendAgencyResponse,
+    Agency, ListAgenciesRequest, ListAgenciesResponse, ListSidecarsRequest, ListSidecarsResponse, ReinstateAgencyRequest,
+    ReinstateAgencyResponse, SuspendAgencyRequest, SuspendAgencyResponse,
     agency_service_server::{AgencyService, AgencyServiceServer},
 };
 use sqlx::{Row as _, sqlite::SqliteRow};
@@ -26,10 +26,7 @@ pub struct Agencies {
 
 #[tonic::async_trait]
 impl AgencyService for Agencies {
-    async fn list_agencies(
-        &self,
-        request: Request<ListAgenciesRequest>,
-    ) -> Result<Response<ListAgenciesResponse>, Status> {
+    async fn list_agencies(&self, request: Request<ListAgenciesRequest>) -> Result<Response<ListAgenciesResponse>, Status> {
         Caller::of(&request)?.require_admin()?;
         let ListAgenciesRequest { page_size, page_token } = request.into_inner();
         let page = Page::asked(page_size, &page_token)?;
@@ -37,10 +34,7 @@ impl AgencyService for Agencies {
         Ok(Response::new(ListAgenciesResponse { agencies, next_page_token }))
     }
 
-    async fn suspend_agency(
-        &self,
-        request: Request<SuspendAgencyRequest>,
-    ) -> Result<Response<SuspendAgencyResponse>, Status> {
+    async fn suspend_agency(&self, request: Request<SuspendAgencyRequest>) -> Result<Response<SuspendAgencyResponse>, Status> {
         let actor = Caller::of(&request)?.require_admin()?;
         let SuspendAgencyRequest { agency, reason } = request.into_inner();
         let done = self.authority.suspend(&actor, &agency, &reason).await?;
@@ -56,10 +50,7 @@ impl AgencyService for Agencies {
         Ok(Response::new(ReinstateAgencyResponse { revision }))
     }
 
-    async fn list_sidecars(
-        &self,
-        request: Request<ListSidecarsRequest>,
-    ) -> Result<Response<ListSidecarsResponse>, Status> {
+    async fn list_sidecars(&self, request: Request<ListSidecarsRequest>) -> Result<Response<ListSidecarsResponse>, Status> {
         Caller::of(&request)?.require_admin()?;
         let listed = sidecars::list(&self.distribution, &self.store, &request.into_inner()).await?;
         Ok(Response::new(listed))

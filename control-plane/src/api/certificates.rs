@@ -6,8 +6,8 @@ use chapar_core::identity::{SpiffeId, WorkloadName};
 use chapar_proto::admin::v1::{
     Certificate, Generation as WireGeneration, GenerationState, GetAuthorityRequest, GetAuthorityResponse,
     IssueAdminCertificateRequest, IssueAdminCertificateResponse, ListCertificatesRequest, ListCertificatesResponse,
-    RetireGenerationRequest, RetireGenerationResponse, RevokeCertificateRequest, RevokeCertificateResponse,
-    RotateIssuerRequest, RotateIssuerResponse, RotateRootRequest, RotateRootResponse,
+    RetireGenerationRequest, RetireGenerationResponse, RevokeCertificateRequest, RevokeCertificateResponse, RotateIssuerRequest,
+    RotateIssuerResponse, RotateRootRequest, RotateRootResponse,
     certificate_service_server::{CertificateService, CertificateServiceServer},
 };
 use tonic::{Request, Response, Status};
@@ -65,10 +65,7 @@ impl CertificateService for Certificates {
         Ok(Response::new(RevokeCertificateResponse { revision }))
     }
 
-    async fn get_authority(
-        &self,
-        request: Request<GetAuthorityRequest>,
-    ) -> Result<Response<GetAuthorityResponse>, Status> {
+    async fn get_authority(&self, request: Request<GetAuthorityRequest>) -> Result<Response<GetAuthorityResponse>, Status> {
         Caller::of(&request)?.require_admin()?;
         let counts = self.authority.live_counts().await.map_err(Problem::from)?;
         let current = self.authority.current();
@@ -83,10 +80,7 @@ impl CertificateService for Certificates {
         }))
     }
 
-    async fn rotate_issuer(
-        &self,
-        request: Request<RotateIssuerRequest>,
-    ) -> Result<Response<RotateIssuerResponse>, Status> {
+    async fn rotate_issuer(&self, request: Request<RotateIssuerRequest>) -> Result<Response<RotateIssuerResponse>, Status> {
         let actor = Caller::of(&request)?.require_admin()?;
         let issuing = self.authority.rotate_issuer(&actor, &request.into_inner().reason).await?;
         Ok(Response::new(RotateIssuerResponse { issuer: Some(self.described(&issuing).await?) }))
@@ -129,9 +123,10 @@ impl CertificateService for Certificates {
 
 impl Certificates {
     async fn issue_admin(&self, actor: &str, asked: IssueAdminCertificateRequest) -> Result<Issued, Problem> {
-        let name: WorkloadName = asked.name.parse().map_err(|error| {
-            Problem::invalid("ADMIN_NAME_MALFORMED", format!("{error}")).field("name", format!("{error}"))
-        })?;
+        let name: WorkloadName = asked
+            .name
+            .parse()
+            .map_err(|error| Problem::invalid("ADMIN_NAME_MALFORMED", format!("{error}")).field("name", format!("{error}")))?;
         if asked.valid_for_s > ADMIN_LIFE_S_MAX {
             let message = format!("an admin's certificate lives at most 90 days ({ADMIN_LIFE_S_MAX} s)");
             return Err(Problem::invalid("CERTIFICATE_LIFE_TOO_LONG", message)

@@ -19,7 +19,11 @@ const DETAILS_BYTES_MAX: usize = 10 * 1024;
 
 /// A refusal or failure, on its way to becoming a gRPC status.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Told>);
+
+/// Boxed, since every result carries its place.
+#[derive(Clone, Debug)]
+struct Told {
     code: Code,
     reason: &'static str,
     message: String,
@@ -32,14 +36,14 @@ impl Problem {
     /// A problem with a stable reason in upper case, and a sentence for a person.
     #[must_use]
     pub fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Told {
             code,
             reason,
             message: message.into(),
             metadata: HashMap::new(),
             fields: Vec::new(),
             preconditions: Vec::new(),
-        }
+        }))
     }
 
     /// The caller sent something that can never be right.
@@ -76,36 +80,27 @@ impl Problem {
     #[must_use]
     pub fn internal(cause: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = %WithSources(cause), "a call failed inside the control plane");
-        Self::new(
-            Code::Internal,
-            "CONTROL_PLANE_FAILED",
-            "the control plane failed; its operator finds the cause in its log",
-        )
+        Self::new(Code::Internal, "CONTROL_PLANE_FAILED", "the control plane failed; its operator finds the cause in its log")
     }
 
     /// Adds a pair to the metadata of the `ErrorInfo`.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
-        self.metadata.insert(key.to_owned(), value.into());
+        self.0.metadata.insert(key.to_owned(), value.into());
         self
     }
 
     /// Adds a violation of one field of the request.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>, description: impl Into<String>) -> Self {
-        self.fields.push(rpc::bad_request::FieldViolation { field: field.into(), description: description.into() });
+        self.0.fields.push(rpc::bad_request::FieldViolation { field: field.into(), description: description.into() });
         self
     }
 
     /// Adds a violated precondition.
     #[must_use]
-    pub fn violation(
-        mut self,
-        kind: impl Into<String>,
-        subject: impl Into<String>,
-        description: impl Into<String>,
-    ) -> Self {
-        self.preconditions.push(rpc::precondition_failure::Violation {
+    pub fn violation(mut self, kind: impl Into<String>, subject: impl Into<String>, description: impl Into<String>) -> Self {
+        self.0.preconditions.push(rpc::precondition_failure::Violation {
             r#type: kind.into(),
             subject: subject.into(),
             description: description.into(),
@@ -116,21 +111,23 @@ impl Problem {
     /// The stable reason, as it is audited.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        self.reason
+        self.0.reason
     }
 
     /// The sentence for a person.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// The gRPC code.
     #[must_use]
     pub fn code(&self) -> Code {
-        self.code
+        self.0.code
     }
+}
 
+impl Told {
     fn details(mut self) -> rpc::Status {
         let fields_left_out = bounded(&mut self.fields);
         let preconditions_left_out = bounded(&mut self.preconditions);
@@ -173,7 +170,7 @@ fn any(name: &str, message: &impl prost::Message) -> prost_types::Any {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.reason, self.message)
+        write!(f, "{}: {}", self.0.reason, self.0.message)
     }
 }
 
@@ -181,7 +178,7 @@ impl Error for Problem {}
 
 impl From<Problem> for Status {
     fn from(problem: Problem) -> Self {
-        let details = problem.details();
+        let details = problem.0.details();
         Status::with_details(Code::from(details.code), details.message.clone(), details.encode_to_vec().into())
     }
 }
@@ -220,9 +217,8 @@ mod tests {
 
     #[test]
     fn a_status_carries_reason_domain_and_violations() {
-        let status = Status::from(
-            Problem::invalid("RESOURCE_INVALID", "two problems").with("file", "a.yaml").field("a.yaml:1:1", "bad"),
-        );
+        let status =
+            Status::from(Problem::invalid("RESOURCE_INVALID", "two problems").with("file", "a.yaml").field("a.yaml:1:1", "bad"));
         assert_eq!(status.code(), Code::InvalidArgument);
         let details = rpc::Status::decode(status.details()).unwrap();
         assert_eq!(details.message, "two problems");
@@ -234,9 +230,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_bounded_and_says_what_it_left_out() {
-        let many = (0..1_000).fold(Problem::invalid("RESOURCE_INVALID", "many"), |problem, n| {
-            problem.field(format!("f{n}"), "x".repeat(500))
-        });
+        let many = (0..1_000)
+            .fold(Problem::invalid("RESOURCE_INVALID", "many"), |problem, n| problem.field(format!("f{n}"), "x".repeat(500)));
         let status = Status::from(many);
         assert!(status.details().len() < 12 * 1024, "{} bytes", status.details().len());
         let details = rpc::Status::decode(status.details()).unwrap();

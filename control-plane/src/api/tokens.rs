@@ -1,8 +1,8 @@
 //! `chapar.admin.v1.TokenService`: enrolment tokens.
 
 use chapar_proto::admin::v1::{
-    CreateTokenRequest, CreateTokenResponse, EnrolmentToken, ListTokensRequest, ListTokensResponse,
-    RevokeTokenRequest, RevokeTokenResponse, TokenState as WireState,
+    CreateTokenRequest, CreateTokenResponse, EnrolmentToken, ListTokensRequest, ListTokensResponse, RevokeTokenRequest,
+    RevokeTokenResponse, TokenState as WireState,
     token_service_server::{TokenService, TokenServiceServer},
 };
 use tonic::{Request, Response, Status};
@@ -29,14 +29,10 @@ pub struct Tokens {
 
 #[tonic::async_trait]
 impl TokenService for Tokens {
-    async fn create_token(
-        &self,
-        request: Request<CreateTokenRequest>,
-    ) -> Result<Response<CreateTokenResponse>, Status> {
+    async fn create_token(&self, request: Request<CreateTokenRequest>) -> Result<Response<CreateTokenResponse>, Status> {
         let actor = Caller::of(&request)?.require_admin()?;
         let CreateTokenRequest { agency, sidecar, valid_for_s } = request.into_inner();
-        let (token, kept) =
-            tokens::create(&self.store, &self.authority, &actor, &agency, &sidecar, valid_for_s).await?;
+        let (token, kept) = tokens::create(&self.store, &self.authority, &actor, &agency, &sidecar, valid_for_s).await?;
         Ok(Response::new(CreateTokenResponse { token: token.to_string(), description: Some(self.described(kept)) }))
     }
 
@@ -49,10 +45,7 @@ impl TokenService for Tokens {
         Ok(Response::new(ListTokensResponse { tokens, next_page_token }))
     }
 
-    async fn revoke_token(
-        &self,
-        request: Request<RevokeTokenRequest>,
-    ) -> Result<Response<RevokeTokenResponse>, Status> {
+    async fn revoke_token(&self, request: Request<RevokeTokenRequest>) -> Result<Response<RevokeTokenResponse>, Status> {
         let actor = Caller::of(&request)?.require_admin()?;
         tokens::revoke(&self.store, &actor, &request.into_inner().id).await?;
         Ok(Response::new(RevokeTokenResponse {}))

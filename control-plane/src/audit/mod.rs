@@ -45,12 +45,7 @@ impl AuditEntry {
 
     /// Something that was refused, for a stable reason.
     #[must_use]
-    pub fn refused(
-        actor: impl Into<String>,
-        action: &'static str,
-        object: impl Into<String>,
-        reason: impl Into<String>,
-    ) -> Self {
+    pub fn refused(actor: impl Into<String>, action: &'static str, object: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { succeeded: false, reason: reason.into(), ..Self::done(actor, action, object) }
     }
 

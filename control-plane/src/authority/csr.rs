@@ -5,9 +5,7 @@ use rcgen::SubjectPublicKeyInfo;
 use x509_parser::{
     certification_request::X509CertificationRequest,
     extensions::{GeneralName, ParsedExtension},
-    oid_registry::{
-        OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION, OID_SIG_ED25519,
-    },
+    oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION, OID_SIG_ED25519},
     prelude::FromDer as _,
     public_key::PublicKey,
     x509::SubjectPublicKeyInfo as Spki,
@@ -55,8 +53,8 @@ impl Csr {
         if der.len() > CSR_BYTES_MAX {
             return Err(CsrRefusal::Malformed("it is over 16 KiB"));
         }
-        let (rest, request) = X509CertificationRequest::from_der(der)
-            .map_err(|_| CsrRefusal::Malformed("its structure cannot be read"))?;
+        let (rest, request) =
+            X509CertificationRequest::from_der(der).map_err(|_| CsrRefusal::Malformed("its structure cannot be read"))?;
         if !rest.is_empty() {
             return Err(CsrRefusal::Malformed("bytes follow its end"));
         }
@@ -64,8 +62,8 @@ impl Csr {
         let spki = &request.certification_request_info.subject_pki;
         judge_strength(spki)?;
         request.verify_signature().map_err(|_| CsrRefusal::Malformed("its own signature is wrong"))?;
-        let public_key = SubjectPublicKeyInfo::from_der(spki.raw)
-            .map_err(|_| CsrRefusal::Malformed("its public key cannot be read"))?;
+        let public_key =
+            SubjectPublicKeyInfo::from_der(spki.raw).map_err(|_| CsrRefusal::Malformed("its public key cannot be read"))?;
         Ok(Self { public_key, names: names_of(&request) })
     }
 

@@ -117,9 +117,7 @@ pub(super) fn presented(
 /// Roots that are not retired, the active one first.
 pub(super) fn trusted_roots(generations: &[Generation]) -> impl Iterator<Item = &Generation> {
     let roots = || generations.iter().filter(|generation| generation.kind == Kind::Root && generation.is_trusted());
-    roots()
-        .filter(|root| root.state == State::Active)
-        .chain(roots().filter(|root| root.state != State::Active))
+    roots().filter(|root| root.state == State::Active).chain(roots().filter(|root| root.state != State::Active))
 }
 
 /// From this root back to the oldest one that is trusted: each root's key as its predecessor certified it. Who trusts only an

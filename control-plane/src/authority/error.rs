@@ -38,11 +38,9 @@ impl From<sqlx::Error> for AuthorityError {
 impl From<AuthorityError> for Problem {
     fn from(error: AuthorityError) -> Self {
         match &error {
-            AuthorityError::KeyAway { generation, file } => {
-                Self::precondition("AUTHORITY_KEY_AWAY", error.to_string())
-                    .with("generation", generation.clone())
-                    .with("file", file.display().to_string())
-            }
+            AuthorityError::KeyAway { generation, file } => Self::precondition("AUTHORITY_KEY_AWAY", error.to_string())
+                .with("generation", generation.clone())
+                .with("file", file.display().to_string()),
             AuthorityError::KeyForeign { generation, .. } => {
                 Self::precondition("AUTHORITY_KEY_FOREIGN", error.to_string()).with("generation", generation.clone())
             }

@@ -37,9 +37,10 @@ pub(super) async fn found_if_new(
     let issuing = maker.issuing("issuing-1", State::Active, &root, &root_key)?;
     for generation in [&root, &issuing] {
         generations::insert(tx.conn(), generation, store.clock().now_ms()).await?;
-        tx.audit(AuditEntry::done(audit::SYSTEM, "authority.found", &generation.name).with(
-            serde_json::json!({ "fingerprint": generation.fingerprint(), "trust_domain": trust_domain.as_str() }),
-        ))
+        tx.audit(
+            AuditEntry::done(audit::SYSTEM, "authority.found", &generation.name)
+                .with(serde_json::json!({ "fingerprint": generation.fingerprint(), "trust_domain": trust_domain.as_str() })),
+        )
         .await?;
     }
     tx.next_revision().await?;
@@ -120,8 +121,7 @@ fn sign(
 }
 
 fn generation_of(name: &str, kind: Kind, state: State, der: &[u8]) -> Result<Generation, AuthorityError> {
-    let (_, certificate) =
-        parse_x509_certificate(der).map_err(|error| AuthorityError::StoredCertificate(error.to_string()))?;
+    let (_, certificate) = parse_x509_certificate(der).map_err(|error| AuthorityError::StoredCertificate(error.to_string()))?;
     Ok(Generation {
         name: name.to_owned(),
         kind,

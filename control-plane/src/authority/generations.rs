@@ -56,8 +56,8 @@ impl Generation {
     /// # Errors
     /// When the stored certificate cannot be read.
     pub fn key_sha256(&self) -> Result<String, AuthorityError> {
-        let (_, certificate) = parse_x509_certificate(&self.certificate)
-            .map_err(|error| AuthorityError::StoredCertificate(error.to_string()))?;
+        let (_, certificate) =
+            parse_x509_certificate(&self.certificate).map_err(|error| AuthorityError::StoredCertificate(error.to_string()))?;
         Ok(hex(&sha256(certificate.public_key().raw)))
     }
 
@@ -66,8 +66,8 @@ impl Generation {
     /// # Errors
     /// When the stored certificate cannot be read.
     pub fn trust_domain(&self) -> Result<String, AuthorityError> {
-        let (_, certificate) = parse_x509_certificate(&self.certificate)
-            .map_err(|error| AuthorityError::StoredCertificate(error.to_string()))?;
+        let (_, certificate) =
+            parse_x509_certificate(&self.certificate).map_err(|error| AuthorityError::StoredCertificate(error.to_string()))?;
         let organization = certificate.subject().iter_organization().next();
         Ok(organization.and_then(|name| name.as_str().ok()).unwrap_or_default().to_owned())
     }
@@ -117,11 +117,10 @@ pub(super) async fn list(conn: &mut SqliteConnection) -> Result<Vec<Generation>,
 /// # Errors
 /// When the store cannot be read.
 pub(super) async fn next_name(conn: &mut SqliteConnection, kind: Kind) -> Result<String, AuthorityError> {
-    let number: i64 =
-        sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) + 1 FROM authority_generations WHERE kind = $1")
-            .bind(kind.as_str())
-            .fetch_one(conn)
-            .await?;
+    let number: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) + 1 FROM authority_generations WHERE kind = $1")
+        .bind(kind.as_str())
+        .fetch_one(conn)
+        .await?;
     Ok(format!("{}-{number}", kind.as_str()))
 }
 
@@ -129,11 +128,7 @@ pub(super) async fn next_name(conn: &mut SqliteConnection, kind: Kind) -> Result
 ///
 /// # Errors
 /// When the store cannot be written.
-pub(super) async fn insert(
-    conn: &mut SqliteConnection,
-    generation: &Generation,
-    now_ms: i64,
-) -> Result<(), AuthorityError> {
+pub(super) async fn insert(conn: &mut SqliteConnection, generation: &Generation, now_ms: i64) -> Result<(), AuthorityError> {
     let number: i64 = generation.name.rsplit('-').next().and_then(|digits| digits.parse().ok()).unwrap_or_default();
     sqlx::query(
         "INSERT INTO authority_generations (name, kind, number, state, parent, certificate, cross_certificate, serial, \
@@ -171,12 +166,7 @@ pub(super) async fn supersede_active(conn: &mut SqliteConnection, kind: Kind) ->
 ///
 /// # Errors
 /// When the store cannot be written.
-pub(super) async fn move_to(
-    conn: &mut SqliteConnection,
-    name: &str,
-    state: State,
-    now_ms: i64,
-) -> Result<(), AuthorityError> {
+pub(super) async fn move_to(conn: &mut SqliteConnection, name: &str, state: State, now_ms: i64) -> Result<(), AuthorityError> {
     sqlx::query("UPDATE authority_generations SET state = $2, retired_at_ms = $3 WHERE name = $1")
         .bind(name)
         .bind(state.as_str())

@@ -141,8 +141,8 @@ fn sign(
     let certificate = params
         .signed_by(public_key, &issuing.issuer)
         .map_err(|source| AuthorityError::Crypto { doing: "sign a certificate", source })?;
-    let (_, parsed) = parse_x509_certificate(certificate.der())
-        .map_err(|error| AuthorityError::StoredCertificate(error.to_string()))?;
+    let (_, parsed) =
+        parse_x509_certificate(certificate.der()).map_err(|error| AuthorityError::StoredCertificate(error.to_string()))?;
     let mut chain = vec![certificate.der().to_vec()];
     chain.extend(issuing.chain.iter().map(|der| der.to_vec()));
     Ok(Issued {

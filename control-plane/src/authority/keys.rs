@@ -98,8 +98,7 @@ impl KeyFolder {
 /// # Errors
 /// When the cryptographic library cannot make one.
 pub(super) fn make_key() -> Result<KeyPair, AuthorityError> {
-    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
-        .map_err(|source| AuthorityError::Crypto { doing: "make a key", source })
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|source| AuthorityError::Crypto { doing: "make a key", source })
 }
 
 /// Writes aside with mode 0600, makes it durable, then moves it in place: never half a key, never a readable one.

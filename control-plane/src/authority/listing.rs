@@ -71,12 +71,7 @@ impl Authority {
     ///
     /// # Errors
     /// `PAGE_TOKEN_MALFORMED`, or when the store cannot be read.
-    pub async fn list(
-        &self,
-        agency: &str,
-        include_void: bool,
-        page: &Page,
-    ) -> Result<(Vec<CertificateRow>, String), Problem> {
+    pub async fn list(&self, agency: &str, include_void: bool, page: &Page) -> Result<(Vec<CertificateRow>, String), Problem> {
         let (after_ms, after_serial) = match &page.after {
             None => (i64::MAX, String::new()),
             Some(key) => key

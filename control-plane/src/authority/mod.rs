@@ -30,6 +30,7 @@ use std::{
 use arc_swap::ArcSwap;
 use chapar_core::identity::TrustDomain;
 
+use self::keys::KeyFolder;
 pub use self::{
     csr::{Csr, CsrRefusal},
     current::Current,
@@ -44,8 +45,10 @@ pub use self::{
     suspension::{AgencyStanding, Suspended, require_agency, suspended},
     view::{RevokedCertificate, SuspendedAgency, TrustView, trust_view},
 };
-use self::keys::KeyFolder;
 use crate::{changes::Acknowledgements, clock::Clock, config::Certificates, store::Store};
+
+/// Hears of every exchange of the generations in use.
+type Tell = Box<dyn Fn(&Current) + Send + Sync>;
 
 /// The authority of one trust domain. Clones are the same authority.
 #[derive(Clone)]
@@ -65,7 +68,7 @@ struct Inner {
     /// Held while the picture is rebuilt from the database, so that an older one never replaces a newer one.
     reloading: tokio::sync::Mutex<()>,
     /// Told whenever the picture was exchanged.
-    reloaded: Mutex<Vec<Box<dyn Fn(&Current) + Send + Sync>>>,
+    reloaded: Mutex<Vec<Tell>>,
 }
 
 impl Authority {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use chapar_core::identity::{SpiffeId, TrustDomain};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
-    SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType,
+    SerialNumber,
 };
 use time::OffsetDateTime;
 
@@ -86,10 +86,8 @@ pub(super) fn issuing(trust_domain: &TrustDomain, name: &str, validity: Validity
 /// # Errors
 /// When there are no random numbers, or the identity cannot be a URI.
 pub(super) fn leaf(id: &SpiffeId, usage: LeafUse, validity: Validity) -> Result<CertificateParams, AuthorityError> {
-    let uri = id
-        .to_string()
-        .try_into()
-        .map_err(|source| AuthorityError::Crypto { doing: "write a SPIFFE ID as a URI", source })?;
+    let uri =
+        id.to_string().try_into().map_err(|source| AuthorityError::Crypto { doing: "write a SPIFFE ID as a URI", source })?;
     let mut params = dated(validity)?;
     params.distinguished_name = DistinguishedName::new();
     params.subject_alt_names = vec![SanType::URI(uri)];

@@ -3,11 +3,7 @@
 use sqlx::{Row as _, SqliteConnection};
 
 use super::Authority;
-use crate::{
-    api::Problem,
-    audit::AuditEntry,
-    store::StoreError,
-};
+use crate::{api::Problem, audit::AuditEntry, store::StoreError};
 
 impl Authority {
     /// Revokes the certificate with this serial number: hex in any case, colons allowed. Returns the distribution revision.
@@ -45,12 +41,7 @@ impl Authority {
     }
 }
 
-async fn mark_revoked(
-    conn: &mut SqliteConnection,
-    serial: &str,
-    reason: &str,
-    now_ms: i64,
-) -> Result<(), StoreError> {
+async fn mark_revoked(conn: &mut SqliteConnection, serial: &str, reason: &str, now_ms: i64) -> Result<(), StoreError> {
     sqlx::query("UPDATE certificates SET revoked_at_ms = $2, revocation_reason = $3 WHERE serial = $1")
         .bind(serial)
         .bind(now_ms)

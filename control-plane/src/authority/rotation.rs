@@ -9,18 +9,13 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 
 use super::{
-    Authority, Inner,
-    current,
+    Authority, Inner, current,
     error::AuthorityError,
     founding::Maker,
     generations::{self, Generation, Kind, State},
     revocation,
 };
-use crate::{
-    api::Problem,
-    audit::AuditEntry,
-    store::WriteTx,
-};
+use crate::{api::Problem, audit::AuditEntry, store::WriteTx};
 
 /// The generations that a root rotation brought in force.
 #[derive(Clone, Debug)]
@@ -76,9 +71,9 @@ impl Authority {
         }
         let now_ms = tx.now_ms();
         let reason = format!("{name} was retired");
-        let with_children = held.iter().filter(|child| {
-            child.name == name || (child.kind == Kind::Issuing && child.parent.as_deref() == Some(name))
-        });
+        let with_children = held
+            .iter()
+            .filter(|child| child.name == name || (child.kind == Kind::Issuing && child.parent.as_deref() == Some(name)));
         let mut voided = 0;
         for generation in with_children.filter(|generation| generation.state != State::Retired) {
             voided += revocation::revoke_all_of(tx.conn(), &generation.name, &reason, now_ms).await?;
@@ -166,9 +161,10 @@ impl Authority {
     }
 
     fn begin_rotation(&self) -> Result<MutexGuard<'_, ()>, Problem> {
-        self.inner.rotating.try_lock().map_err(|_| {
-            Problem::precondition("ROTATION_UNDERWAY", "another rotation is running; wait until it has ended")
-        })
+        self.inner
+            .rotating
+            .try_lock()
+            .map_err(|_| Problem::precondition("ROTATION_UNDERWAY", "another rotation is running; wait until it has ended"))
     }
 
     fn maker(&self) -> Maker<'_> {
@@ -178,23 +174,20 @@ impl Authority {
 }
 
 fn active_root(held: &[Generation]) -> Result<&Generation, AuthorityError> {
-    current::active(held, Kind::Root)
-        .ok_or_else(|| AuthorityError::StoredCertificate("no root is active".to_owned()))
+    current::active(held, Kind::Root).ok_or_else(|| AuthorityError::StoredCertificate("no root is active".to_owned()))
 }
 
 fn retirable<'a>(held: &'a [Generation], name: &str) -> Result<&'a Generation, Problem> {
     let Some(generation) = held.iter().find(|generation| generation.name == name) else {
-        return Err(Problem::not_found(
-            "GENERATION_UNKNOWN",
-            format!("no generation is named {name}; see `chapar ca show`"),
-        )
-        .with("generation", name));
+        return Err(Problem::not_found("GENERATION_UNKNOWN", format!("no generation is named {name}; see `chapar ca show`"))
+            .with("generation", name));
     };
     match generation.state {
         State::Prepared | State::Superseded => Ok(generation),
         State::Active => Err(in_use(name, format!("{name} issues certificates now; rotate it first"))),
-        State::Retired => Err(Problem::precondition("GENERATION_RETIRED", format!("{name} is retired already"))
-            .with("generation", name)),
+        State::Retired => {
+            Err(Problem::precondition("GENERATION_RETIRED", format!("{name} is retired already")).with("generation", name))
+        }
     }
 }
 

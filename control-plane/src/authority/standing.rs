@@ -16,8 +16,13 @@ pub enum Standing {
     /// Not issued here, whatever it chains to: somebody else has a key of ours, or the database was set back.
     Unknown,
     Expired,
-    Revoked { reason: String },
-    Suspended { agency: String, reason: String },
+    Revoked {
+        reason: String,
+    },
+    Suspended {
+        agency: String,
+        reason: String,
+    },
 }
 
 impl Authority {

@@ -3,11 +3,7 @@
 use sqlx::{Row as _, SqliteConnection};
 
 use super::Authority;
-use crate::{
-    api::Problem,
-    audit::AuditEntry,
-    store::StoreError,
-};
+use crate::{api::Problem, audit::AuditEntry, store::StoreError};
 
 /// An agency as the store knows it.
 #[derive(Clone, Debug)]
@@ -61,8 +57,9 @@ impl Authority {
     pub async fn reinstate(&self, actor: &str, agency: &str) -> Result<u64, Problem> {
         let mut tx = self.inner.store.write().await?;
         if require_agency(tx.conn(), agency).await?.suspension.is_none() {
-            return Err(Problem::precondition("AGENCY_NOT_SUSPENDED", format!("agency {agency} is not suspended"))
-                .with("agency", agency));
+            return Err(
+                Problem::precondition("AGENCY_NOT_SUSPENDED", format!("agency {agency} is not suspended")).with("agency", agency)
+            );
         }
         set_suspension(tx.conn(), agency, None).await?;
         let revision = tx.next_revision().await?;
@@ -98,11 +95,7 @@ pub async fn require_agency(conn: &mut SqliteConnection, agency: &str) -> Result
     Ok(AgencyStanding { suspension: suspended.then_some(reason) })
 }
 
-async fn set_suspension(
-    conn: &mut SqliteConnection,
-    agency: &str,
-    suspension: Option<(i64, &str)>,
-) -> Result<(), StoreError> {
+async fn set_suspension(conn: &mut SqliteConnection, agency: &str, suspension: Option<(i64, &str)>) -> Result<(), StoreError> {
     sqlx::query("UPDATE agencies SET suspended_at_ms = $2, suspension_reason = $3 WHERE name = $1")
         .bind(agency)
         .bind(suspension.map(|(at_ms, _)| at_ms))

@@ -113,11 +113,9 @@ fn retired_issuer(generation: &Generation, now_ms: i64) -> Result<Option<Revoked
 }
 
 async fn suspended(conn: &mut SqliteConnection) -> Result<Vec<SuspendedAgency>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT name, suspension_reason FROM agencies WHERE suspended_at_ms IS NOT NULL ORDER BY name",
-    )
-    .fetch_all(conn)
-    .await?;
+    let rows = sqlx::query("SELECT name, suspension_reason FROM agencies WHERE suspended_at_ms IS NOT NULL ORDER BY name")
+        .fetch_all(conn)
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(SuspendedAgency {

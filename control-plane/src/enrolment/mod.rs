@@ -42,17 +42,10 @@ impl Enrolment {
     ///
     /// # Errors
     /// Those of `EnrolmentService.Enrol`, each audited with the caller's address; `ENROLMENT_LIMITED` after too many.
-    pub async fn enrol(
-        &self,
-        from: SocketAddr,
-        token: &str,
-        csr_der: &[u8],
-        sidecar: &str,
-    ) -> Result<Issued, Problem> {
+    pub async fn enrol(&self, from: SocketAddr, token: &str, csr_der: &[u8], sidecar: &str) -> Result<Issued, Problem> {
         self.admit(from.ip())?;
-        let token = EnrolmentToken::parse(token).map_err(|error| {
-            Problem::invalid("TOKEN_MALFORMED", format!("{error}; ask the exchange for a new one"))
-        });
+        let token = EnrolmentToken::parse(token)
+            .map_err(|error| Problem::invalid("TOKEN_MALFORMED", format!("{error}; ask the exchange for a new one")));
         // Of a token that cannot be read there is nothing to name but the caller.
         let object = token.as_ref().map(|token| format!("token {}", token.id)).unwrap_or_else(|_| "token".to_owned());
         let enrolled = match token {
@@ -84,10 +77,7 @@ impl Enrolment {
         if failed.count < FAILURES_MAX {
             return Ok(());
         }
-        let message = format!(
-            "{} enrolments from {from} failed within a minute; try again in {} s",
-            failed.count, failed.left_s
-        );
+        let message = format!("{} enrolments from {from} failed within a minute; try again in {} s", failed.count, failed.left_s);
         let problem = Problem::new(Code::ResourceExhausted, "ENROLMENT_LIMITED", message);
         Err(problem.with("retry_after_s", failed.left_s.to_string()))
     }
@@ -157,13 +147,7 @@ impl Enrolment {
         Ok(issued)
     }
 
-    async fn audit_refusal(
-        &self,
-        actor: String,
-        action: &'static str,
-        object: String,
-        problem: &Problem,
-    ) -> Result<(), Problem> {
+    async fn audit_refusal(&self, actor: String, action: &'static str, object: String, problem: &Problem) -> Result<(), Problem> {
         let details = serde_json::json!({ "message": problem.message() });
         Ok(self.store.audit(AuditEntry::refused(actor, action, object, problem.reason()).with(details)).await?)
     }

@@ -33,10 +33,12 @@ impl Bench {
         let clock = Clock::wound(date_of_ms(1_767_225_600_000));
         let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
         let mut tx = store.write().await.unwrap();
-        sqlx::query("INSERT INTO agencies (name, title_fa, title_en, roles) VALUES ('post', '', '', '[]'), ('cra', '', '', '[]')")
-            .execute(tx.conn())
-            .await
-            .unwrap();
+        sqlx::query(
+            "INSERT INTO agencies (name, title_fa, title_en, roles) VALUES ('post', '', '', '[]'), ('cra', '', '', '[]')",
+        )
+        .execute(tx.conn())
+        .await
+        .unwrap();
         tx.commit().await.unwrap();
         let authority = Authority::open(
             store.clone(),

@@ -76,15 +76,12 @@ pub async fn create(
     let (agency, sidecar) = names(agency, sidecar)?;
     let life_s = life_of(life_s)?;
     let current = authority.current();
-    let root = current.active_root().ok_or_else(|| {
-        Problem::internal(&AuthorityError::StoredCertificate("no root is active".to_owned()))
-    })?;
+    let root = current
+        .active_root()
+        .ok_or_else(|| Problem::internal(&AuthorityError::StoredCertificate("no root is active".to_owned())))?;
     let (mut id, mut secret) = ([0; ID_BYTES], [0; SECRET_BYTES]);
     let random = SystemRandom::new();
-    random
-        .fill(&mut id)
-        .and_then(|()| random.fill(&mut secret))
-        .map_err(|_| Problem::internal(&AuthorityError::NoRandomness))?;
+    random.fill(&mut id).and_then(|()| random.fill(&mut secret)).map_err(|_| Problem::internal(&AuthorityError::NoRandomness))?;
 
     let mut tx = store.write().await?;
     if let Some(reason) = authority::require_agency(tx.conn(), agency.as_str()).await?.suspension {
@@ -154,8 +151,9 @@ pub async fn revoke(store: &Store, actor: &str, id: &str) -> Result<(), Problem>
     let token = match row {
         Some(row) => token_of(&row)?,
         None => {
-            return Err(Problem::not_found("TOKEN_UNKNOWN", format!("there is no token {id}; see `chapar token list`"))
-                .with("token", id));
+            return Err(
+                Problem::not_found("TOKEN_UNKNOWN", format!("there is no token {id}; see `chapar token list`")).with("token", id)
+            );
         }
     };
     if token.used_at_ms.is_some() {
@@ -166,11 +164,7 @@ pub async fn revoke(store: &Store, actor: &str, id: &str) -> Result<(), Problem>
         return Ok(());
     }
     let now_ms = tx.now_ms();
-    sqlx::query("UPDATE enrolment_tokens SET revoked_at_ms = $2 WHERE id = $1")
-        .bind(id)
-        .bind(now_ms)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query("UPDATE enrolment_tokens SET revoked_at_ms = $2 WHERE id = $1").bind(id).bind(now_ms).execute(tx.conn()).await?;
     tx.audit(AuditEntry::done(actor, "token.revoke", id).with(serde_json::json!({ "agency": token.agency }))).await?;
     Ok(tx.commit().await?)
 }
@@ -244,9 +238,9 @@ fn names(agency: &str, sidecar: &str) -> Result<(AgencyName, Option<WorkloadName
     if sidecar.is_empty() {
         return Ok((agency, None));
     }
-    let sidecar = sidecar.parse().map_err(|error| {
-        Problem::invalid("SIDECAR_NAME_MALFORMED", format!("{error}")).field("sidecar", format!("{error}"))
-    })?;
+    let sidecar = sidecar
+        .parse()
+        .map_err(|error| Problem::invalid("SIDECAR_NAME_MALFORMED", format!("{error}")).field("sidecar", format!("{error}")))?;
     Ok((agency, Some(sidecar)))
 }
 

@@ -75,9 +75,9 @@ impl Gate {
                 let standing = self.authority.standing(&certificate.serial, &certificate.id).await?;
                 let good = standing.require_good(&certificate.id, &certificate.serial);
                 let known = good.and_then(|()| {
-                    certificate.caller().ok_or_else(|| {
-                        Problem::denied("CALLER_UNEXPECTED", "the control plane's own certificate calls nobody")
-                    })
+                    certificate
+                        .caller()
+                        .ok_or_else(|| Problem::denied("CALLER_UNEXPECTED", "the control plane's own certificate calls nobody"))
                 });
                 (known, *address)
             }

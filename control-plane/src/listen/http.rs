@@ -31,13 +31,7 @@ struct Shown {
 }
 
 /// Serves until the stop.
-pub async fn serve(
-    listener: TcpListener,
-    registry: Registry,
-    readiness: Readiness,
-    store: Store,
-    stopping: CancellationToken,
-) {
+pub async fn serve(listener: TcpListener, registry: Registry, readiness: Readiness, store: Store, stopping: CancellationToken) {
     let router = Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
@@ -62,8 +56,6 @@ async fn ready(State(shown): State<Shown>) -> (StatusCode, String) {
 async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
     match TextEncoder::new().encode_to_string(&shown.registry.gather()) {
         Ok(text) => (StatusCode::OK, [("content-type", "text/plain; version=0.0.4")], text),
-        Err(error) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, [("content-type", "text/plain; charset=utf-8")], format!("{error}\n"))
-        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [("content-type", "text/plain; charset=utf-8")], format!("{error}\n")),
     }
 }

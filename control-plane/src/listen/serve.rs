@@ -15,7 +15,7 @@ use tonic::service::Routes;
 use tower::Layer as _;
 
 use super::{
-    AdminSocket, Acceptor, Entrance,
+    Acceptor, AdminSocket, Entrance,
     gate::{Gate, Gated},
     peer::{Certified, Peer},
     refusals::{HandshakeRefusal, Refusals},
@@ -159,11 +159,7 @@ async fn place(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     places.clone().acquire_owned().await.ok()
 }
 
-async fn accepted<S>(
-    stopping: &CancellationToken,
-    next: impl Future<Output = io::Result<S>>,
-    name: &'static str,
-) -> Option<S> {
+async fn accepted<S>(stopping: &CancellationToken, next: impl Future<Output = io::Result<S>>, name: &'static str) -> Option<S> {
     match stopping.run_until_cancelled(next).await? {
         Ok(accepted) => Some(accepted),
         Err(error) => {

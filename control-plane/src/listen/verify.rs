@@ -77,9 +77,8 @@ impl ClientCertVerifier for PeerVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.chains.load().verify_client_cert(end_entity, intermediates, now)?;
-        Certified::read(end_entity, &self.trust_domain).map_err(|problem| {
-            Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(problem))))
-        })?;
+        Certified::read(end_entity, &self.trust_domain)
+            .map_err(|problem| Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(problem)))))?;
         Ok(verified)
     }
 

@@ -9,9 +9,9 @@ use std::{
 };
 
 use chapar_control_plane::{
+    api::Page,
     app::App,
     audit::{self, Filter},
-    api::Page,
     clock::{Clock, date_of_ms},
     config::Config,
 };
@@ -64,10 +64,12 @@ impl Bench {
         let clock = Clock::wound(date_of_ms(START_MS));
         let app = App::start(config(folder.path()), clock.clone()).await.unwrap();
         let mut tx = app.store().write().await.unwrap();
-        sqlx::query("INSERT INTO agencies (name, title_fa, title_en, roles) VALUES ('post', '', '', '[]'), ('cra', '', '', '[]')")
-            .execute(tx.conn())
-            .await
-            .unwrap();
+        sqlx::query(
+            "INSERT INTO agencies (name, title_fa, title_en, roles) VALUES ('post', '', '', '[]'), ('cra', '', '', '[]')",
+        )
+        .execute(tx.conn())
+        .await
+        .unwrap();
         tx.commit().await.unwrap();
         Self { folder, clock, app }
     }

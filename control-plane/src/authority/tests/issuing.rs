@@ -77,13 +77,7 @@ async fn another_trust_domain_is_refused() {
     let bench = Bench::new().await;
     let keys = bench.folder.path().join("authority");
     let trust_domain = "other.example".parse().unwrap();
-    let refused = Authority::open(
-        bench.store.clone(),
-        &keys,
-        trust_domain,
-        Certificates::default(),
-        Acknowledgements::default(),
-    );
+    let refused = Authority::open(bench.store.clone(), &keys, trust_domain, Certificates::default(), Acknowledgements::default());
     let refused = refused.await.err().unwrap();
     assert!(matches!(refused, AuthorityError::OtherTrustDomain { .. }), "{refused}");
 }
@@ -94,7 +88,13 @@ async fn a_revoked_certificate_is_refused_from_then_on_and_only_once() {
     let (issued, spared) = (bench.issue(MAIN).await, bench.issue(MAIN).await);
     bench.authority.require_good_standing(&caller(&issued)).await.unwrap();
 
-    let shouted: String = issued.serial.to_uppercase().as_bytes().chunks(2).map(|pair| format!("{}{}:", pair[0] as char, pair[1] as char)).collect();
+    let shouted: String = issued
+        .serial
+        .to_uppercase()
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| format!("{}{}:", pair[0] as char, pair[1] as char))
+        .collect();
     let revision = bench.authority.revoke("local:uid=0", shouted.trim_end_matches(':'), "key lost").await.unwrap();
     assert_eq!(revision, bench.store.revision().await.unwrap());
     let refusal = bench.authority.require_good_standing(&caller(&issued)).await.unwrap_err();

@@ -7,10 +7,7 @@ mod rotation;
 use std::{sync::Arc, time::Duration};
 
 use rcgen::{CertificateParams, KeyPair};
-use rustls::{
-    RootCertStore,
-    server::WebPkiClientVerifier,
-};
+use rustls::{RootCertStore, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::*;
