@@ -17,6 +17,7 @@ pub mod authorize;
 pub mod forward;
 pub mod identify;
 pub mod minimise;
+mod proof;
 pub mod record;
 pub mod route;
 pub mod timeout;

@@ -1,0 +1,81 @@
+//! Proof that no stage of the call path can be left out: this is the path, and it compiles.
+//! ```
+//! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
+//! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
+//! let accepted = accept::from_application(desk, head)?;
+//! let identified = identify::application(desk, accepted);
+//! let routed = route::find(identified)?;
+//! let permitted = authorize::decide(routed)?;
+//! let minimised = minimise::narrow(permitted);
+//! forward::to_provider(desk, minimised)
+//! # }
+//! ```
+//!
+//! Each of these differs from it by one stage only, and does not compile.
+//!
+//! Without `identify`:
+//! ```compile_fail,E0308
+//! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
+//! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
+//! let accepted = accept::from_application(desk, head)?;
+//! let routed = route::find(accepted)?;
+//! let permitted = authorize::decide(routed)?;
+//! let minimised = minimise::narrow(permitted);
+//! forward::to_provider(desk, minimised)
+//! # }
+//! ```
+//!
+//! Without `route`:
+//! ```compile_fail,E0308
+//! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
+//! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
+//! let accepted = accept::from_application(desk, head)?;
+//! let identified = identify::application(desk, accepted);
+//! let permitted = authorize::decide(identified)?;
+//! let minimised = minimise::narrow(permitted);
+//! forward::to_provider(desk, minimised)
+//! # }
+//! ```
+//!
+//! Without `authorize`:
+//! ```compile_fail,E0308
+//! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
+//! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
+//! let accepted = accept::from_application(desk, head)?;
+//! let identified = identify::application(desk, accepted);
+//! let routed = route::find(identified)?;
+//! let minimised = minimise::narrow(routed);
+//! forward::to_provider(desk, minimised)
+//! # }
+//! ```
+//!
+//! Without `minimise`:
+//! ```compile_fail,E0308
+//! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
+//! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
+//! let accepted = accept::from_application(desk, head)?;
+//! let identified = identify::application(desk, accepted);
+//! let routed = route::find(identified)?;
+//! let permitted = authorize::decide(routed)?;
+//! forward::to_provider(desk, permitted)
+//! # }
+//! ```
+//!
+//! Without any, by making up what the last stage wants:
+//! ```compile_fail,E0603
+//! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
+//! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
+//! let _ = (desk, head);
+//! let made_up: forward::Forward = forward::Forward(unreachable!());
+//! Ok(made_up)
+//! # }
+//! ```
+//!
+//! Or what a stage in the middle wants:
+//! ```compile_fail,E0451
+//! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
+//! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
+//! let _ = (head, accept::from_application, identify::application, route::find, authorize::decide);
+//! forward::to_provider(desk, minimise::Minimised { allowed: unreachable!(), extent: minimise::Extent::Whole })
+//! # }
+//! ```
