@@ -14,9 +14,7 @@ use std::{
 use chapar_core::identity::TrustDomain;
 use serde::{Deserialize, Deserializer, de};
 
-pub use self::{
-    certificates::Certificates, ledger::Ledger, listen::Listen, snapshot::Snapshot, telemetry::Telemetry,
-};
+pub use self::{certificates::Certificates, ledger::Ledger, listen::Listen, snapshot::Snapshot, telemetry::Telemetry};
 
 /// Everything that the control plane is told at its start.
 #[derive(Clone, Debug, Deserialize)]

@@ -20,9 +20,7 @@ pub enum IdentityError {
     #[error("trust domain {0:?} is not 1 to 255 characters of a-z, 0-9, '.', '-' and '_'")]
     TrustDomain(String),
     /// A name must be a DNS label.
-    #[error(
-        "name {0:?} is not 1 to 63 characters of a-z, 0-9 and '-', beginning and ending with a letter or digit"
-    )]
+    #[error("name {0:?} is not 1 to 63 characters of a-z, 0-9 and '-', beginning and ending with a letter or digit")]
     Name(String),
     /// The text is no SPIFFE ID of the exchange.
     #[error(
@@ -87,29 +85,17 @@ name_type!(
 fn check_trust_domain(text: &str) -> Result<(), IdentityError> {
     let good = !text.is_empty()
         && text.len() <= TRUST_DOMAIN_BYTES_MAX
-        && text
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'));
-    if good {
-        Ok(())
-    } else {
-        Err(IdentityError::TrustDomain(clip(text)))
-    }
+        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'));
+    if good { Ok(()) } else { Err(IdentityError::TrustDomain(clip(text))) }
 }
 
 fn check_name(text: &str) -> Result<(), IdentityError> {
     let good = !text.is_empty()
         && text.len() <= NAME_BYTES_MAX
-        && text
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         && !text.starts_with('-')
         && !text.ends_with('-');
-    if good {
-        Ok(())
-    } else {
-        Err(IdentityError::Name(clip(text)))
-    }
+    if good { Ok(()) } else { Err(IdentityError::Name(clip(text))) }
 }
 
 /// Foreign text goes into errors only up to this many characters.
@@ -145,32 +131,19 @@ impl SpiffeId {
     /// The identity of the control plane of `trust_domain`.
     #[must_use]
     pub const fn control_plane(trust_domain: TrustDomain) -> Self {
-        Self {
-            trust_domain,
-            role: Role::ControlPlane,
-        }
+        Self { trust_domain, role: Role::ControlPlane }
     }
 
     /// The identity of the admin `name`.
     #[must_use]
     pub const fn admin(trust_domain: TrustDomain, name: WorkloadName) -> Self {
-        Self {
-            trust_domain,
-            role: Role::Admin(name),
-        }
+        Self { trust_domain, role: Role::Admin(name) }
     }
 
     /// The identity of the sidecar `name` of `agency`.
     #[must_use]
-    pub const fn sidecar(
-        trust_domain: TrustDomain,
-        agency: AgencyName,
-        name: WorkloadName,
-    ) -> Self {
-        Self {
-            trust_domain,
-            role: Role::Sidecar { agency, name },
-        }
+    pub const fn sidecar(trust_domain: TrustDomain, agency: AgencyName, name: WorkloadName) -> Self {
+        Self { trust_domain, role: Role::Sidecar { agency, name } }
     }
 
     /// The trust domain that vouches for it.
@@ -204,23 +177,13 @@ impl FromStr for SpiffeId {
         let (domain, path) = rest.split_once('/').ok_or_else(malformed)?;
         let trust_domain: TrustDomain = domain.parse()?;
         let mut segments = path.split('/');
-        let parts = [
-            segments.next(),
-            segments.next(),
-            segments.next(),
-            segments.next(),
-            segments.next(),
-        ];
+        let parts = [segments.next(), segments.next(), segments.next(), segments.next(), segments.next()];
         match parts {
             [Some("control-plane"), None, ..] => Ok(Self::control_plane(trust_domain)),
             [Some("admin"), Some(name), None, ..] => Ok(Self::admin(trust_domain, name.parse()?)),
-            [
-                Some("agency"),
-                Some(agency),
-                Some("sidecar"),
-                Some(name),
-                None,
-            ] => Ok(Self::sidecar(trust_domain, agency.parse()?, name.parse()?)),
+            [Some("agency"), Some(agency), Some("sidecar"), Some(name), None] => {
+                Ok(Self::sidecar(trust_domain, agency.parse()?, name.parse()?))
+            }
             _ => Err(malformed()),
         }
     }
@@ -248,10 +211,7 @@ mod tests {
             "spiffe://exchange.example/admin/sara",
             "spiffe://exchange.example/agency/civil-registration/sidecar/main",
         ] {
-            assert_eq!(
-                text.parse::<SpiffeId>().map(|id| id.to_string()),
-                Ok(text.to_owned())
-            );
+            assert_eq!(text.parse::<SpiffeId>().map(|id| id.to_string()), Ok(text.to_owned()));
         }
     }
 

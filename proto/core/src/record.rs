@@ -145,14 +145,8 @@ impl CallRecord {
         let text = |key, value: &Arc<str>| (key, Value::Text(Arc::clone(value)));
         let mut all = vec![
             ("rpc.system.name", Value::Name("grpc")),
-            (
-                "rpc.method",
-                Value::Text(Arc::from(self.path.trim_start_matches('/'))),
-            ),
-            (
-                "rpc.response.status_code",
-                Value::Name(self.status.as_str()),
-            ),
+            ("rpc.method", Value::Text(Arc::from(self.path.trim_start_matches('/')))),
+            ("rpc.response.status_code", Value::Name(self.status.as_str())),
             text("server.address", &self.server_address),
             text("network.peer.address", &self.peer_address),
             text("chapar.call_id", &self.call_id),
@@ -165,28 +159,12 @@ impl CallRecord {
             text("chapar.resolution", &self.resolution),
             text("chapar.clause", &self.clause),
             ("chapar.policy_version", Value::Count(self.policy_version)),
-            (
-                "chapar.decision",
-                Value::Name(if self.outcome == Outcome::Refused {
-                    "refused"
-                } else {
-                    "permitted"
-                }),
-            ),
-            (
-                "chapar.reason",
-                Value::Name(self.reason.map_or("", Reason::as_str)),
-            ),
+            ("chapar.decision", Value::Name(if self.outcome == Outcome::Refused { "refused" } else { "permitted" })),
+            ("chapar.reason", Value::Name(self.reason.map_or("", Reason::as_str))),
             ("chapar.outcome", Value::Name(self.outcome.as_str())),
-            (
-                "chapar.request.messages",
-                Value::Count(self.request.messages),
-            ),
+            ("chapar.request.messages", Value::Count(self.request.messages)),
             ("chapar.request.bytes", Value::Count(self.request.bytes)),
-            (
-                "chapar.response.messages",
-                Value::Count(self.response.messages),
-            ),
+            ("chapar.response.messages", Value::Count(self.response.messages)),
             ("chapar.response.bytes", Value::Count(self.response.bytes)),
         ];
         all.retain(|(_, value)| match value {

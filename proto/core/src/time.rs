@@ -59,21 +59,12 @@ mod tests {
 
     #[test]
     fn writes_rfc_3339() {
-        assert_eq!(
-            Timestamp::from_unix_ms(0).to_string(),
-            "1970-01-01T00:00:00.000Z"
-        );
-        assert_eq!(
-            Timestamp::from_unix_ms(1_674_000_000_123).to_string(),
-            "2023-01-18T00:00:00.123Z"
-        );
+        assert_eq!(Timestamp::from_unix_ms(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Timestamp::from_unix_ms(1_674_000_000_123).to_string(), "2023-01-18T00:00:00.123Z");
     }
 
     #[test]
     fn arithmetic_saturates() {
-        assert_eq!(
-            Timestamp::from_unix_ms(i64::MAX).plus_ms(1).unix_ms(),
-            i64::MAX
-        );
+        assert_eq!(Timestamp::from_unix_ms(i64::MAX).plus_ms(1).unix_ms(), i64::MAX);
     }
 }

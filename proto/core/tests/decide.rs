@@ -1,5 +1,7 @@
 //! The decision, reason by reason: what refuses, what does not, and at which instant that changes.
 
+#![allow(clippy::unwrap_used)] // Shared set-up outside of a test function: a panic is the right answer there, too.
+
 use std::{collections::HashMap, sync::Arc};
 
 use chapar_core::{

@@ -133,11 +133,7 @@ pub fn decide(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<Permit, Re
 ///
 /// # Errors
 /// The [`Refusal`] that says which of these it is.
-pub fn certificate_in_order(
-    snapshot: &PolicySnapshot,
-    certificate: &PeerCertificate,
-    now: Timestamp,
-) -> Result<(), Refusal> {
+pub fn certificate_in_order(snapshot: &PolicySnapshot, certificate: &PeerCertificate, now: Timestamp) -> Result<(), Refusal> {
     if let Some(revocation) = snapshot.revocation(&certificate.serial) {
         return Err(Refusal::new(
             Reason::CertificateRevoked,
@@ -156,10 +152,7 @@ pub fn certificate_in_order(
             ),
         ));
     }
-    certificate
-        .spiffe_id
-        .agency()
-        .map_or(Ok(()), |agency| in_good_standing(snapshot, agency))
+    certificate.spiffe_id.agency().map_or(Ok(()), |agency| in_good_standing(snapshot, agency))
 }
 
 fn fresh(snapshot: &PolicySnapshot, now: Timestamp) -> Result<(), Refusal> {
@@ -189,19 +182,14 @@ fn offered_here(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<(), Refu
         Side::Consumer => Reason::PeerNotIdentified,
         Side::Provider => Reason::NotOfferedHere,
     };
-    Err(Refusal::new(
-        reason,
-        format!("{} does not speak for {expected}", snapshot.recipient()),
-    ))
+    Err(Refusal::new(reason, format!("{} does not speak for {expected}", snapshot.recipient())))
 }
 
 fn in_good_standing(snapshot: &PolicySnapshot, agency: &AgencyName) -> Result<(), Refusal> {
     match snapshot.standing(agency) {
         Some(Standing::Suspended(why)) => Err(Refusal::new(
             Reason::AgencySuspended,
-            format!(
-                "the agency {agency} is suspended: {why}; only the exchange's admins can reinstate it"
-            ),
+            format!("the agency {agency} is suspended: {why}; only the exchange's admins can reinstate it"),
         )),
         Some(Standing::Good) | None => Ok(()),
     }
@@ -214,9 +202,7 @@ fn known_and_good(snapshot: &PolicySnapshot, agency: &AgencyName) -> Result<(), 
     }
     Err(Refusal::new(
         Reason::AgencySuspended,
-        format!(
-            "the snapshot does not vouch for the agency {agency}; the exchange's admins must register it"
-        ),
+        format!("the snapshot does not vouch for the agency {agency}; the exchange's admins must register it"),
     ))
 }
 
@@ -227,17 +213,13 @@ fn grant_in_force(grants: &[Arc<Grant>], now: Timestamp) -> Result<&Arc<Grant>, 
         match standing_of_grant(grant, now) {
             Ok(()) => return Ok(grant),
             Err(refusal) => {
-                if nearest
-                    .as_ref()
-                    .is_none_or(|held| told_before(refusal.reason, held.reason))
-                {
+                if nearest.as_ref().is_none_or(|held| told_before(refusal.reason, held.reason)) {
                     nearest = Some(refusal);
                 }
             }
         }
     }
-    Err(nearest
-        .unwrap_or_else(|| Refusal::new(Reason::NoGrant, "no resolution grants this inquiry")))
+    Err(nearest.unwrap_or_else(|| Refusal::new(Reason::NoGrant, "no resolution grants this inquiry")))
 }
 
 fn told_before(reason: Reason, held: Reason) -> bool {
@@ -253,26 +235,17 @@ fn told_before(reason: Reason, held: Reason) -> bool {
 
 fn standing_of_grant(grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
     let told = |reason, what: String| {
-        let detail = format!(
-            "the grant {} (resolution {}, clause {}) {what}",
-            grant.name, grant.resolution, grant.clause
-        );
+        let detail = format!("the grant {} (resolution {}, clause {}) {what}", grant.name, grant.resolution, grant.clause);
         Err(Refusal::new(reason, detail).with_grant(&grant.name))
     };
     if let Some(end) = &grant.revoked {
-        return told(
-            Reason::GrantRevoked,
-            format!("was revoked at {}: {}", end.at, end.reason),
-        );
+        return told(Reason::GrantRevoked, format!("was revoked at {}: {}", end.at, end.reason));
     }
     if !grant.in_force {
         return told(Reason::GrantNotYetInForce, "is not yet in force".to_owned());
     }
     match (grant.not_before, grant.not_after) {
-        (Some(start), _) if now < start => told(
-            Reason::GrantNotYetInForce,
-            format!("is in force only from {start}"),
-        ),
+        (Some(start), _) if now < start => told(Reason::GrantNotYetInForce, format!("is in force only from {start}")),
         (_, Some(end)) if now >= end => told(Reason::GrantExpired, format!("expired at {end}")),
         _ => Ok(()),
     }

@@ -50,10 +50,7 @@ impl GrpcCode {
     /// The code with this number; [`GrpcCode::Unknown`] for a number that the specification does not name.
     #[must_use]
     pub fn from_number(number: u32) -> Self {
-        usize::try_from(number)
-            .ok()
-            .and_then(|at| Self::ALL.get(at))
-            .map_or(Self::Unknown, |(code, _)| *code)
+        usize::try_from(number).ok().and_then(|at| Self::ALL.get(at)).map_or(Self::Unknown, |(code, _)| *code)
     }
 
     /// The specification's name, such as `PERMISSION_DENIED`.
@@ -189,11 +186,7 @@ impl Refusal {
     /// A refusal for `reason`, told as `detail`.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
-            grant: None,
-        }
+        Self { reason, detail: detail.into(), grant: None }
     }
 
     /// The same, naming the grant that decided.

@@ -158,26 +158,17 @@ impl PolicySnapshot {
     pub fn new(parts: SnapshotParts) -> Self {
         let mut by_path: HashMap<Arc<str>, Vec<Arc<Inquiry>>> = HashMap::new();
         for inquiry in parts.inquiries {
-            by_path
-                .entry(Arc::clone(&inquiry.path))
-                .or_default()
-                .push(Arc::new(inquiry));
+            by_path.entry(Arc::clone(&inquiry.path)).or_default().push(Arc::new(inquiry));
         }
         let mut grants: HashMap<AgencyName, HashMap<InquiryKey, Vec<Arc<Grant>>>> = HashMap::new();
         for grant in parts.grants {
             let of_consumer = grants.entry(grant.consumer.clone()).or_default();
-            of_consumer
-                .entry(grant.inquiry.clone())
-                .or_default()
-                .push(Arc::new(grant));
+            of_consumer.entry(grant.inquiry.clone()).or_default().push(Arc::new(grant));
         }
         let mut endpoints: HashMap<AgencyName, Vec<Arc<Endpoint>>> = HashMap::new();
         for endpoint in parts.endpoints {
             if let Some(agency) = endpoint.spiffe_id.agency().cloned() {
-                endpoints
-                    .entry(agency)
-                    .or_default()
-                    .push(Arc::new(endpoint));
+                endpoints.entry(agency).or_default().push(Arc::new(endpoint));
             }
         }
         Self {
@@ -239,10 +230,7 @@ impl PolicySnapshot {
     pub fn inquiry(&self, path: &str, provider: Option<&str>) -> Result<&Arc<Inquiry>, RouteError> {
         let offers = self.by_path.get(path).map_or(&[][..], Vec::as_slice);
         match (provider, offers) {
-            (Some(name), _) => offers
-                .iter()
-                .find(|inquiry| inquiry.key.provider.as_str() == name)
-                .ok_or(RouteError::Unknown),
+            (Some(name), _) => offers.iter().find(|inquiry| inquiry.key.provider.as_str() == name).ok_or(RouteError::Unknown),
             (None, [only]) => Ok(only),
             (None, []) => Err(RouteError::Unknown),
             (None, _) => Err(RouteError::Ambiguous),
@@ -262,10 +250,7 @@ impl PolicySnapshot {
     /// The grants of `consumer` on `inquiry`; several where several resolutions grant the same.
     #[must_use]
     pub fn grants(&self, consumer: &AgencyName, inquiry: &InquiryKey) -> &[Arc<Grant>] {
-        self.grants
-            .get(consumer)
-            .and_then(|of| of.get(inquiry))
-            .map_or(&[], Vec::as_slice)
+        self.grants.get(consumer).and_then(|of| of.get(inquiry)).map_or(&[], Vec::as_slice)
     }
 
     /// The sidecars of `provider`.
