@@ -1,5 +1,7 @@
 //! A snapshot's manifest and resources from the wire to the domain: what is whole is read, what has a gap is refused.
 
+#![allow(clippy::unwrap_used)] // A test says by panicking what went wrong.
+
 use chapar_core::{
     policy::{Endpoint, Grant, Inquiry, InquiryKind, Standing},
     snapshot::{Body, ResourceKey, ResourceSet},

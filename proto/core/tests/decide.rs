@@ -1,6 +1,6 @@
 //! The decision, reason by reason: what refuses, what does not, and at which instant that changes.
 
-#![allow(clippy::unwrap_used)] // Shared set-up outside of a test function: a panic is the right answer there, too.
+#![allow(clippy::unwrap_used)] // A test says by panicking what went wrong.
 
 use std::{collections::HashMap, sync::Arc};
 

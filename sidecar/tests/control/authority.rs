@@ -13,38 +13,38 @@ use time::OffsetDateTime;
 
 use crate::NOW;
 
-pub const HOUR_MS: i64 = 3_600_000;
+pub(crate) const HOUR_MS: i64 = 3_600_000;
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
-pub struct Authority {
-    pub trust_domain: TrustDomain,
-    pub root: Issuer,
-    pub issuing: Issuer,
+pub(crate) struct Authority {
+    pub(crate) trust_domain: TrustDomain,
+    pub(crate) root: Issuer,
+    pub(crate) issuing: Issuer,
     /// Signs manifests, under the control plane's certificate.
-    pub signer: Leaf,
+    pub(crate) signer: Leaf,
 }
 
 /// A leaf with its key, as rcgen has them.
-pub struct Leaf {
-    pub key: KeyPair,
-    pub chain: Vec<CertificateDer<'static>>,
+pub(crate) struct Leaf {
+    pub(crate) key: KeyPair,
+    pub(crate) chain: Vec<CertificateDer<'static>>,
 }
 
 impl Leaf {
-    pub fn credentials(&self) -> Credentials {
+    pub(crate) fn credentials(&self) -> Credentials {
         Credentials { key: PrivatePkcs8KeyDer::from(self.key.serialize_der()), chain: self.chain.clone() }
     }
 }
 
 impl Authority {
-    pub fn new(trust_domain: &str) -> Self {
+    pub(crate) fn new(trust_domain: &str) -> Self {
         let root = CertifiedIssuer::self_signed(ca("root", trust_domain), KeyPair::generate().unwrap()).unwrap();
         Self::under(trust_domain, root)
     }
 
     /// Another issuing CA under the same root.
-    pub fn with_next_issuing(self) -> Self {
+    pub(crate) fn with_next_issuing(self) -> Self {
         let domain = self.trust_domain.to_string();
         Self::under(&domain, self.root)
     }
@@ -56,21 +56,21 @@ impl Authority {
         Self { trust_domain: trust_domain.parse().unwrap(), root, issuing, signer }
     }
 
-    pub fn bundle(&self) -> Bundle {
+    pub(crate) fn bundle(&self) -> Bundle {
         Bundle { trust_domain: self.trust_domain.clone(), roots: vec![self.root.der().clone()] }
     }
 
     /// A certificate for these URIs, valid for a day around [`NOW`].
-    pub fn issue(&self, uris: &[&str]) -> Leaf {
+    pub(crate) fn issue(&self, uris: &[&str]) -> Leaf {
         leaf(&self.issuing, uris, NOW, 24 * HOUR_MS)
     }
 
-    pub fn issue_valid(&self, uris: &[&str], from: Timestamp, life_ms: i64) -> Leaf {
+    pub(crate) fn issue_valid(&self, uris: &[&str], from: Timestamp, life_ms: i64) -> Leaf {
         leaf(&self.issuing, uris, from, life_ms)
     }
 
     /// Signs a request as it is, valid from `from`.
-    pub fn sign_request(&self, csr_der: &[u8], from: Timestamp, life_ms: i64) -> Vec<CertificateDer<'static>> {
+    pub(crate) fn sign_request(&self, csr_der: &[u8], from: Timestamp, life_ms: i64) -> Vec<CertificateDer<'static>> {
         let csr = CertificateSigningRequestDer::from(csr_der);
         let mut request = CertificateSigningRequestParams::from_der(&csr).unwrap();
         valid(&mut request.params, from, life_ms);
@@ -80,12 +80,12 @@ impl Authority {
         vec![certificate.der().clone(), self.issuing.der().clone()]
     }
 
-    pub fn sign(&self, manifest: &v1::SnapshotManifest) -> v1::SignedManifest {
+    pub(crate) fn sign(&self, manifest: &v1::SnapshotManifest) -> v1::SignedManifest {
         sign_with(&self.signer, manifest)
     }
 }
 
-pub fn sign_with(signer: &Leaf, manifest: &v1::SnapshotManifest) -> v1::SignedManifest {
+pub(crate) fn sign_with(signer: &Leaf, manifest: &v1::SnapshotManifest) -> v1::SignedManifest {
     let manifest = manifest.encode_to_vec();
     let signature = signer.key.sign(&chapar_core::snapshot::signed_bytes(&manifest)).unwrap();
     let signer_chain_der = signer.chain.iter().map(|der| der.to_vec()).collect();
@@ -93,7 +93,7 @@ pub fn sign_with(signer: &Leaf, manifest: &v1::SnapshotManifest) -> v1::SignedMa
 }
 
 /// A certificate that vouches for itself.
-pub fn self_signed(uri: &str) -> Leaf {
+pub(crate) fn self_signed(uri: &str) -> Leaf {
     let key = KeyPair::generate().unwrap();
     let certificate = leaf_params(&[uri], NOW, 24 * HOUR_MS).self_signed(&key).unwrap();
     Leaf { key, chain: vec![certificate.der().clone()] }

@@ -37,38 +37,38 @@ use crate::{
 };
 
 /// What the control plane saw, and how it shall answer.
-pub struct Desk {
-    pub authority: Authority,
+pub(crate) struct Desk {
+    pub(crate) authority: Authority,
     /// Certificates begin at this time and last a day.
-    pub issue_from: Timestamp,
+    pub(crate) issue_from: Timestamp,
     /// Answers every enrolment and renewal so, instead of serving it.
-    pub refuse_credentials: Option<Status>,
-    pub enrolments: Vec<v1::EnrolRequest>,
+    pub(crate) refuse_credentials: Option<Status>,
+    pub(crate) enrolments: Vec<v1::EnrolRequest>,
     /// Serial numbers of the certificates that asked for renewal.
-    pub renewals: Vec<String>,
-    pub hellos: Vec<v1::Hello>,
-    pub acks: Vec<v1::Ack>,
-    pub registrations: Vec<v1::RegisterRequest>,
+    pub(crate) renewals: Vec<String>,
+    pub(crate) hellos: Vec<v1::Hello>,
+    pub(crate) acks: Vec<v1::Ack>,
+    pub(crate) registrations: Vec<v1::RegisterRequest>,
     /// Answers that many exports with UNAVAILABLE first.
-    pub exports_to_fail: usize,
-    pub exports: Vec<ExportTraceServiceRequest>,
+    pub(crate) exports_to_fail: usize,
+    pub(crate) exports: Vec<ExportTraceServiceRequest>,
 }
 
 impl Desk {
-    pub fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         let scopes = self.exports.iter().flat_map(|export| &export.resource_spans).flat_map(|of| &of.scope_spans);
         scopes.flat_map(|scope| scope.spans.clone()).collect()
     }
 }
 
-pub struct ControlPlane {
-    pub address: SocketAddr,
+pub(crate) struct ControlPlane {
+    pub(crate) address: SocketAddr,
     desk: Arc<Mutex<Desk>>,
     /// Raised by everything that happens at the desk.
     events: Arc<watch::Sender<u64>>,
     /// The newest update; every stream sends it, and each that follows.
     updates: watch::Sender<Option<v1::Update>>,
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     server: Option<JoinHandle<()>>,
 }
 
@@ -88,7 +88,7 @@ impl Service {
 }
 
 impl ControlPlane {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let desk = Desk {
             authority: Authority::new("exchange.example"),
             issue_from: NOW,
@@ -113,12 +113,12 @@ impl ControlPlane {
         control_plane
     }
 
-    pub fn desk(&self) -> MutexGuard<'_, Desk> {
+    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap()
     }
 
     /// Returns once `seen` finds at the desk what it looks for.
-    pub async fn until<T>(&self, what: &str, mut seen: impl FnMut(&Desk) -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, what: &str, mut seen: impl FnMut(&Desk) -> Option<T>) -> T {
         let mut events = self.events.subscribe();
         let waiting = async {
             loop {
@@ -131,19 +131,19 @@ impl ControlPlane {
         tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await.unwrap_or_else(|_| panic!("never: {what}"))
     }
 
-    pub fn send(&self, update: v1::Update) {
+    pub(crate) fn send(&self, update: v1::Update) {
         self.updates.send_replace(Some(update));
     }
 
     /// Closes every connection and the listener, as `kill -9` would.
-    pub async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         let server = self.server.take().unwrap();
         server.abort();
         let _ = server.await;
     }
 
     /// Listens (again), at the same address as before.
-    pub async fn open(&mut self) {
+    pub(crate) async fn open(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
         let acceptor = TlsAcceptor::from(self.tls());
@@ -189,7 +189,7 @@ impl ControlPlane {
         Arc::new(config)
     }
 
-    pub fn token(&self, agency: &str) -> EnrolmentToken {
+    pub(crate) fn token(&self, agency: &str) -> EnrolmentToken {
         EnrolmentToken {
             trust_domain: "exchange.example".to_owned(),
             agency: agency.to_owned(),
@@ -201,7 +201,7 @@ impl ControlPlane {
     }
 
     /// Configuration of a sidecar of `agency` with its token, in `folder`.
-    pub fn config(&self, folder: &std::path::Path, agency: &str, more: &str) -> Config {
+    pub(crate) fn config(&self, folder: &std::path::Path, agency: &str, more: &str) -> Config {
         std::fs::write(folder.join("token"), self.token(agency).to_string()).unwrap();
         let text = format!(
             "agency: {agency}\nstateDir: state\nlisten: {{outbound: '127.0.0.1:0', inbound: '127.0.0.1:0', admin: '127.0.0.1:0'}}\n\
@@ -319,7 +319,7 @@ impl TraceService for Service {
 }
 
 /// A refusal with its stable reason, as the real control plane makes it.
-pub fn refusal(code: Code, reason: &str) -> Status {
+pub(crate) fn refusal(code: Code, reason: &str) -> Status {
     let info = chapar_proto::rpc::ErrorInfo {
         reason: reason.to_owned(),
         domain: "chapar".to_owned(),

@@ -41,7 +41,7 @@ async fn start(config: &Config) -> Control {
 }
 
 async fn start_error(config: &Config) -> (ControlError, String) {
-    let error = Control::start(config, &Clock::wound(NOW)).await.err().expect("it started");
+    let error = Control::start(config, &Clock::wound(NOW)).await.expect_err("it started");
     let text = sentence(&error);
     (error, text)
 }
@@ -262,7 +262,7 @@ async fn a_certificate_that_ran_out_while_off_needs_a_new_token_and_uses_one_tha
 
     let late = Clock::wound(NOW.plus_ms(5 * HOUR_MS));
     std::fs::remove_file(folder.path().join("token")).unwrap();
-    let error = Control::start(&config, &late).await.err().unwrap();
+    let error = Control::start(&config, &late).await.unwrap_err();
     assert!(sentence(&error).contains("expired at 2026-11-22T09:00:00.000Z"), "{}", sentence(&error));
 
     control_plane.desk().issue_from = NOW;

@@ -8,6 +8,7 @@ use chapar_core::{
 };
 use chapar_sidecar::{clock::Clock, control::Control, report::Reporter};
 use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
     common::v1::any_value::Value,
     trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
@@ -80,8 +81,7 @@ async fn a_call_becomes_a_standard_span_of_its_side() {
     assert_eq!(attribute(&spans[1], "chapar.reason"), Some(Value::StringValue("GRANT_REVOKED".to_owned())));
     assert_eq!(attribute(&spans[1], "rpc.response.status_code"), Some(Value::StringValue("PERMISSION_DENIED".to_owned())));
 
-    let desk = control_plane.desk();
-    let resource = desk.exports[0].resource_spans[0].resource.clone().unwrap();
+    let resource = control_plane.desk().exports[0].resource_spans[0].resource.clone().unwrap();
     let text = |key: &str| {
         resource.attributes.iter().find(|attribute| attribute.key == key).and_then(|found| found.value.clone()?.value)
     };
@@ -89,7 +89,6 @@ async fn a_call_becomes_a_standard_span_of_its_side() {
     assert_eq!(text("service.namespace"), Some(Value::StringValue("ipm".to_owned())));
     let own = "spiffe://exchange.example/agency/ipm/sidecar/main".to_owned();
     assert_eq!(text("chapar.sidecar"), Some(Value::StringValue(own)));
-    drop(desk);
     control.stop().await;
 }
 
@@ -153,9 +152,8 @@ async fn one_export_stays_within_its_bytes() {
         control.reporter.record(record(number));
     }
     control_plane.until("all spans", |desk| (desk.spans().len() == 9).then_some(())).await;
-    let desk = control_plane.desk();
-    let sizes: Vec<_> = desk.exports.iter().map(|export| export.resource_spans[0].scope_spans[0].spans.len()).collect();
+    let spans = |export: &ExportTraceServiceRequest| export.resource_spans[0].scope_spans[0].spans.len();
+    let sizes: Vec<_> = control_plane.desk().exports.iter().map(spans).collect();
     assert!(sizes.iter().all(|spans| *spans == 1), "{sizes:?}");
-    drop(desk);
     control.stop().await;
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A set as the control plane would make it for a sidecar of this exchange.
-pub fn set(authority: &Authority, agencies: &[(&str, bool)]) -> ResourceSet {
+pub(crate) fn set(authority: &Authority, agencies: &[(&str, bool)]) -> ResourceSet {
     let mut set = ResourceSet::default();
     let mut put = |kind: v1::ResourceKind, name: &str, body: Vec<u8>| {
         set.insert(ResourceKey::new(kind as u32, name), Body::new(body));
@@ -38,7 +38,7 @@ pub fn set(authority: &Authority, agencies: &[(&str, bool)]) -> ResourceSet {
     set
 }
 
-pub fn manifest(recipient: &SpiffeId, revision: u64, set: &ResourceSet) -> v1::SnapshotManifest {
+pub(crate) fn manifest(recipient: &SpiffeId, revision: u64, set: &ResourceSet) -> v1::SnapshotManifest {
     v1::SnapshotManifest {
         trust_domain: "exchange.example".to_owned(),
         recipient: recipient.to_string(),
@@ -59,7 +59,7 @@ fn resource((key, body): (&ResourceKey, &Body)) -> v1::Resource {
     v1::Resource { key: Some(key), body: body.bytes().to_vec() }
 }
 
-pub fn full(authority: &Authority, manifest: &v1::SnapshotManifest, set: &ResourceSet) -> v1::Update {
+pub(crate) fn full(authority: &Authority, manifest: &v1::SnapshotManifest, set: &ResourceSet) -> v1::Update {
     v1::Update {
         full: true,
         changed: set.iter().map(resource).collect(),
@@ -68,7 +68,7 @@ pub fn full(authority: &Authority, manifest: &v1::SnapshotManifest, set: &Resour
     }
 }
 
-pub fn delta(authority: &Authority, manifest: &v1::SnapshotManifest, from: &ResourceSet, to: &ResourceSet) -> v1::Update {
+pub(crate) fn delta(authority: &Authority, manifest: &v1::SnapshotManifest, from: &ResourceSet, to: &ResourceSet) -> v1::Update {
     let difference = from.difference(to);
     let removed = difference
         .removed
