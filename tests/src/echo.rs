@@ -5,14 +5,20 @@ use std::{pin::Pin, time::Duration};
 use anyhow::Result;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::Stream;
-use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+    sync::mpsc,
+    task::JoinHandle,
+};
 use tokio_stream::{
     StreamExt as _,
-    wrappers::{ReceiverStream, TcpListenerStream},
+    wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream},
 };
 use tonic::{
     Code, Request, Response, Status, Streaming,
     metadata::{KeyAndValueRef, MetadataMap},
+    transport::server::Connected,
 };
 
 use pb::{EchoRequest, EchoResponse, echo_service_server::EchoService, echo_service_server::EchoServiceServer};
@@ -44,8 +50,28 @@ impl EchoServer {
     /// # Errors
     /// When no port can be had.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_at("127.0.0.1:0").await
+    }
+
+    /// Starts one at `address`: `host:port`, or `unix:/path`.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    pub async fn start_at(address: &str) -> Result<Self> {
+        if let Some(path) = address.strip_prefix("unix:") {
+            let listener = UnixListener::bind(path)?;
+            return Ok(Self::serve(address.to_owned(), UnixListenerStream::new(listener)).await);
+        }
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?.to_string();
+        Ok(Self::serve(address, TcpListenerStream::new(listener)).await)
+    }
+
+    async fn serve<I, IO>(address: String, incoming: I) -> Self
+    where
+        I: Stream<Item = std::io::Result<IO>> + Send + 'static,
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
         let (count, cancelled) = tokio::sync::watch::channel(0);
         let service = EchoServiceServer::new(Echo { cancelled: count })
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -56,14 +82,14 @@ impl EchoServer {
         health.set_serving::<EchoServiceServer<Echo>>().await;
         let server = tonic::transport::Server::builder().add_service(service).add_service(health_service);
         let task = tokio::spawn(async move {
-            if let Err(error) = server.serve_with_incoming(TcpListenerStream::new(listener)).await {
+            if let Err(error) = server.serve_with_incoming(incoming).await {
                 tracing::error!(%error, "the echo server ended");
             }
         });
-        Ok(Self { address, cancelled, task })
+        Self { address, cancelled, task }
     }
 
-    /// host:port.
+    /// host:port, or unix:/path.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address

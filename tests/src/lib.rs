@@ -3,6 +3,7 @@
 //! Nothing here reaches into the planes: it starts their binaries, reads the addresses that they publish, and speaks their
 //! APIs, as an operator would.
 
+pub mod admin;
 pub mod binaries;
 pub mod control_plane;
 pub mod echo;
@@ -11,4 +12,5 @@ pub mod ports;
 pub mod process;
 pub mod refusal;
 pub mod sidecar;
+pub mod traffic;
 pub mod wait;

@@ -8,8 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::{
     binaries,
@@ -166,7 +167,11 @@ impl Sidecar {
     /// # Errors
     /// When the published address is none.
     pub fn channel(&self) -> Result<Channel> {
-        Ok(Endpoint::from_shared(format!("http://{}", self.address("outbound")))?.connect_lazy())
+        let address = self.address("outbound");
+        match address.strip_prefix("unix:") {
+            Some(path) => Ok(over_socket(path)),
+            None => Ok(Endpoint::from_shared(format!("http://{address}"))?.connect_lazy()),
+        }
     }
 
     /// One GET on its admin listener.
@@ -212,6 +217,16 @@ fn configuration(state: &Path, plan: &Plan) -> Result<Value> {
     }
     merge(&mut config, &plan.overlay);
     Ok(config)
+}
+
+/// A channel over a Unix socket.
+fn over_socket(path: &str) -> Channel {
+    let path = PathBuf::from(path);
+    let connector = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { Ok::<_, std::io::Error>(TokioIo::new(tokio::net::UnixStream::connect(path).await?)) }
+    });
+    Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector)
 }
 
 async fn launch(state: &Path, agency: &str, config: &Value, token: &str) -> Result<(Process, BTreeMap<String, String>)> {
