@@ -115,12 +115,12 @@ impl ControlPlane {
         Ok((root, answer.issuer.context("a rotation names the new issuing CA")?.name))
     }
 
-    /// Stops trusting a generation that nobody uses any more.
+    /// Stops trusting a generation; `danger_void_certificates` also while live certificates hang on it.
     ///
     /// # Errors
     /// As `CertificateService.RetireGeneration`.
-    pub async fn retire(&self, generation: &str) -> Result<()> {
-        let request = admin::RetireGenerationRequest { name: generation.to_owned(), danger_void_certificates: false };
+    pub async fn retire(&self, generation: &str, danger_void_certificates: bool) -> Result<()> {
+        let request = admin::RetireGenerationRequest { name: generation.to_owned(), danger_void_certificates };
         self.certificate_client().retire_generation(request).await.map_err(spelled_out)?;
         Ok(())
     }

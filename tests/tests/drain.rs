@@ -29,7 +29,11 @@ async fn a_sidecar_that_stops_finishes_what_runs_and_loses_nothing() -> Result<(
     let plan = Plan::consumer(PROVIDER, &address).named("second").offering(echo_offer(mesh.server().address()));
     let second = mesh.join(&plan).await?;
     second.ready().await?;
-    mesh.control_plane.distributed(3).await?;
+    wait::until("the consumer to know the second sidecar", NOTICED_LIMIT, || async {
+        let (_, snapshot) = mesh.consumer.admin_get("/snapshot").await.ok()?;
+        snapshot.contains(second.address("inbound")).then_some(())
+    })
+    .await?;
     the_providers_calls_move_to_its_other_sidecar(&mut mesh, &second).await?;
     the_consumers_calls_end_well(&mut mesh).await
 }
@@ -104,6 +108,6 @@ async fn readiness_goes(sidecar: &Sidecar) -> Result<()> {
 /// Calls that a provider's sidecar has on its metrics page, under way or ended.
 async fn served_by(sidecar: &Sidecar) -> Result<u64> {
     let (_, page) = sidecar.admin_get("/metrics").await?;
-    let calls = page.lines().filter(|line| line.starts_with("chapar_calls_total{"));
+    let calls = page.lines().filter(|line| line.starts_with("chapar_sidecar_calls_total{"));
     Ok(calls.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64)
 }

@@ -90,8 +90,15 @@ impl Drop for Mortal {
     }
 }
 
+/// A call that names its provider, as callers of a service that several agencies offer have to.
 async fn call(client: &EchoClient) -> Result<(), tonic::Status> {
-    client.clone().unary(EchoRequest::default()).await.map(drop)
+    client.clone().unary(asked_of(PROVIDER)).await.map(drop)
+}
+
+fn asked_of(provider: &str) -> Request<EchoRequest> {
+    let mut request = Request::new(EchoRequest::default());
+    request.metadata_mut().insert("chapar-provider", provider.parse().expect("an agency's name is ASCII"));
+    request
 }
 
 async fn served(what: &str, client: &EchoClient) -> Result<()> {
@@ -200,18 +207,14 @@ async fn two_agencies_offer_the_same_service(mesh: &Mesh, client: &EchoClient) -
     mesh.control_plane.apply("twin-grant.yaml", TWIN_GRANT).await?;
     mesh.control_plane.distributed(3).await?;
 
-    let status = call(client).await.expect_err("two agencies offer it");
+    let status = client.clone().unary(EchoRequest::default()).await.expect_err("two agencies offer it");
     assert_eq!((refusal::reason(&status).as_str(), status.code()), ("AMBIGUOUS_PROVIDER", Code::InvalidArgument), "{status:?}");
     for (provider, inquiry) in [(PROVIDER, "echo-unary"), (TWIN, "ohce-unary")] {
-        let mut request = Request::new(EchoRequest::default());
-        request.metadata_mut().insert("chapar-provider", provider.parse()?);
-        let answer = client.clone().unary(request).await.with_context(|| format!("asked of {provider}"))?;
+        let answer = client.clone().unary(asked_of(provider)).await.with_context(|| format!("asked of {provider}"))?;
         let vouched = format!("chapar-inquiry: {inquiry}");
         assert!(answer.get_ref().metadata.contains(&vouched), "{provider}: {:?}", answer.get_ref().metadata);
     }
-    let mut request = Request::new(EchoRequest::default());
-    request.metadata_mut().insert("chapar-provider", "nobody".parse()?);
-    let status = client.clone().unary(request).await.expect_err("nobody of that name offers it");
+    let status = client.clone().unary(asked_of("nobody")).await.expect_err("nobody of that name offers it");
     assert_eq!(refusal::reason(&status), "UNKNOWN_INQUIRY", "{status:?}");
     Ok(())
 }
@@ -230,29 +233,21 @@ fn twin_descriptor_set() -> Vec<u8> {
 }
 
 async fn reserved_nodes_serve_only_those_they_are_for(mesh: &mut Mesh, client: &EchoClient) -> Result<()> {
-    let ask = |provider: &'static str| {
-        let mut client = client.clone();
-        async move {
-            let mut request = Request::new(EchoRequest::default());
-            request.metadata_mut().insert("chapar-provider", provider.parse().expect("an agency's name is ASCII"));
-            client.unary(request).await.map(drop)
-        }
-    };
     let plan = Plan::consumer(PROVIDER, mesh.control_plane.address("sidecars")).named("reserved");
     let plan = plan.offering(echo_offer(mesh.server().address())).with(json!({"reservedFor": [CONSUMER]}));
     let mut reserved = mesh.join(&plan).await?;
     reserved.ready().await?;
-    mesh.control_plane.distributed(4).await?;
+    mesh.control_plane.distributed(3).await?;
 
     // It serves the consumer that it is for, without the shared one …
     mesh.provider.kill().await?;
-    wait::until("the reserved node to serve", NOTICED_LIMIT, || async { ask(PROVIDER).await.ok() }).await?;
+    served("only the reserved node is left", client).await?;
     // … and the shared one is none for that consumer, not even in need.
     mesh.provider.restart().await?;
     mesh.provider.ready().await?;
     reserved.kill().await?;
-    let status = wait::until("a refusal", NOTICED_LIMIT, || async { ask(PROVIDER).await.err() }).await?;
-    assert_eq!(refusal::reason(&status), "PROVIDER_UNREACHABLE", "{status:?}");
+    refused("only the shared node is left", client, "PROVIDER_UNREACHABLE").await?;
+    assert!(call(client).await.is_err(), "not even once the reserved one was found to be gone");
 
     // Others are served by the shared one, and by that alone.
     mesh.control_plane.apply("stranger.yaml", STRANGER_GRANT).await?;

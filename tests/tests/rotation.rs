@@ -27,23 +27,25 @@ async fn certificates_change_hands_under_load_without_a_failed_call() -> Result<
     let mut mesh = Mesh::start().await?;
     let load = Load::start(&mesh.consumer, CLIENTS, DIALOGUES).await?;
     load.further(100).await?;
+    let former = active(&mesh.control_plane.authority().await?)?;
     issuers_follow_one_another(&mesh, &load).await?;
     roots_follow_one_another(&mesh, &load).await?;
     let tally = load.unbroken().await?;
     println!("{} calls and {} messages on {DIALOGUES} streams over both rotations, none failed", tally.calls, tally.messages);
+    the_former_generation_is_retired(&mesh, former).await?;
     who_was_away_comes_back(&mut mesh).await
 }
 
 async fn issuers_follow_one_another(mesh: &Mesh, load: &Load) -> Result<()> {
     let plane = &mesh.control_plane;
-    let (_, former) = active(&plane.authority().await?)?;
+    let (root, former) = active(&plane.authority().await?)?;
     let issuer = plane.rotate_issuer().await?;
     assert_ne!(issuer, former);
     hang_on(plane, &[CONSUMER, PROVIDER], &issuer).await?;
     load.further(100).await?;
-    retire_when_unused(plane, &former).await?;
-    load.further(100).await?;
-    assert_eq!(state_of(&plane.authority().await?, &former)?, admin::GenerationState::Retired);
+    let authority = plane.authority().await?;
+    assert_eq!(active(&authority)?, (root, issuer));
+    assert_eq!(state_of(&authority, &former)?, admin::GenerationState::Superseded);
     Ok(())
 }
 
@@ -53,13 +55,26 @@ async fn roots_follow_one_another(mesh: &Mesh, load: &Load) -> Result<()> {
     let (root, issuer) = plane.rotate_root().await?;
     assert_ne!(root, former);
     hang_on(plane, &[CONSUMER, PROVIDER], &issuer).await?;
-    load.further(100).await?;
-    retire_when_unused(plane, &former).await?;
-    plane.distributed(2).await?;
     load.further(200).await?;
     let authority = plane.authority().await?;
-    assert_eq!(state_of(&authority, &former)?, admin::GenerationState::Retired);
     assert_eq!(active(&authority)?, (root, issuer));
+    assert_eq!(state_of(&authority, &former)?, admin::GenerationState::Superseded);
+    Ok(())
+}
+
+/// The certificates that were replaced live for the rest of their day: only who says so voids them before.
+async fn the_former_generation_is_retired(mesh: &Mesh, (root, issuer): (String, String)) -> Result<()> {
+    let plane = &mesh.control_plane;
+    for generation in [&issuer, &root] {
+        let refused = plane.retire(generation, false).await.expect_err("certificates of it are not expired yet");
+        assert!(format!("{refused:#}").contains("GENERATION_IN_USE"), "{refused:#}");
+        plane.retire(generation, true).await?;
+        assert_eq!(state_of(&plane.authority().await?, generation)?, admin::GenerationState::Retired);
+    }
+    plane.distributed(2).await?;
+    let load = Load::start(&mesh.consumer, CLIENTS, 1).await?;
+    load.further(100).await?;
+    load.unbroken().await?;
     Ok(())
 }
 
@@ -94,11 +109,6 @@ async fn hang_on(plane: &ControlPlane, agencies: &[&str], issuer: &str) -> Resul
         .await?;
     }
     Ok(())
-}
-
-/// Stops trusting `generation`, once the certificates that were renewed are revoked as an admin would to be done with it.
-async fn retire_when_unused(plane: &ControlPlane, generation: &str) -> Result<()> {
-    plane.retire(generation).await
 }
 
 /// Names of the root and the issuing CA in use.
