@@ -36,7 +36,10 @@ impl Running {
         Ok(Self(vec![
             ("bidirectional stream", timed(dialogue.broken())),
             ("server stream", timed(traffic::end_of(answers))),
-            ("awaited answer", timed(async move { waiting.unary(slow).await.map_or_else(|status| status, |_| Status::ok("served")) })),
+            (
+                "awaited answer",
+                timed(async move { waiting.unary(slow).await.map_or_else(|status| status, |_| Status::ok("served")) }),
+            ),
         ]))
     }
 
