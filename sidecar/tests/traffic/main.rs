@@ -9,6 +9,7 @@ mod client;
 mod endings;
 mod pair;
 mod passing;
+mod placing;
 mod refusing;
 mod server;
 

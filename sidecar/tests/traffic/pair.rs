@@ -61,10 +61,15 @@ pub struct Changes {
 
 impl Pair {
     pub async fn start() -> Self {
+        let (upstream, seen) = server::start().await;
+        Self::with_upstreams(&[&upstream.to_string()], seen).await
+    }
+
+    /// With these upstreams, one of which is the server that `seen` belongs to.
+    pub async fn with_upstreams(upstreams: &[&str], seen: Arc<server::Seen>) -> Self {
         let authority = Authority::new("exchange.test");
         let clock = Clock::wound(NOW);
-        let (upstream, seen) = server::start().await;
-        let upstream = upstream.to_string();
+        let upstream = upstreams.join("\", \"");
         let provider = node(&authority, &clock, PROVIDER, Some(&upstream)).await;
         let consumer = node(&authority, &clock, CONSUMER, None).await;
         let pair = Self { authority, clock, consumer, provider, seen, upstream };

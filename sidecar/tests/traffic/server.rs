@@ -3,7 +3,10 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -53,6 +56,11 @@ impl Seen {
 }
 
 pub async fn start() -> (SocketAddr, Arc<Seen>) {
+    start_limited(200).await
+}
+
+/// A server that takes so many calls at a time on one connection.
+pub async fn start_limited(streams_max: u32) -> (SocketAddr, Arc<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let seen = Arc::new(Seen::default());
@@ -60,14 +68,56 @@ pub async fn start() -> (SocketAddr, Arc<Seen>) {
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             tcp.set_nodelay(true).unwrap();
-            let noted = Arc::clone(&noted);
-            let service = hyper::service::service_fn(move |request| answer(Arc::clone(&noted), request));
-            tokio::spawn(
-                hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(tcp), service),
-            );
+            tokio::spawn(serve(tcp, Arc::clone(&noted), streams_max));
         }
     });
     (address, seen)
+}
+
+/// A server on a Unix socket.
+pub fn start_unix(path: &std::path::Path) -> Arc<Seen> {
+    let listener = tokio::net::UnixListener::bind(path).unwrap();
+    let seen = Arc::new(Seen::default());
+    let noted = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((unix, _)) = listener.accept().await {
+            tokio::spawn(serve(unix, Arc::clone(&noted), 200));
+        }
+    });
+    seen
+}
+
+/// A server that refuses every call before it looks at it: by a reset, or by GOAWAY when `going`.
+pub async fn start_refusing(going: bool) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let refused = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&refused);
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(tcp).await.unwrap();
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    respond.send_reset(h2::Reason::REFUSED_STREAM);
+                    if going {
+                        connection.graceful_shutdown();
+                    }
+                }
+            });
+        }
+    });
+    (address, refused)
+}
+
+async fn serve<I>(io: I, noted: Arc<Seen>, streams_max: u32)
+where
+    I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |request| answer(Arc::clone(&noted), request));
+    let mut http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    let _ = http.max_concurrent_streams(streams_max).serve_connection(TokioIo::new(io), service).await;
 }
 
 async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {

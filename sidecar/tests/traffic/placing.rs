@@ -1,0 +1,104 @@
+//! Where calls are taken: several servers, full ones, dead ones, ones that refuse.
+
+use std::{collections::HashSet, sync::atomic::Ordering};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{client::message, pair::Pair, server};
+
+#[tokio::test]
+async fn calls_are_balanced_over_servers_and_dead_ones_are_passed_over() {
+    let (one, seen) = server::start().await;
+    let (two, seen_too) = server::start().await;
+    // Port 1 of loopback: nobody listens there.
+    let pair = Pair::with_upstreams(&[&one.to_string(), "127.0.0.1:1", &two.to_string()], seen).await;
+    let client = pair.client().await;
+    for _ in 0..60 {
+        assert_eq!(client.call("Echo", &[], &[b"x"]).await.status(), "0");
+    }
+    assert!(!pair.seen.heads.lock().unwrap().is_empty() && !seen_too.heads.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_taken_on_is_made_again_elsewhere() {
+    let (good, seen) = server::start().await;
+    let (refusing, refused) = server::start_refusing(false).await;
+    let pair = Pair::with_upstreams(&[&good.to_string(), &refusing.to_string()], seen).await;
+    let client = pair.client().await;
+    for _ in 0..30 {
+        let answer = client.call("Echo", &[], &[b"first", b"second"]).await;
+        assert_eq!(answer.status(), "0");
+        assert_eq!(answer.body, [message(b"first"), message(b"second")].concat());
+    }
+    assert!(refused.load(Ordering::SeqCst) > 0, "thirty calls met the refusing server at least once");
+    let record = pair.provider.record().await;
+    assert_eq!(record.request.messages, 2, "a message that was sent twice counts once");
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_takes_on_is_refused() {
+    for going in [false, true] {
+        let (refusing, refused) = server::start_refusing(going).await;
+        let (_, seen) = server::start().await;
+        let pair = Pair::with_upstreams(&[&refusing.to_string()], seen).await;
+        let answer = pair.client().await.call("Echo", &[], &[b"x"]).await;
+        assert_eq!(answer.refusal().reason, "UPSTREAM_UNREACHABLE");
+        assert!((1..=3).contains(&refused.load(Ordering::SeqCst)), "retries are bounded");
+    }
+}
+
+#[tokio::test]
+async fn another_connection_is_opened_when_a_server_takes_no_more_on_one() {
+    let (server, seen) = server::start_limited(1).await;
+    let pair = Pair::with_upstreams(&[&server.to_string()], seen).await;
+    let client = pair.client().await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        let (response, mut body) = client.begin("Linger", &[]).await;
+        body.send_data(message(b"x"), false).unwrap();
+        open.push((response.await.unwrap(), body));
+    }
+    assert_eq!(pair.provider.traffic.calls(), 5);
+}
+
+#[tokio::test]
+async fn a_server_on_a_unix_socket_is_called_as_localhost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server.sock");
+    let seen = server::start_unix(&path);
+    let pair = Pair::with_upstreams(&[&format!("unix:{}", path.display())], seen).await;
+    assert_eq!(pair.client().await.call("Echo", &[], &[b"x"]).await.status(), "0");
+    assert_eq!(pair.seen.heads.lock().unwrap()[0].0, "localhost");
+}
+
+#[tokio::test]
+async fn the_operators_pages_tell_what_is_going_on() {
+    let pair = Pair::start().await;
+    assert_eq!(pair.client().await.call("Echo", &[], &[b"x"]).await.status(), "0");
+    pair.consumer.record().await;
+    let page = |path: &'static str| get(&pair.consumer.traffic.addresses()["admin"], path);
+    assert!(page("/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(page("/readyz").await.starts_with("HTTP/1.1 200"));
+    let metrics = page("/metrics").await;
+    let counted = r#"chapar_sidecar_calls_total{outcome="served",reason="",side="consumer",status="OK"} 1"#;
+    assert!(metrics.contains(counted), "{metrics}");
+    assert!(metrics.contains("chapar_sidecar_snapshot_policy_version 7"), "{metrics}");
+    let names: HashSet<_> = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    assert!(names.len() > 10, "{names:?}");
+    let snapshot = page("/snapshot").await;
+    assert!(snapshot.contains("\"policyVersion\":7") && snapshot.contains("1/1/asker/echo"), "{snapshot}");
+    pair.clock.wind_to(crate::NOW.plus_ms(3_600_000));
+    assert!(page("/readyz").await.starts_with("HTTP/1.1 503"));
+}
+
+async fn get(address: &str, path: &str) -> String {
+    let mut tcp = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let mut page = String::new();
+    tcp.read_to_string(&mut page).await.unwrap();
+    page
+}
