@@ -114,7 +114,7 @@ impl Sidecar {
         let contents =
             Contents::read(&manifest, &set).map_err(|problem| ExplainError::Snapshot { agency: agency.to_string(), problem })?;
         // No certificate has an empty serial number, so none is revoked: which one a sidecar shows is not asked here.
-        let certificate = PeerCertificate { spiffe_id, serial: "".into(), not_after: NEVER };
+        let certificate = PeerCertificate { spiffe_id, serial: "".into(), issuers: Arc::default(), not_after: NEVER };
         Ok(Self { snapshot: contents.snapshot(), certificate })
     }
 }

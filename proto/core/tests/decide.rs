@@ -26,7 +26,12 @@ fn sidecar(of: &str) -> SpiffeId {
 }
 
 fn certificate(of: &str) -> PeerCertificate {
-    PeerCertificate { spiffe_id: sidecar(of), serial: Arc::from(format!("5e{of}")), not_after: NOW.plus_ms(DAY_MS) }
+    PeerCertificate {
+        spiffe_id: sidecar(of),
+        serial: Arc::from(format!("5e{of}")),
+        issuers: [Arc::from(format!("ca{of}"))].into(),
+        not_after: NOW.plus_ms(DAY_MS),
+    }
 }
 
 fn inquiry() -> Inquiry {
@@ -316,6 +321,37 @@ fn a_certificate_is_judged_by_itself_too() {
     assert_eq!(judge("ipm", NOW.plus_ms(DAY_MS)), Err(Reason::CertificateExpired));
     assert_eq!(judge("post", NOW), Err(Reason::CertificateRevoked));
     assert_eq!(judge("welfare", NOW), Err(Reason::AgencySuspended));
+}
+
+#[test]
+fn what_hangs_on_a_revoked_issuing_ca_is_refused_whatever_its_own_number() {
+    let revocation = || Revocation { at: NOW, reason: "issuing-1 was retired".to_owned() };
+    for (revoked, refused) in [("caipm", true), ("cacra", true), ("capost", false)] {
+        let decisions = World::both(|world| {
+            world.parts.revocations.insert(revoked.to_owned(), revocation());
+        });
+        for decision in decisions {
+            match decision {
+                Ok(_) => assert!(!refused, "{revoked}"),
+                Err(refusal) => {
+                    assert!(refused, "{refusal}");
+                    assert_eq!(refusal.reason, Reason::CertificateRevoked);
+                    assert!(refusal.detail.contains(revoked) && refusal.detail.contains("issuing-1"), "{refusal}");
+                }
+            }
+        }
+    }
+    // Any of several: a cross-certificate between the issuing CA and the root changes nothing.
+    let mut parts = World::seen_by(Side::Provider).parts;
+    parts.revocations.insert("ca2".to_owned(), revocation());
+    let snapshot = PolicySnapshot::new(parts);
+    let below = |issuers: &[&str]| {
+        let issuers = issuers.iter().map(|issuer| Arc::from(*issuer)).collect();
+        certificate_in_order(&snapshot, &PeerCertificate { issuers, ..certificate("ipm") }, NOW)
+    };
+    assert_eq!(below(&["ca1", "ca2"]).unwrap_err().reason, Reason::CertificateRevoked);
+    below(&["ca1", "ca3"]).unwrap();
+    below(&[]).unwrap();
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Whether an update is what the control plane of our own exchange says to exactly this sidecar. Pure.
 
+use std::{iter, sync::Arc};
+
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use chapar_core::{
     identity::{SpiffeId, TrustDomain},
+    policy::PeerCertificate,
     snapshot::{Body, Difference, PatchError, ResourceKey, ResourceSet, signed_bytes},
     time::Timestamp,
 };
@@ -15,7 +18,7 @@ use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::trust::{PeerProblem, Trust, hex};
+use crate::trust::{PeerProblem, Trust, hex, peer_certificate};
 
 /// How far a snapshot's time of issue may lie ahead of this machine's clock, in milliseconds: unsynchronised clocks of a few
 /// minutes are common, more is a fault that somebody must mend.
@@ -42,6 +45,9 @@ pub enum UpdateProblem {
     /// Not signed by the control plane of this exchange.
     #[error("the signer: {0}")]
     Signer(PeerProblem),
+    /// Signed by whom the snapshot in force has revoked, or below a CA that it has revoked.
+    #[error("the signer: the certificate {0} is revoked by the snapshot that is in force")]
+    SignerRevoked(Arc<str>),
     /// Changed since it was signed.
     #[error("the signature does not fit the manifest")]
     Signature,
@@ -127,7 +133,7 @@ pub fn verified(
         return Err(UpdateProblem::TooMany(count));
     }
     let signed = update.signed_manifest.ok_or(UpdateProblem::Unsigned)?;
-    let manifest = manifest(&signed, trust, now)?;
+    let manifest = manifest(&signed, held, trust, now)?;
     in_order(&manifest, held)?;
     let difference = difference(update.changed, update.removed)?;
     let set = match held {
@@ -150,14 +156,14 @@ pub fn fresh(manifest: &Manifest, now: Timestamp) -> Result<(), UpdateProblem> {
     if now < manifest.valid_until { Ok(()) } else { Err(UpdateProblem::Stale(manifest.valid_until)) }
 }
 
-fn manifest(signed: &v1::SignedManifest, trust: &Trust, now: Timestamp) -> Result<Manifest, UpdateProblem> {
+fn manifest(signed: &v1::SignedManifest, held: Option<&Held>, trust: &Trust, now: Timestamp) -> Result<Manifest, UpdateProblem> {
     let wire = v1::SnapshotManifest::decode(signed.manifest.as_slice()).map_err(|_| UpdateProblem::Undecodable)?;
     let manifest = Manifest::try_from(wire).map_err(UpdateProblem::Manifest)?;
     let own = &trust.own().spiffe_id;
     if manifest.trust_domain != *own.trust_domain() {
         return Err(UpdateProblem::TrustDomain { found: manifest.trust_domain, own: own.trust_domain().clone() });
     }
-    signed_by_control_plane(signed, &manifest, trust)?;
+    signed_by_control_plane(signed, &manifest, held, trust)?;
     if manifest.recipient != *own {
         return Err(UpdateProblem::Recipient { found: manifest.recipient, own: own.clone() });
     }
@@ -167,16 +173,33 @@ fn manifest(signed: &v1::SignedManifest, trust: &Trust, now: Timestamp) -> Resul
     Ok(manifest)
 }
 
-fn signed_by_control_plane(signed: &v1::SignedManifest, manifest: &Manifest, trust: &Trust) -> Result<(), UpdateProblem> {
+fn signed_by_control_plane(
+    signed: &v1::SignedManifest,
+    manifest: &Manifest,
+    held: Option<&Held>,
+    trust: &Trust,
+) -> Result<(), UpdateProblem> {
     let chain: Vec<_> = signed.signer_chain_der.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
     let control_plane = SpiffeId::control_plane(manifest.trust_domain.clone());
     trust.verify_chain(&chain, &control_plane, manifest.issued_at).map_err(UpdateProblem::Signer)?;
+    if let Some(held) = held {
+        signer_not_revoked(&peer_certificate(&chain).map_err(UpdateProblem::Signer)?, &held.set)?;
+    }
     // The chain was verified, so its leaf is there and readable.
     let leaf = chain.first().and_then(|leaf| X509Certificate::from_der(leaf).ok()).ok_or(UpdateProblem::Signature)?;
     let key = &leaf.1.public_key().subject_public_key.data;
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key)
         .verify(&signed_bytes(&signed.manifest), &signed.signature)
         .map_err(|_| UpdateProblem::Signature)
+}
+
+/// What is in force says who may say what comes next: the thief of a retired CA's key cannot sign himself back in.
+fn signer_not_revoked(signer: &PeerCertificate, in_force: &ResourceSet) -> Result<(), UpdateProblem> {
+    let is_revoked = |serial: &&Arc<str>| in_force.get(&ResourceKey::new(v1::ResourceKind::Revocation as u32, serial)).is_some();
+    match iter::once(&signer.serial).chain(signer.issuers.iter()).find(is_revoked) {
+        Some(serial) => Err(UpdateProblem::SignerRevoked(Arc::clone(serial))),
+        None => Ok(()),
+    }
 }
 
 fn in_order(manifest: &Manifest, held: Option<&Held>) -> Result<(), UpdateProblem> {

@@ -8,22 +8,32 @@ use x509_parser::{extensions::GeneralName, prelude::FromDer as _, prelude::X509C
 
 use super::PeerProblem;
 
-/// Reads the identity, the serial number and the end of the leaf of `chain`. Says nothing about trust: that is the
-/// verifier's, during the handshake.
+/// Reads the identity, the serial number and the end of the leaf of `chain`, and the serial numbers of the rest of it. Says
+/// nothing about trust: that is the verifier's, during the handshake.
+///
+/// All that was shown counts as its issuers, not only the path that was verified: that path is part of it, and an honest
+/// peer shows nothing else. So no choice among several paths can leave a revoked issuer out.
 ///
 /// # Errors
-/// When there is none, it is malformed, or it does not carry exactly one identity.
+/// When there is none, any of it is malformed, or the leaf does not carry exactly one identity.
 pub fn peer_certificate(chain: &[CertificateDer<'_>]) -> Result<PeerCertificate, PeerProblem> {
     let leaf = chain.first().ok_or(PeerProblem::NoCertificate)?;
-    let (rest, certificate) = X509Certificate::from_der(leaf).map_err(|error| PeerProblem::Malformed(error.to_string()))?;
-    if !rest.is_empty() {
-        return Err(PeerProblem::Malformed("bytes follow the certificate".to_owned()));
-    }
+    let certificate = whole(leaf)?;
     Ok(PeerCertificate {
         spiffe_id: identity(&certificate)?,
         serial: hex(certificate.raw_serial()),
+        issuers: chain[1..].iter().map(|issuer| Ok(hex(whole(issuer)?.raw_serial()))).collect::<Result<_, _>>()?,
         not_after: Timestamp::from_unix_ms(certificate.validity().not_after.timestamp().saturating_mul(1_000)),
     })
+}
+
+fn whole<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, PeerProblem> {
+    let (rest, certificate) =
+        X509Certificate::from_der(certificate).map_err(|error| PeerProblem::Malformed(error.to_string()))?;
+    if !rest.is_empty() {
+        return Err(PeerProblem::Malformed("bytes follow the certificate".to_owned()));
+    }
+    Ok(certificate)
 }
 
 /// When the certificate's validity begins.

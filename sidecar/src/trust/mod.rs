@@ -182,7 +182,7 @@ impl Trust {
         self.shared.generation.subscribe()
     }
 
-    /// What the leaf of a verified chain says; see [`peer_certificate`].
+    /// What a verified chain says; see [`peer_certificate`].
     ///
     /// # Errors
     /// As [`peer_certificate`].

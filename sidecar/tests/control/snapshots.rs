@@ -1,5 +1,7 @@
 //! What is taken for policy, and what is not.
 
+use std::sync::Arc;
+
 use chapar_core::{
     identity::SpiffeId,
     policy::Standing,
@@ -10,13 +12,13 @@ use chapar_proto::{convert::snapshot::ConvertError, v1};
 use chapar_sidecar::{
     clock::Clock,
     snapshot::verify::{Held, UpdateProblem, fresh, verified},
-    trust::{PeerProblem, Trust},
+    trust::{PeerProblem, Trust, peer_certificate},
 };
 use prost::Message as _;
 
 use crate::{
     NOW,
-    authority::{Authority, HOUR_MS, sign_with},
+    authority::{Authority, HOUR_MS, Leaf, sign_with},
     id, sidecar,
 };
 
@@ -198,6 +200,42 @@ fn only_the_control_plane_of_this_exchange_signs() {
     let mut bare = scene.full();
     bare.signed_manifest.as_mut().unwrap().signer_chain_der.clear();
     assert_eq!(scene.judge(bare, None).unwrap_err(), UpdateProblem::Signer(PeerProblem::NoCertificate));
+}
+
+#[test]
+fn whom_the_snapshot_in_force_has_revoked_signs_no_further_one() {
+    let scene = Scene::new();
+    let signer = peer_certificate(&scene.authority.signer.chain).unwrap();
+    let old = &scene.authority;
+    let next_update = |held: &Held, signer: &Leaf| {
+        let manifest = manifest(&scene.own, 8, &held.set);
+        let signed = sign_with(signer, &manifest);
+        scene.judge(v1::Update { signed_manifest: Some(signed), ..full(old, &manifest, &held.set) }, Some(held))
+    };
+    let control_plane = "spiffe://exchange.example/control-plane";
+    let forged = old.issue(&[control_plane]);
+    // Nothing is revoked yet, and then what does not concern the signer.
+    next_update(&scene.judge(scene.full(), None).unwrap(), &forged).unwrap();
+    for (serial, by_signer, by_forged) in
+        [(&signer.serial, false, true), (&signer.issuers[0], false, false), (&"5e".into(), true, true)]
+    {
+        let mut set = scene.set.clone();
+        let revoked = v1::RevocationResource {
+            serial: serial.to_string(),
+            spiffe_id: "spiffe://exchange.example".to_owned(),
+            revoked_at: Some(wire(NOW)),
+            reason: "issuing-1 was retired".to_owned(),
+            ..v1::RevocationResource::default()
+        };
+        set.insert(ResourceKey::new(v1::ResourceKind::Revocation as u32, serial), Body::new(revoked.encode_to_vec()));
+        let held = scene.judge(full(old, &manifest(&scene.own, 7, &set), &set), None).unwrap();
+        for (leaf, taken) in [(&old.signer, by_signer), (&forged, by_forged)] {
+            match next_update(&held, leaf) {
+                Ok(_) => assert!(taken, "{serial}"),
+                Err(problem) => assert_eq!((problem, taken), (UpdateProblem::SignerRevoked(Arc::clone(serial)), false)),
+            }
+        }
+    }
 }
 
 #[test]

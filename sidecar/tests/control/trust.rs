@@ -1,8 +1,11 @@
 //! Who gets through a handshake, and what is said of who does not.
 
-use std::{io, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc};
 
-use chapar_core::time::Timestamp;
+use chapar_core::{
+    policy::{PolicySnapshot, Reason, Revocation, SnapshotParts, certificate_in_order},
+    time::Timestamp,
+};
 use chapar_sidecar::{
     clock::Clock,
     trust::{Bundle, Credentials, HandshakeProblem, PeerProblem, Trust, TrustError, introduction, nominal_server_name},
@@ -120,6 +123,45 @@ async fn two_sidecars_of_one_exchange_meet() {
     assert_eq!(met, *ipm.own());
     assert_eq!(met.spiffe_id, sidecar("ipm"));
     assert_eq!(met.not_after, NOW.plus_ms(24 * HOUR_MS));
+}
+
+#[tokio::test]
+async fn a_forged_sidecar_below_a_retired_issuing_ca_is_known_by_that_ca() {
+    let authority = Authority::new("exchange.example");
+    let post = trust(&authority, POST);
+    let serial = |der: &[u8]| {
+        let (_, certificate) = x509_parser::parse_x509_certificate(der).unwrap();
+        Arc::<str>::from(certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    };
+    let retired = serial(authority.issuing.der());
+    let mut forged = authority.issue(&[IPM]);
+    // Decoys beside it do not hide it.
+    let authority = authority.with_next_issuing();
+    forged.chain.insert(1, authority.issuing.der().clone());
+    let (_, chain) = shake(client_showing(&authority, Some(&forged)), post.server_config()).await;
+    let met = post.peer_certificate(&chain.unwrap()).unwrap();
+    assert_eq!(*met.issuers, [serial(authority.issuing.der()), Arc::clone(&retired)]);
+
+    let snapshot = |revoked: Option<Arc<str>>| {
+        let revocation = Revocation { at: NOW, reason: "issuing-1 was retired".to_owned() };
+        PolicySnapshot::new(SnapshotParts {
+            trust_domain: authority.trust_domain.clone(),
+            recipient: sidecar("post"),
+            revision: 1,
+            policy_version: 1,
+            issued_at: NOW,
+            valid_until: NOW.plus_ms(HOUR_MS),
+            inquiries: Vec::new(),
+            grants: Vec::new(),
+            endpoints: Vec::new(),
+            revocations: revoked.into_iter().map(|serial| (serial.to_string(), revocation.clone())).collect(),
+            agencies: HashMap::new(),
+        })
+    };
+    certificate_in_order(&snapshot(None), &met, NOW).unwrap();
+    let refusal = certificate_in_order(&snapshot(Some(retired)), &met, NOW).unwrap_err();
+    assert_eq!(refusal.reason, Reason::CertificateRevoked);
+    assert_eq!(post.peer_certificate(&[forged.chain[0].clone(), vec![1].into()]).unwrap_err().as_str(), "malformed");
 }
 
 #[tokio::test]

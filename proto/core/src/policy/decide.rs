@@ -39,6 +39,9 @@ pub struct PeerCertificate {
     pub spiffe_id: SpiffeId,
     /// Serial number, lowercase hex, two digits a byte.
     pub serial: Arc<str>,
+    /// Serial numbers of the certificates that were shown with it, written alike: those of its issuing CA and of whatever
+    /// else leads to the root. Whoever holds a revoked CA's key can make leaves that nobody has a number of to revoke.
+    pub issuers: Arc<[Arc<str>]>,
     /// When it expires.
     pub not_after: Timestamp,
 }
@@ -129,7 +132,7 @@ pub fn decide(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<Permit, Re
     })
 }
 
-/// Whether `certificate` may still be shown: neither revoked nor expired, its agency not suspended.
+/// Whether `certificate` may still be shown: neither it nor an issuer of it revoked, not expired, its agency not suspended.
 ///
 /// # Errors
 /// The [`Refusal`] that says which of these it is.
@@ -139,6 +142,17 @@ pub fn certificate_in_order(snapshot: &PolicySnapshot, certificate: &PeerCertifi
             Reason::CertificateRevoked,
             format!(
                 "the certificate {} of {} was revoked at {}: {}; its agency must enrol anew",
+                certificate.serial, certificate.spiffe_id, revocation.at, revocation.reason
+            ),
+        ));
+    }
+    let revoked =
+        certificate.issuers.iter().find_map(|issuer| snapshot.revocation(issuer).map(|revocation| (issuer, revocation)));
+    if let Some((issuer, revocation)) = revoked {
+        return Err(Refusal::new(
+            Reason::CertificateRevoked,
+            format!(
+                "the certificate {} of {} hangs on the issuing CA {issuer}, which was revoked at {}: {}; its agency must enrol anew",
                 certificate.serial, certificate.spiffe_id, revocation.at, revocation.reason
             ),
         ));
