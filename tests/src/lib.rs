@@ -4,9 +4,11 @@
 //! APIs, as an operator would.
 
 pub mod admin;
+pub mod attacker;
 pub mod binaries;
 pub mod control_plane;
 pub mod echo;
+pub mod evidence;
 pub mod mesh;
 pub mod ports;
 pub mod process;
