@@ -251,6 +251,13 @@ impl Impostor {
     pub fn heard_bytes(&self) -> u64 {
         *self.heard.borrow()
     }
+
+    /// Gives the address up: when this returns, another can have it.
+    pub async fn leave(mut self) {
+        self.task.abort();
+        // That it was cancelled is what was asked for.
+        let _ = (&mut self.task).await;
+    }
 }
 
 impl Drop for Impostor {
