@@ -7,8 +7,6 @@ use crate::control_plane::{ControlPlane, spelled_out};
 
 /// Shown in every refusal that follows from what a test did.
 const REASON: &str = "test";
-/// How long a rotation of the root waits for connected sidecars, in seconds.
-const ROTATION_WAIT_S: u32 = 60;
 
 impl ControlPlane {
     /// Revokes the grant of this name.
@@ -104,12 +102,13 @@ impl ControlPlane {
         Ok(answer.issuer.context("a rotation names the new issuing CA")?.name)
     }
 
-    /// Brings a new root in force; answers its name and its issuing CA's.
+    /// Brings a new root in force once every connected sidecar trusts it, which is waited for; answers its name and its
+    /// issuing CA's.
     ///
     /// # Errors
     /// As `CertificateService.RotateRoot`.
-    pub async fn rotate_root(&self) -> Result<(String, String)> {
-        let request = admin::RotateRootRequest { reason: REASON.to_owned(), wait_s: ROTATION_WAIT_S };
+    pub async fn rotate_root(&self, wait_s: u32) -> Result<(String, String)> {
+        let request = admin::RotateRootRequest { reason: REASON.to_owned(), wait_s };
         let answer = self.certificate_client().rotate_root(request).await.map_err(spelled_out)?.into_inner();
         let root = answer.root.context("a rotation names the new root")?.name;
         Ok((root, answer.issuer.context("a rotation names the new issuing CA")?.name))

@@ -99,9 +99,29 @@ impl Process {
     /// # Errors
     /// When the process has ended already, or cannot be signalled.
     pub async fn terminate(&self) -> Result<()> {
+        self.signal("TERM").await
+    }
+
+    /// SIGSTOP: the process keeps its connections and does nothing any more, until [`Process::thaw`].
+    ///
+    /// # Errors
+    /// As [`Process::terminate`].
+    pub async fn freeze(&self) -> Result<()> {
+        self.signal("STOP").await
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// As [`Process::terminate`].
+    pub async fn thaw(&self) -> Result<()> {
+        self.signal("CONT").await
+    }
+
+    async fn signal(&self, signal: &str) -> Result<()> {
         let Some(id) = self.child.id() else { bail!("{} has ended already", self.name) };
-        let status = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
-        if status.success() { Ok(()) } else { bail!("kill -TERM {} failed", self.name) }
+        let status = Command::new("kill").args([&format!("-{signal}"), &id.to_string()]).status().await?;
+        if status.success() { Ok(()) } else { bail!("kill -{signal} {id} failed") }
     }
 
     /// Waits for the end after [`Process::terminate`].

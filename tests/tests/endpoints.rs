@@ -156,7 +156,13 @@ async fn servers_of_an_agency_come_and_go() -> Result<()> {
     served("a server is back", &client).await?;
     provider.ready().await?;
 
+    let mut waiting = client.clone();
+    let under_way = tokio::spawn(async move { waiting.unary(EchoRequest { delay_ms: 60_000, ..Default::default() }).await });
+    // One that is answered after it shows that it is under way.
+    client.clone().unary(EchoRequest { delay_ms: 200, ..Default::default() }).await?;
     provider.kill().await?;
+    let status = under_way.await?.expect_err("its sidecar is gone");
+    assert_eq!(refusal::reason(&status), "PROVIDER_UNREACHABLE", "a call under way: {status:?}");
     refused("no sidecar of the provider left", &client, "PROVIDER_UNREACHABLE").await?;
     provider.restart().await?;
     served("the provider's sidecar is back", &client).await

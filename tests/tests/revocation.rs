@@ -10,7 +10,7 @@ use chapar_tests::{
     echo::pb::EchoRequest,
     mesh::{CONSUMER, EchoClient, Mesh, PROVIDER, client_of, echo_offer},
     refusal,
-    sidecar::{Plan, Sidecar},
+    sidecar::Plan,
     traffic::{self, Dialogue},
     wait,
 };
@@ -167,20 +167,55 @@ async fn a_revoked_certificate_ends_what_runs_until_its_sidecar_enrols_anew() ->
     let client = mesh.client()?;
     let command = async { mesh.control_plane.revoke_certificates(CONSUMER).await.map(drop) };
     takes_back("revoked certificate of the consumer", &client, "CERTIFICATE_REVOKED", command).await?;
-    let plan = Plan::consumer(CONSUMER, &address).with(impatient());
-    mesh.consumer = enrolled_anew(&mesh, &plan, &mesh.consumer).await?;
+    // A restart heals nothing, and says so to callers; a token does.
+    mesh.consumer.kill().await?;
+    mesh.consumer.restart().await?;
+    let status = client_of(&mesh.consumer)?.unary(EchoRequest::default()).await.expect_err("still revoked");
+    assert_eq!(refusal::reason(&status), "CERTIFICATE_REVOKED", "{status:?}");
+    mesh.consumer.kill().await?;
+    mesh.consumer = mesh.join(&Plan::consumer(CONSUMER, &address).with(impatient())).await?;
     let client = client_of(&mesh.consumer)?;
     served_again("the consumer with another certificate", &client).await?;
 
     let command = async { mesh.control_plane.revoke_certificates(PROVIDER).await.map(drop) };
     takes_back("revoked certificate of the provider", &client, "CERTIFICATE_REVOKED", command).await?;
     let plan = Plan::consumer(PROVIDER, &address).with(impatient()).offering(echo_offer(mesh.server().address()));
-    mesh.provider = enrolled_anew(&mesh, &plan, &mesh.provider).await?;
+    mesh.provider.kill().await?;
+    mesh.provider = mesh.join(&plan).await?;
     served_again("the provider with another certificate", &client).await
 }
 
-/// Throws away what the sidecar keeps, as its operator has to, and enrols it with another token.
-async fn enrolled_anew(mesh: &Mesh, plan: &Plan, sidecar: &Sidecar) -> Result<Sidecar> {
-    std::fs::remove_dir_all(sidecar.state())?;
-    mesh.join(plan).await
+/// Each side ends what runs by itself: neither waits for the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_side_that_hangs_does_not_delay_the_other() -> Result<()> {
+    let mut mesh = Mesh::start().await?;
+    let grant = "test-1/1/asker/echo-bidi-stream";
+
+    let dialogue = Dialogue::open(mesh.client()?).await?;
+    mesh.provider.process().freeze().await?;
+    let commanded = Instant::now();
+    let end = timed(dialogue.broken());
+    mesh.control_plane.revoke_grant(grant).await?;
+    let (at, status) = tokio::time::timeout(RESTORED_LIMIT, end).await??;
+    println!("the provider's sidecar hangs: the application was told after {} ms", (at - commanded).as_millis());
+    assert_eq!(refusal::reason(&status), "GRANT_REVOKED", "{status:?}");
+    assert!(at - commanded < ENDED_MAX, "{:?}", at - commanded);
+    mesh.provider.process().thaw().await?;
+    mesh.control_plane.restore_grant(grant).await?;
+    mesh.control_plane.distributed(2).await?;
+
+    let dialogue = Dialogue::open(mesh.client()?).await?;
+    let mut cancelled = mesh.server().cancelled();
+    let before = *cancelled.borrow_and_update();
+    mesh.consumer.process().freeze().await?;
+    let commanded = Instant::now();
+    mesh.control_plane.revoke_grant(grant).await?;
+    tokio::time::timeout(RESTORED_LIMIT, cancelled.wait_for(|count| *count > before)).await??;
+    let after = commanded.elapsed();
+    println!("the consumer's sidecar hangs: the agency's server was told after {} ms", after.as_millis());
+    assert!(after < ENDED_MAX, "{after:?}");
+    mesh.consumer.process().thaw().await?;
+    let status = tokio::time::timeout(RESTORED_LIMIT, dialogue.broken()).await?;
+    assert_eq!(refusal::reason(&status), "GRANT_REVOKED", "{status:?}");
+    Ok(())
 }

@@ -7,7 +7,8 @@ use chapar_proto::admin::v1 as admin;
 use chapar_tests::{
     control_plane::ControlPlane,
     echo::pb::EchoRequest,
-    mesh::{CONSUMER, Mesh, PROVIDER},
+    mesh::{CONSUMER, Mesh, PROVIDER, STRANGER},
+    sidecar::Plan,
     traffic::Load,
     wait,
 };
@@ -19,6 +20,8 @@ const DIALOGUES: usize = 4;
 /// How long sidecars may take to renew after another CA took over: the jitter of 10 s that the exchange allows them, and
 /// as much again.
 const RENEWED_LIMIT: Duration = Duration::from_secs(30);
+/// How long a rotation of the root waits for connected sidecars, in seconds.
+const ROTATION_WAIT_S: u32 = 60;
 /// How long sidecars may take to find the control plane.
 const CONNECTED_LIMIT: Duration = Duration::from_secs(20);
 
@@ -51,10 +54,19 @@ async fn issuers_follow_one_another(mesh: &Mesh, load: &Load) -> Result<()> {
 
 async fn roots_follow_one_another(mesh: &Mesh, load: &Load) -> Result<()> {
     let plane = &mesh.control_plane;
-    let (former, _) = active(&plane.authority().await?)?;
-    let (root, issuer) = plane.rotate_root().await?;
-    assert_ne!(root, former);
-    hang_on(plane, &[CONSUMER, PROVIDER], &issuer).await?;
+    let before = active(&plane.authority().await?)?;
+    // A sidecar that hangs is connected, and does not trust the new root yet: nothing is issued from it.
+    let mut idle = mesh.join(&Plan::consumer(STRANGER, plane.address("sidecars"))).await?;
+    idle.ready().await?;
+    idle.process().freeze().await?;
+    let refused = plane.rotate_root(1).await.expect_err("one sidecar hangs");
+    assert!(format!("{refused:#}").contains("SIDECARS_BEHIND"), "{refused:#}");
+    assert_eq!(active(&plane.authority().await?)?, before);
+    idle.process().thaw().await?;
+    let (root, issuer) = plane.rotate_root(ROTATION_WAIT_S).await?;
+    assert_ne!(root, before.0);
+    let former = before.0;
+    hang_on(plane, &[CONSUMER, PROVIDER, STRANGER], &issuer).await?;
     load.further(200).await?;
     let authority = plane.authority().await?;
     assert_eq!(active(&authority)?, (root, issuer));
@@ -87,7 +99,7 @@ async fn who_was_away_comes_back(mesh: &mut Mesh) -> Result<()> {
         plane.sidecars().await.ok()?.sidecars.iter().all(|sidecar| !sidecar.connected).then_some(())
     })
     .await?;
-    let (_, issuer) = plane.rotate_root().await?;
+    let (_, issuer) = plane.rotate_root(ROTATION_WAIT_S).await?;
     mesh.provider.restart().await?;
     mesh.consumer.restart().await?;
     let plane = &mesh.control_plane;
