@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use chapar_core::{
     identity::AgencyName,
     policy::{Inquiry, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side},
@@ -44,7 +45,7 @@ pub struct Running {
     side: Side,
     consumer: AgencyName,
     inquiry: Arc<Inquiry>,
-    peer: OnceLock<Arc<PeerCertificate>>,
+    peer: ArcSwapOption<PeerCertificate>,
     /// Unix milliseconds; from then on the permit has to be decided again.
     valid_until_ms: AtomicI64,
     cut: OnceLock<Refusal>,
@@ -67,7 +68,7 @@ impl Running {
             side,
             consumer,
             inquiry: Arc::clone(permit.inquiry()),
-            peer: peer.map_or_else(OnceLock::new, OnceLock::from),
+            peer: ArcSwapOption::new(peer),
             valid_until_ms: AtomicI64::new(permit.valid_until().unix_ms()),
             cut: OnceLock::new(),
             waker: AtomicWaker::new(),
@@ -88,12 +89,13 @@ impl Running {
     }
 
     fn decide_again(&self, snapshot: &PolicySnapshot, own: &PeerCertificate, now: Timestamp) -> Result<(), Refusal> {
+        let peer = self.peer.load_full();
         let standing = authorize::Standing {
             side: self.side,
             consumer: &self.consumer,
             path: &self.inquiry.path,
             provider: &self.inquiry.key.provider,
-            peer: self.peer.get().map(|peer| &**peer),
+            peer: peer.as_deref(),
         };
         let permit = authorize::again(snapshot, own, now, &standing)?;
         self.valid_until_ms.store(permit.valid_until().unix_ms(), Ordering::Relaxed);
@@ -115,11 +117,11 @@ impl Pass {
         self.running.cut.get().map_or(Poll::Pending, |refusal| Poll::Ready(refusal.clone()))
     }
 
-    /// Puts down the certificate of the sidecar that the call went to, so that its revocation or expiry ends the call.
+    /// Puts down the certificate of the sidecar that the call went to, so that its revocation or expiry ends the call. A
+    /// call that is sent again, because the first sidecar did not take it, depends on the next one only.
     pub fn met(&self, peer: &Arc<PeerCertificate>) {
-        if self.running.peer.set(Arc::clone(peer)).is_ok() {
-            self.running.valid_until_ms.fetch_min(peer.not_after.unix_ms(), Ordering::Relaxed);
-        }
+        self.running.peer.store(Some(Arc::clone(peer)));
+        self.running.valid_until_ms.fetch_min(peer.not_after.unix_ms(), Ordering::Relaxed);
     }
 }
 

@@ -252,6 +252,17 @@ impl Place {
         });
     }
 
+    /// Lets go of the links on which the other end showed `certificate`. Calls on them go on.
+    pub(crate) fn retire_links_to(&self, certificate: &PeerCertificate) {
+        self.links().retain(|link| {
+            let keep = link.peer().is_none_or(|peer| peer.serial != certificate.serial);
+            if !keep {
+                link.retire();
+            }
+            keep
+        });
+    }
+
     /// Lets go of every link. Calls on them go on.
     pub(crate) fn hang_up(&self) {
         for link in self.links().drain(..) {

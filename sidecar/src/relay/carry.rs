@@ -112,9 +112,9 @@ impl Engine {
             let seated = tokio::select! {
                 biased;
                 landing = poll_fn(|cx| near.poll_over(cx)) => return Settled::Landed(landing),
-                seated = place.seat() => seated.map_err(|error| unreachable(destination, place, &error)),
+                seated = self.seat(destination, place) => seated,
             };
-            let seat = match seated.and_then(|seat| self.checked(seat)) {
+            let seat = match seated {
                 Ok(seat) => seat,
                 Err(refusal) => {
                     useless.push(Arc::clone(place));
@@ -160,15 +160,25 @@ impl Engine {
         }
     }
 
-    /// Revocation and expiry do not reach an open connection by themselves: who is at its other end is checked per call.
-    fn checked(&self, seat: Seat) -> Result<Seat, Refusal> {
-        if let (Some(peer), Some(snapshot)) = (seat.peer(), self.desk.current.load())
-            && let Err(refusal) = certificate_in_order(&snapshot, peer, self.desk.clock.now())
-        {
-            seat.retire_link();
-            return Err(refusal);
+    /// Room for one call at `place`, with a peer whose certificate is in order.
+    async fn seat(&self, destination: &Destination, place: &Arc<Place>) -> Result<Seat, Refusal> {
+        let seated = async || place.seat().await.map_err(|error| unreachable(destination, place, &error));
+        let seat = seated().await?;
+        if self.check(&seat).is_ok() {
+            return Ok(seat);
         }
-        Ok(seat)
+        // The peer may have renewed since this connection was opened: it is judged by what it shows now.
+        drop(seat);
+        let seat = seated().await?;
+        self.check(&seat).map(|()| seat)
+    }
+
+    /// Revocation and expiry do not reach an open connection by themselves: who is at its other end is checked per call.
+    fn check(&self, seat: &Seat) -> Result<(), Refusal> {
+        let (Some(peer), Some(snapshot)) = (seat.peer(), self.desk.current.load()) else {
+            return Ok(());
+        };
+        certificate_in_order(&snapshot, peer, self.desk.clock.now()).inspect_err(|_| seat.place().retire_links_to(peer))
     }
 }
 

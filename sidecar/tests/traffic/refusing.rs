@@ -83,6 +83,19 @@ async fn a_providers_revoked_certificate_is_refused_on_an_open_connection() {
 }
 
 #[tokio::test]
+async fn a_provider_that_has_renewed_is_judged_by_its_new_certificate() {
+    let pair = Pair::start().await;
+    let client = pair.client().await;
+    assert_eq!(client.call("Echo", &[], &[b"x"]).await.status(), "0");
+    let serial = pair.provider.trust.own().serial.to_string();
+    let uri = crate::pair::id("answerer").to_string();
+    pair.provider.trust.replace_credentials(&pair.authority.issue(&[&uri]).credentials()).unwrap();
+    // The connection that is open was made with the certificate that is revoked now.
+    pair.both(&Changes { revoked_serial: Some(serial), ..Changes::default() });
+    assert_eq!(client.call("Echo", &[], &[b"x"]).await.status(), "0");
+}
+
+#[tokio::test]
 async fn whoever_answers_at_the_providers_address_must_be_the_provider() {
     let pair = Pair::start().await;
     let wrong = pair.consumer.traffic.addresses()["inbound"].clone();
