@@ -204,7 +204,8 @@ async fn a_side_that_hangs_does_not_delay_the_other() -> Result<()> {
     mesh.control_plane.restore_grant(grant).await?;
     mesh.control_plane.distributed(2).await?;
 
-    let dialogue = Dialogue::open(mesh.client()?).await?;
+    let grant = "test-1/1/asker/echo-server-stream";
+    let answers = traffic::endless(mesh.client()?).await?;
     let mut cancelled = mesh.server().cancelled();
     let before = *cancelled.borrow_and_update();
     mesh.consumer.process().freeze().await?;
@@ -215,7 +216,7 @@ async fn a_side_that_hangs_does_not_delay_the_other() -> Result<()> {
     println!("the consumer's sidecar hangs: the agency's server was told after {} ms", after.as_millis());
     assert!(after < ENDED_MAX, "{after:?}");
     mesh.consumer.process().thaw().await?;
-    let status = tokio::time::timeout(RESTORED_LIMIT, dialogue.broken()).await?;
+    let status = tokio::time::timeout(RESTORED_LIMIT, traffic::end_of(answers)).await?;
     assert_eq!(refusal::reason(&status), "GRANT_REVOKED", "{status:?}");
     Ok(())
 }
