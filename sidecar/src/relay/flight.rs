@@ -193,6 +193,10 @@ impl<'n> Flight<'n> {
         let after = heads::verdict(&trailers, self.from_sidecar);
         let verdict = Verdict { status: after.status.or(before.status), refused: after.refused.or(before.refused) };
         heads::strip(&mut trailers);
+        if verdict.refused.is_some() {
+            // The other sidecar cut a call that it had begun to answer. Many a library shows of such a call the trailers alone.
+            heads::with_call_id(&mut trailers, &self.near.call_id);
+        }
         match self.near.caller.trailers(trailers) {
             Ok(()) => answered(http, verdict),
             Err(_) => Landing::Abandoned,

@@ -99,11 +99,16 @@ pub(super) fn verdict(headers: &HeaderMap, from_sidecar: bool) -> Verdict {
 pub(super) fn back(response: Response<()>, call_id: &str) -> Response<()> {
     let (mut parts, ()) = response.into_parts();
     strip(&mut parts.headers);
-    if let Ok(value) = HeaderValue::from_str(call_id) {
-        parts.headers.insert(CALL_ID_METADATA, value);
-    }
+    with_call_id(&mut parts.headers, call_id);
     parts.extensions.clear();
     Response::from_parts(parts, ())
+}
+
+/// Names the tracking ID.
+pub(super) fn with_call_id(headers: &mut HeaderMap, call_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(call_id) {
+        headers.insert(CALL_ID_METADATA, value);
+    }
 }
 
 /// Takes out what concerns one connection only, and everything of ours: from outside it proves nothing.

@@ -77,6 +77,20 @@ async fn a_revoked_grant_ends_running_streams() {
 }
 
 #[tokio::test]
+async fn a_stream_that_the_provider_ends_can_be_followed_up() {
+    let pair = Pair::start().await;
+    let (_body, answer) = lingering(&pair).await;
+    let changes = Changes { revoked_grant: Some("Linger"), revision: 1, ..Changes::default() };
+    pair.provider.current.replace(pair.snapshot("answerer", &changes));
+    let (_, trailers) = tokio::time::timeout(PATIENCE, rest(answer)).await.unwrap().unwrap();
+    assert_eq!(trailers["grpc-status"], "7");
+    assert!(!trailers.contains_key("chapar-refused"), "that mark is between sidecars");
+    let record = pair.consumer.record().await;
+    assert_eq!((record.outcome, record.reason), (Outcome::Refused, Some(Reason::GrantRevoked)));
+    assert_eq!(trailers["chapar-call-id"], *record.call_id);
+}
+
+#[tokio::test]
 async fn a_call_that_waits_for_its_answer_is_told_why_it_ends() {
     let pair = Pair::start().await;
     let (response, mut body) = pair.client().await.begin("Hang", &[]).await;
