@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -28,8 +28,11 @@ use crate::{
     store::Store,
 };
 
-/// How often the control plane looks after its own certificate, in seconds.
+/// How often the control plane looks after its own certificates, in seconds.
 const UPKEEP_S: u64 = 30;
+
+/// Pause between two warnings that the issuing CA cannot be rotated, in seconds: it is near its end for weeks.
+const WARNING_PAUSE_S: u64 = 3_600;
 
 /// A running control plane.
 pub struct App {
@@ -224,14 +227,21 @@ fn locked(state_dir: &Path) -> anyhow::Result<File> {
     Ok(lock)
 }
 
-/// Renews the control plane's own certificate in time, and shows how long each generation lasts.
+/// Rotates the issuing CA and renews the control plane's own certificate in time, and shows how long each generation lasts.
 async fn upkeep(authority: Authority, registry: Registry, stopping: CancellationToken) {
     let about = "Seconds until a trusted generation of the authority expires";
     let left = IntGaugeVec::new(Opts::new("chapar_control_plane_authority_left_seconds", about), &["generation"])
         .and_then(|left| registry.register(Box::new(left.clone())).map(|()| left));
     let mut ticks = interval(Duration::from_secs(UPKEEP_S));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut warned: Option<Instant> = None;
     while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(problem) = authority.rotate_issuer_if_due().await
+            && warned.is_none_or(|at| at.elapsed() >= Duration::from_secs(WARNING_PAUSE_S))
+        {
+            warned = Some(Instant::now());
+            tracing::warn!(%problem, "cannot rotate the issuing CA, which is near its end");
+        }
         if let Err(error) = authority.renew_own_if_due().await {
             tracing::error!(error = %WithSources(&error), "cannot renew the control plane's own certificate");
         }

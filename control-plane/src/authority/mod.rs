@@ -18,6 +18,7 @@ mod revocation;
 pub mod rotation;
 mod signer;
 mod standing;
+mod succession;
 mod suspension;
 mod view;
 
@@ -30,7 +31,6 @@ use std::{
 use arc_swap::ArcSwap;
 use chapar_core::identity::TrustDomain;
 
-use self::keys::KeyFolder;
 pub use self::{
     csr::{Csr, CsrRefusal},
     current::Current,
@@ -45,6 +45,7 @@ pub use self::{
     suspension::{AgencyStanding, Suspended, require_agency, suspended},
     view::{RevokedCertificate, SuspendedAgency, TrustView, trust_view},
 };
+use self::{founding::Maker, keys::KeyFolder};
 use crate::{changes::Acknowledgements, clock::Clock, config::Certificates, store::Store};
 
 /// Hears of every exchange of the generations in use.
@@ -85,6 +86,11 @@ impl Authority {
     ) -> Result<Self, AuthorityError> {
         let keys = KeyFolder::open(folder)?;
         founding::found_if_new(&store, &keys, &trust_domain, &lifetimes).await?;
+        let maker = Maker { keys: &keys, trust_domain: &trust_domain, lifetimes: &lifetimes, clock: store.clock() };
+        if let Err(problem) = succession::succeed_if_due(&store, &maker).await {
+            // It may well go on issuing for a while; if it cannot, the next line says so.
+            tracing::warn!(%problem, "cannot rotate the issuing CA, which is near its end");
+        }
         let current = issue::picture(&store, &keys, &trust_domain, &lifetimes).await?;
         Ok(Self {
             inner: Arc::new(Inner {

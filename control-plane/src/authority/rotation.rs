@@ -34,8 +34,8 @@ impl Authority {
         let mut tx = self.inner.store.write().await?;
         let held = generations::list(tx.conn()).await?;
         let root = active_root(&held)?;
-        let issuing = self.bring_issuing_in_force(&mut tx, root).await?;
-        self.announce_rotation(tx, actor, "issuer.rotate", &issuing, reason).await?;
+        let issuing = bring_issuing_in_force(&self.maker(), &mut tx, root).await?;
+        announce(tx, actor, "issuer.rotate", &issuing, reason).await?;
         self.reload().await?;
         Ok(issuing)
     }
@@ -116,7 +116,7 @@ impl Authority {
         let (root, _) = self.maker().root(&name, State::Prepared, Some((old, &old_key)))?;
         let now_ms = tx.now_ms();
         generations::insert(tx.conn(), &root, now_ms).await?;
-        self.announce_rotation(tx, actor, "root.prepare", &root, reason).await?;
+        announce(tx, actor, "root.prepare", &root, reason).await?;
         self.reload().await?;
         Ok(root)
     }
@@ -127,53 +127,58 @@ impl Authority {
         generations::supersede_active(tx.conn(), Kind::Root).await?;
         generations::move_to(tx.conn(), &prepared.name, State::Active, now_ms).await?;
         let root = Generation { state: State::Active, ..prepared };
-        let issuing = self.bring_issuing_in_force(&mut tx, &root).await?;
-        self.announce_rotation(tx, actor, "root.rotate", &root, reason).await?;
+        let issuing = bring_issuing_in_force(&self.maker(), &mut tx, &root).await?;
+        announce(tx, actor, "root.rotate", &root, reason).await?;
         self.reload().await?;
         Ok(RotatedRoot { root, issuing })
     }
 
-    async fn bring_issuing_in_force(&self, tx: &mut WriteTx, root: &Generation) -> Result<Generation, AuthorityError> {
-        let root_key = self.inner.keys.read(root)?;
-        let name = generations::next_name(tx.conn(), Kind::Issuing).await?;
-        let issuing = self.maker().issuing(&name, State::Active, root, &root_key)?;
-        let now_ms = tx.now_ms();
-        generations::supersede_active(tx.conn(), Kind::Issuing).await?;
-        generations::insert(tx.conn(), &issuing, now_ms).await?;
-        Ok(issuing)
-    }
-
-    async fn announce_rotation(
-        &self,
-        mut tx: WriteTx,
-        actor: &str,
-        action: &'static str,
-        generation: &Generation,
-        reason: &str,
-    ) -> Result<(), AuthorityError> {
-        let revision = tx.next_revision().await?;
-        let details = serde_json::json!({
-            "fingerprint": generation.fingerprint(), "reason": reason, "revision": revision,
-        });
-        tx.audit(AuditEntry::done(actor, action, &generation.name).with(details)).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    fn begin_rotation(&self) -> Result<MutexGuard<'_, ()>, Problem> {
+    pub(super) fn begin_rotation(&self) -> Result<MutexGuard<'_, ()>, Problem> {
         self.inner
             .rotating
             .try_lock()
             .map_err(|_| Problem::precondition("ROTATION_UNDERWAY", "another rotation is running; wait until it has ended"))
     }
 
-    fn maker(&self) -> Maker<'_> {
+    pub(super) fn maker(&self) -> Maker<'_> {
         let Inner { keys, trust_domain, lifetimes, store, .. } = &*self.inner;
         Maker { keys, trust_domain, lifetimes, clock: store.clock() }
     }
 }
 
-fn active_root(held: &[Generation]) -> Result<&Generation, AuthorityError> {
+/// A new issuing CA under this root, in the place of the one in use.
+pub(super) async fn bring_issuing_in_force(
+    maker: &Maker<'_>,
+    tx: &mut WriteTx,
+    root: &Generation,
+) -> Result<Generation, AuthorityError> {
+    let root_key = maker.keys.read(root)?;
+    let name = generations::next_name(tx.conn(), Kind::Issuing).await?;
+    let issuing = maker.issuing(&name, State::Active, root, &root_key)?;
+    let now_ms = tx.now_ms();
+    generations::supersede_active(tx.conn(), Kind::Issuing).await?;
+    generations::insert(tx.conn(), &issuing, now_ms).await?;
+    Ok(issuing)
+}
+
+/// Audits the rotation and commits it as a new revision.
+pub(super) async fn announce(
+    mut tx: WriteTx,
+    actor: &str,
+    action: &'static str,
+    generation: &Generation,
+    reason: &str,
+) -> Result<(), AuthorityError> {
+    let revision = tx.next_revision().await?;
+    let details = serde_json::json!({
+        "fingerprint": generation.fingerprint(), "reason": reason, "revision": revision,
+    });
+    tx.audit(AuditEntry::done(actor, action, &generation.name).with(details)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+pub(super) fn active_root(held: &[Generation]) -> Result<&Generation, AuthorityError> {
     current::active(held, Kind::Root).ok_or_else(|| AuthorityError::StoredCertificate("no root is active".to_owned()))
 }
 
