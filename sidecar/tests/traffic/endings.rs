@@ -108,6 +108,19 @@ async fn a_call_that_waits_for_its_answer_is_told_why_it_ends() {
 }
 
 #[tokio::test]
+async fn a_revoked_issuing_ca_ends_the_streams_of_who_hangs_on_it() {
+    let pair = Pair::start().await;
+    let (_body, answer) = lingering(&pair).await;
+    let issuing = pair.consumer.trust.own().issuers[0].to_string();
+    pair.both(&Changes { revoked_serial: Some(issuing), revision: 1, ..Changes::default() });
+    let (_, trailers) = tokio::time::timeout(PATIENCE, rest(answer)).await.unwrap().unwrap();
+    assert_eq!(trailers["grpc-status"], "16");
+    pair.seen.broken_off().await;
+    assert_eq!(pair.consumer.record().await.reason, Some(Reason::CertificateRevoked));
+    assert_eq!(pair.client().await.call("Echo", &[], &[b"x"]).await.refusal().reason, "CERTIFICATE_REVOKED");
+}
+
+#[tokio::test]
 async fn a_grant_that_ends_takes_its_streams_with_it() {
     let pair = Pair::start().await;
     pair.both(&Changes { grant_ends: Some(NOW.plus_ms(60_000)), revision: 1, ..Changes::default() });
