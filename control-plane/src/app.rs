@@ -23,6 +23,7 @@ use crate::{
     config::Config,
     distribute::{self, Distribution},
     enrolment::Enrolment,
+    forget,
     ledger::{self, Ledger},
     listen::{self, Acceptor, AdminSocket, Entrance, Listener, Readiness, Refusals, Serving},
     store::Store,
@@ -71,6 +72,7 @@ impl App {
         app.open_listeners(&config, &clock).await?;
         app.tasks.spawn(upkeep(app.parts.authority.clone(), app.parts.registry.clone(), app.stopping.clone()));
         app.tasks.spawn(ledger::keep_bounded(app.parts.ledger.clone(), config.ledger, app.stopping.clone()));
+        app.tasks.spawn(forget::keep_forgetting(app.parts.store.clone(), app.stopping.clone()));
         app.publish_addresses(&config.state_dir)?;
         app.readiness.set(true);
         Ok(app)

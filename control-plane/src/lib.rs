@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod distribute;
 pub mod enrolment;
+pub mod forget;
 pub mod governance;
 pub mod ledger;
 pub mod limit;
