@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     config::Config,
     link::{self, Backoff, LinkProblem},
-    snapshot::revocation_of_own,
+    snapshot::{revocation_of_own, was_refused},
     state::StateFolder,
     trust::{Bundle, Credentials, Trust, introduction, peer_certificate},
 };
@@ -84,8 +84,13 @@ fn standing(
         Ok(trust) => trust,
         Err(problem) => return Ok(Standing::Unusable(format!("is not in order ({})", link::sentence(&problem)))),
     };
-    let revocation = revocation_of_own(state, &trust, clock.now())?;
-    Ok(revocation.map_or(Standing::Good, |end| Standing::Revoked(format!("revoked at {}: {}", end.at, end.reason))))
+    if let Some(end) = revocation_of_own(state, &trust, clock.now())? {
+        return Ok(Standing::Revoked(format!("revoked at {}: {}", end.at, end.reason)));
+    }
+    if was_refused(state, &own.serial)? {
+        return Ok(Standing::Revoked("the control plane refused it as revoked".to_owned()));
+    }
+    Ok(Standing::Good)
 }
 
 struct Token {

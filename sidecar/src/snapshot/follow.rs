@@ -29,6 +29,9 @@ const UPDATE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Answers that wait for the stream to take them: one update is answered before the next is read, and the greeting goes ahead.
 const ANSWERS_MAX: usize = 2;
 
+/// Reason by which the control plane turns a revoked certificate away.
+const REVOKED: &str = "CERTIFICATE_REVOKED";
+
 /// How long the control plane may take to end a stream that this sidecar has ended.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
@@ -100,7 +103,9 @@ impl Follower {
     /// Follows, again and again, until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = self.link.backoff();
+        let mut told_revoked = false;
         loop {
+            let shown = self.trust.own();
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
                 ended = self.session(&mut backoff) => ended,
@@ -115,6 +120,10 @@ impl Follower {
                 Err(problem) => {
                     let wait = backoff.next_wait();
                     tracing::warn!(problem = sentence(&problem), wait_ms = ms(wait), "not following the control plane");
+                    let revoked = matches!(&problem, LinkProblem::Refused { reason, .. } if reason == REVOKED);
+                    if revoked && !std::mem::replace(&mut told_revoked, true) {
+                        self.keep_refused(&shown.serial);
+                    }
                     wait
                 }
             };
@@ -122,6 +131,12 @@ impl Follower {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
+        }
+    }
+
+    fn keep_refused(&self, serial: &str) {
+        if let Err(problem) = kept::keep_refused(&self.state, serial) {
+            tracing::error!(problem = sentence(&problem), "the revocation could not be kept for the next start");
         }
     }
 

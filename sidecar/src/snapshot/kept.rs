@@ -12,6 +12,8 @@ use crate::{
 
 /// Holds a `chapar.v1.Update` with `full` set.
 const FILE: &str = "snapshot.binpb";
+/// Holds the serial number of a certificate that the control plane refused as revoked.
+const REFUSED_FILE: &str = "refused-serial";
 
 /// What an earlier run kept, if it still verifies. One that does not is set aside under another name for whoever looks into
 /// it, since it can only come from damage or from tampering.
@@ -40,6 +42,23 @@ pub(super) fn load(state: &StateFolder, trust: &Trust, now: Timestamp) -> Result
 pub fn revocation_of_own(state: &StateFolder, trust: &Trust, now: Timestamp) -> Result<Option<Revocation>, StateError> {
     let Some((_, contents)) = load(state, trust, now)? else { return Ok(None) };
     Ok(contents.snapshot().revocation(&trust.own().serial).cloned())
+}
+
+/// Keeps for the next start that the control plane refused this certificate as revoked: it may have turned the sidecar away
+/// before an update could say so.
+///
+/// # Errors
+/// When the state folder cannot be written.
+pub(super) fn keep_refused(state: &StateFolder, serial: &str) -> Result<(), StateError> {
+    state.write(REFUSED_FILE, serial.as_bytes())
+}
+
+/// Whether the control plane refused the certificate with this serial number as revoked.
+///
+/// # Errors
+/// When the state folder cannot be used.
+pub fn was_refused(state: &StateFolder, serial: &str) -> Result<bool, StateError> {
+    Ok(state.read(REFUSED_FILE)?.is_some_and(|refused| refused == serial.as_bytes()))
 }
 
 /// Keeps `held` for the next start.

@@ -10,7 +10,10 @@ use arc_swap::ArcSwapOption;
 use chapar_core::policy::PolicySnapshot;
 use tokio::sync::watch;
 
-pub use self::{follow::Follower, kept::revocation_of_own};
+pub use self::{
+    follow::Follower,
+    kept::{revocation_of_own, was_refused},
+};
 
 /// The snapshot in force. Cheap to clone; all clones see a new one at once.
 #[derive(Clone, Debug)]
