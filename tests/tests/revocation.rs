@@ -10,7 +10,7 @@ use chapar_tests::{
     echo::pb::EchoRequest,
     mesh::{CONSUMER, EchoClient, Mesh, PROVIDER, client_of, echo_offer},
     refusal,
-    sidecar::Plan,
+    sidecar::{Plan, Sidecar},
     traffic::{self, Dialogue},
     wait,
 };
@@ -167,6 +167,7 @@ async fn a_revoked_certificate_ends_what_runs_until_its_sidecar_enrols_anew() ->
     let client = mesh.client()?;
     let command = async { mesh.control_plane.revoke_certificates(CONSUMER).await.map(drop) };
     takes_back("revoked certificate of the consumer", &client, "CERTIFICATE_REVOKED", command).await?;
+    told_of_its_revocation(&mut mesh.consumer).await?;
     // A restart heals nothing, and says so to callers; a token does.
     mesh.consumer.kill().await?;
     mesh.consumer.restart().await?;
@@ -180,9 +181,19 @@ async fn a_revoked_certificate_ends_what_runs_until_its_sidecar_enrols_anew() ->
     let command = async { mesh.control_plane.revoke_certificates(PROVIDER).await.map(drop) };
     takes_back("revoked certificate of the provider", &client, "CERTIFICATE_REVOKED", command).await?;
     let plan = Plan::consumer(PROVIDER, &address).with(impatient()).offering(echo_offer(mesh.server().address()));
+    told_of_its_revocation(&mut mesh.provider).await?;
     mesh.provider.kill().await?;
     mesh.provider = mesh.join(&plan).await?;
     served_again("the provider with another certificate", &client).await
+}
+
+/// Its operator reads why it no longer follows the exchange.
+async fn told_of_its_revocation(sidecar: &mut Sidecar) -> Result<()> {
+    wait::until("the sidecar to tell its operator", RESTORED_LIMIT, || {
+        let log = sidecar.process().log_end();
+        async move { log.contains(r#"not following the control plane","problem":"CERTIFICATE_REVOKED"#).then_some(()) }
+    })
+    .await
 }
 
 /// Each side ends what runs by itself: neither waits for the other.

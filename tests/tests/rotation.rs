@@ -83,6 +83,8 @@ async fn the_former_generation_is_retired(mesh: &Mesh, (root, issuer): (String, 
         plane.retire(generation, true).await?;
         assert_eq!(state_of(&plane.authority().await?, generation)?, admin::GenerationState::Retired);
     }
+    // A later change that both sidecars hold shows that they hold this one too.
+    plane.revoke_grant("test-1/1/asker/echo-push").await?;
     plane.distributed(2).await?;
     let load = Load::start(&mesh.consumer, CLIENTS, 1).await?;
     load.further(100).await?;
