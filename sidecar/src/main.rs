@@ -1,6 +1,6 @@
 //! `chapar-sidecar`: see the library of the same name.
 
-use std::{path::PathBuf, process::ExitCode, thread};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode, thread};
 
 use chapar_sidecar::{app, link::sentence};
 use clap::{Parser, ValueEnum};
@@ -54,6 +54,7 @@ fn log_to_stderr(format: LogFormat) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
-        LogFormat::Text => log.init(),
+        // Colours are for a terminal; in a file or a journal they are noise.
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     admin::Admin,
     call::{Book, Desk},
     clock::Clock,
-    config::Config,
+    config::{BindAddress, Config},
     drain,
     listen::{self, Bound},
     live::Live,
@@ -76,6 +76,15 @@ impl Traffic {
         let refused = |listener, address: String| move |source| TrafficError::Listen { listener, address, source };
         let outbound = &config.listen.outbound;
         let outbound = Bound::bind(outbound).await.map_err(refused("outbound", outbound.to_string()))?;
+        if let BindAddress::Tcp(address) = &config.listen.outbound
+            && !address.ip().is_loopback()
+        {
+            tracing::warn!(
+                %address,
+                "listen.outbound is not on loopback: whoever reaches it calls as this agency, without TLS; \
+                 bind it to 127.0.0.1 or a Unix socket, or let the network admit the agency's applications only"
+            );
+        }
         let inbound = match config.listen.inbound {
             Some(address) => Some(Bound::tcp(address).await.map_err(refused("inbound", address.to_string()))?),
             None => None,

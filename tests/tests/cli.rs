@@ -77,9 +77,16 @@ fn hands_out_tokens(chapar: &Chapar) -> Result<()> {
 
 fn brings_a_passport_in_force(chapar: &Chapar) -> Result<()> {
     fs::write(chapar.folder().join("echo.binpb"), echo::DESCRIPTOR_SET)?;
-    chapar.run("passport submit -f echo.binpb --agency answerer")?.ends(0).says("submitted").says(echo::GRPC_SERVICE);
-    let listed = chapar.json("passport list --state submitted")?;
+    // A sidecar that registers its service leaves a draft alike.
+    chapar.run("passport submit -f echo.binpb --agency answerer --draft")?.ends(0).says("draft");
+    let listed = chapar.json("passport list --state draft")?;
     let version = listed["passports"][0]["version"].as_str().unwrap_or_default();
+    chapar.run(&format!("passport approve {}", &version[..8]))?.ends(4).complains("[PASSPORT_STATE]");
+    chapar.run("passport submit")?.ends(2);
+    chapar.run("passport submit -f echo.binpb")?.ends(2).complains("--agency");
+    chapar.run(&format!("passport submit {version} -f echo.binpb --agency answerer"))?.ends(2);
+    chapar.run("passport submit 00000000")?.ends(4).complains("[PASSPORT_UNKNOWN]");
+    chapar.run(&format!("passport submit {}", &version[..8]))?.ends(0).says("submitted").says(echo::GRPC_SERVICE);
     chapar.run(&format!("passport approve {}", &version[..8]))?.ends(0).says("approved");
     let shown = chapar.run(&format!("passport show {} --descriptor-set copy.binpb", &version[..8]))?;
     shown.ends(0).says("echo-unary").says("پژواک").says("asks").says("payload");

@@ -21,7 +21,10 @@ const STEPS: &[(&str, &str)] = &[
     // Passports
     ("PASSPORT_UNKNOWN", "`chapar passport list` shows those that exist; a version may be shortened to 8 digits or more"),
     ("PASSPORT_AMBIGUOUS", "give more digits of the version, or name the service with --service"),
-    ("PASSPORT_STATE", "`chapar passport show {version}` tells its state; only a submitted passport can be approved"),
+    (
+        "PASSPORT_STATE",
+        "`chapar passport show {version}` tells its state; `chapar passport submit {version}` submits a draft, which can then be approved",
+    ),
     (
         "PASSPORT_INCOMPATIBLE",
         "restore what the lines above name, or publish the change as a new service (…v2); \
@@ -57,7 +60,8 @@ const STEPS: &[(&str, &str)] = &[
     ("GENERATION_UNKNOWN", "`chapar ca show` shows those that exist"),
     (
         "GENERATION_IN_USE",
-        "wait until its certificates are renewed (`chapar ca show` counts them), or void them knowingly with --danger-void-certificates",
+        "its holders renew by themselves, and their earlier certificates run out (`chapar cert list` tells when, `chapar ca show` counts them); \
+      --danger-void-certificates voids them knowingly",
     ),
     ("CSR_WEAK_KEY", "use ECDSA P-256 or P-384, Ed25519, or RSA of 3,072 bits and more"),
     ("TRACE_UNKNOWN", "`chapar trace list` shows those that are stored; a call that has just ended may take a second to arrive"),

@@ -66,8 +66,11 @@ impl Authority {
         let retired = retirable(&held, name)?;
         let live = counts.of(retired, &held);
         if live > 0 && !danger_void {
-            return Err(in_use(name, format!("{live} live certificates hang on {name}; wait until their sidecars have renewed"))
-                .with("live_certificates", live.to_string()));
+            return Err(in_use(
+                name,
+                format!("{live} live certificates hang on {name}; wait until the last of them has run out"),
+            )
+            .with("live_certificates", live.to_string()));
         }
         let now_ms = tx.now_ms();
         let reason = format!("{name} was retired");

@@ -3,7 +3,7 @@
 
 mod rpc;
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use clap::ValueEnum;
 use opentelemetry::trace::TracerProvider as _;
@@ -83,7 +83,8 @@ fn log<S: Subscriber + for<'a> LookupSpan<'a>>(format: LogFormat) -> Box<dyn Lay
     let lines = fmt::layer().with_writer(std::io::stderr);
     match format {
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
-        LogFormat::Text => lines.boxed(),
+        // Colours are for a terminal; in a file or a journal they are noise.
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
     }
 }
 

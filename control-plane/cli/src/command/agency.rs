@@ -96,9 +96,14 @@ async fn reinstate(agency: String, session: &Session) -> Result<(), Failure> {
     let request = ReinstateAgencyRequest { agency: agency.clone() };
     let answer = session.call(client.reinstate_agency(request)).await?;
     session.output.show(&answer, |_| {
-        format!("{agency} takes part again (revision {}). Its revoked certificates stay revoked.", answer.revision)
+        format!(
+            "{agency} takes part again (revision {}), with the certificates it had; those revoked one by one stay revoked.",
+            answer.revision
+        )
     })?;
-    session.output.remark(&format!("next:  `chapar token create {agency}` lets its sidecars enrol anew"));
+    session.output.remark(&format!(
+        "next:  its sidecars connect again by themselves; if a key was stolen, revoke its certificates: `chapar cert list --agency {agency}`"
+    ));
     Ok(())
 }
 

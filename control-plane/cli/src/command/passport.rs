@@ -23,7 +23,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Submit a service's descriptor set to the working group
+    /// Submit a draft, or a service's descriptor set, to the working group
     Submit(SubmitArgs),
     /// List passports and their states
     List {
@@ -73,15 +73,18 @@ pub(crate) enum Command {
     },
 }
 
-/// A new passport.
+/// A new passport, or the draft that a sidecar's registration left.
 #[derive(Debug, Args)]
 pub(crate) struct SubmitArgs {
+    /// Version (digest) of a draft, or its first 8 digits or more: a sidecar that registers its service leaves one
+    #[arg(required_unless_present = "file", conflicts_with_all = ["file", "agency", "draft"])]
+    version: Option<String>,
     /// Serialised FileDescriptorSet with its imports, such as `protoc --include_imports --descriptor_set_out` writes
-    #[arg(short = 'f', long = "file", value_name = "FILE")]
-    file: PathBuf,
-    /// Agency that offers the service
-    #[arg(long, value_name = "AGENCY")]
-    agency: String,
+    #[arg(short = 'f', long = "file", value_name = "FILE", requires = "agency")]
+    file: Option<PathBuf>,
+    /// Agency that offers the service of the file
+    #[arg(long, value_name = "AGENCY", requires = "file")]
+    agency: Option<String>,
     /// The one service meant; every annotated service of the set otherwise
     #[arg(long, value_name = "GRPC-SERVICE", default_value = "", hide_default_value = true)]
     service: String,
@@ -146,9 +149,16 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
 }
 
 async fn submit(args: SubmitArgs, mut client: PassportServiceClient<Channel>, session: &Session) -> Result<(), Failure> {
-    let descriptor_set = fs::read(&args.file).map_err(|cause| Failure::file(&args.file, cause))?;
-    let SubmitArgs { agency, service: grpc_service, draft: draft_only, .. } = args;
-    let request = SubmitPassportRequest { agency, grpc_service, descriptor_set, draft_only };
+    let SubmitArgs { version, file, agency, service: grpc_service, draft: draft_only } = args;
+    let request = match (version, file, agency) {
+        (Some(version), ..) => as_submission(Name { version, service: grpc_service }, client.clone(), session).await?,
+        (None, Some(file), Some(agency)) => {
+            let descriptor_set = fs::read(&file).map_err(|cause| Failure::file(&file, cause))?;
+            SubmitPassportRequest { agency, grpc_service, descriptor_set, draft_only }
+        }
+        // The grammar lets none of these through.
+        (None, ..) => return Err(Failure::Input("name a draft's VERSION, or --file with --agency".to_owned())),
+    };
     let answer = session.call(client.submit_passport(request)).await?;
     session.output.show(&answer, |style| draw::list(style, &answer.passports))?;
     if let Some(passport) = answer.passports.iter().find(|passport| passport.state() == PassportState::Submitted) {
@@ -158,6 +168,23 @@ async fn submit(args: SubmitArgs, mut client: PassportServiceClient<Channel>, se
         ));
     }
     Ok(())
+}
+
+/// A draft is submitted as the very bytes that it was made of: its version is their digest.
+async fn as_submission(
+    draft: Name,
+    mut client: PassportServiceClient<Channel>,
+    session: &Session,
+) -> Result<SubmitPassportRequest, Failure> {
+    let request = GetPassportRequest { version: draft.version, grpc_service: draft.service };
+    let answer = session.call(client.get_passport(request)).await?;
+    let passport = answer.passport.ok_or(Failure::Answer("the passport"))?;
+    Ok(SubmitPassportRequest {
+        agency: passport.agency,
+        grpc_service: passport.grpc_service,
+        descriptor_set: answer.descriptor_set,
+        draft_only: false,
+    })
 }
 
 async fn list(
