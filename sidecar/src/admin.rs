@@ -9,6 +9,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
+use chapar_core::policy::certificate_in_order;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -54,17 +55,15 @@ impl Admin {
         if *self.engine.draining().borrow() {
             obstacles.push("the sidecar is shutting down".to_owned());
         }
+        let own = desk.trust.own();
         match desk.current.load() {
             None => obstacles.push("there is no snapshot yet: the operator must connect it to the control plane".to_owned()),
             Some(snapshot) if now >= snapshot.valid_until() => obstacles.push(format!(
                 "the snapshot was valid until {}: the operator must restore the connection to the control plane",
                 snapshot.valid_until()
             )),
-            Some(_) => {}
-        }
-        let own = desk.trust.own();
-        if now >= own.not_after {
-            obstacles.push(format!("the sidecar's certificate expired at {}: the operator must enrol it anew", own.not_after));
+            // Revoked, expired, or of a suspended agency: every call would be refused.
+            Some(snapshot) => obstacles.extend(certificate_in_order(&snapshot, &own, now).err().map(|refusal| refusal.detail)),
         }
         for service in self.upstreams.unwell() {
             obstacles.push(format!("no server of {service} is well: the agency must see to it"));

@@ -68,10 +68,10 @@ impl Clock {
         }
     }
 
-    /// Returns once this much time has gone by.
-    pub async fn sleep(&self, time: Duration) {
+    /// Returns once this much time has gone by since this call, not since the first look at what it returns.
+    pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + '_ {
         let time_ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        self.sleep_until(self.now().plus_ms(time_ms)).await;
+        self.sleep_until(self.now().plus_ms(time_ms))
     }
 }
 

@@ -252,12 +252,27 @@ fn unreachable(destination: &Destination, place: &Place, error: &SeatError) -> R
         }
         SeatError::Dial(_) => reason,
     };
-    Refusal::new(reason, format!("{whom} at {} takes no call: {error}; the provider's operator must see to it", place.address()))
+    Refusal::new(
+        reason,
+        format!("{whom}{} takes no call; the provider's operator must see to it", shown(destination, place, error)),
+    )
+}
+
+/// Where it is and what is wrong there: told of another agency's sidecar, whose address the snapshot names anyway. How an agency's
+/// own servers are reached is nobody else's business: that goes into the log of its own sidecar.
+fn shown(destination: &Destination, place: &Place, error: &dyn std::fmt::Display) -> String {
+    match destination {
+        Destination::Provider { .. } => format!(" at {} ({error})", place.address()),
+        Destination::Upstream { .. } => {
+            tracing::debug!(address = %place.address(), %error, "no call taken by the agency's own server");
+            String::new()
+        }
+    }
 }
 
 fn lost(destination: &Destination, place: &Place, error: &h2::Error) -> Refusal {
     let (reason, whom) = sought(destination);
-    let detail = format!("the connection to {whom} at {} broke under the call: {error}", place.address());
+    let detail = format!("the connection to {whom}{} broke under the call", shown(destination, place, error));
     Refusal::new(reason, detail)
 }
 
