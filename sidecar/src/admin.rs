@@ -165,6 +165,7 @@ async fn snapshot(State(admin): State<Admin>) -> impl IntoResponse {
 fn page(snapshot: &chapar_core::policy::PolicySnapshot, now: chapar_core::time::Timestamp) -> SnapshotPage {
     let mut inquiries: Vec<_> = snapshot
         .inquiries()
+        .map(|offer| offer.inquiry())
         .map(|inquiry| InquiryLine {
             provider: inquiry.key.provider.to_string(),
             inquiry: inquiry.key.inquiry.to_string(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chapar_core::{
     identity::{AgencyName, SpiffeId, TrustDomain, WorkloadName},
-    policy::{Facts, Inquiry, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side, decide},
+    policy::{Facts, Offer, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side, decide},
     time::Timestamp,
 };
 use chapar_proto::convert::snapshot::{Contents, ConvertError, Manifest};
@@ -65,25 +65,26 @@ pub enum ExplainError {
 pub fn explain(world: &World, question: &Question) -> Result<Explanation, ExplainError> {
     let consumer = Sidecar::of(world, &question.consumer)?;
     let found = match find(&consumer.snapshot, question) {
-        Ok(inquiry) => Arc::clone(inquiry),
+        Ok(offer) => offer,
         Err(refusal) => return Ok(refused(world, refusal)),
     };
     let at = question.at;
     let own = &consumer.certificate;
-    let facts = Facts { side: Side::Consumer, consumer: &question.consumer, inquiry: &found, own, peer: None, now: at };
+    let facts = Facts { side: Side::Consumer, consumer: &question.consumer, offer: found, own, peer: None, now: at };
     let permit = match decide(&consumer.snapshot, &facts) {
         Ok(permit) => permit,
         Err(refusal) => return Ok(refused(world, refusal)),
     };
-    let provider = Sidecar::of(world, &found.key.provider)?;
+    let provider = Sidecar::of(world, &found.inquiry().key.provider)?;
+    let asked = found.inquiry();
     let question_there =
-        Question { provider: Some(found.key.provider.clone()), inquiry: found.path.to_string(), ..question.clone() };
+        Question { provider: Some(asked.key.provider.clone()), inquiry: asked.path.to_string(), ..question.clone() };
     let there = match find(&provider.snapshot, &question_there) {
-        Ok(inquiry) => Arc::clone(inquiry),
+        Ok(offer) => offer,
         Err(refusal) => return Ok(refused(world, refusal)),
     };
     let (own, peer) = (&provider.certificate, Some(&consumer.certificate));
-    let facts = Facts { side: Side::Provider, consumer: &question.consumer, inquiry: &there, own, peer, now: at };
+    let facts = Facts { side: Side::Provider, consumer: &question.consumer, offer: there, own, peer, now: at };
     match decide(&provider.snapshot, &facts) {
         Ok(_) => Ok(permitted(&permit)),
         Err(refusal) => Ok(refused(world, refusal)),
@@ -119,12 +120,15 @@ impl Sidecar {
     }
 }
 
-fn find<'a>(snapshot: &'a PolicySnapshot, question: &Question) -> Result<&'a Arc<Inquiry>, Refusal> {
-    let named = |inquiry: &&Arc<Inquiry>| *inquiry.key.inquiry == *question.inquiry || *inquiry.path == *question.inquiry;
+fn find<'a>(snapshot: &'a PolicySnapshot, question: &Question) -> Result<&'a Offer, Refusal> {
+    let named = |offer: &&Offer| {
+        let inquiry = offer.inquiry();
+        *inquiry.key.inquiry == *question.inquiry || *inquiry.path == *question.inquiry
+    };
     let of_provider =
-        |inquiry: &&Arc<Inquiry>| question.provider.as_ref().is_none_or(|provider| inquiry.key.provider == *provider);
-    let mut found: Vec<&Arc<Inquiry>> = snapshot.inquiries().filter(named).filter(of_provider).collect();
-    found.sort_by(|a, b| a.key.cmp(&b.key));
+        |offer: &&Offer| question.provider.as_ref().is_none_or(|provider| offer.inquiry().key.provider == *provider);
+    let mut found: Vec<&Offer> = snapshot.inquiries().filter(named).filter(of_provider).collect();
+    found.sort_by(|a, b| a.inquiry().key.cmp(&b.inquiry().key));
     match found.as_slice() {
         [only] => Ok(only),
         [] => {
@@ -136,7 +140,7 @@ fn find<'a>(snapshot: &'a PolicySnapshot, question: &Question) -> Result<&'a Arc
             Err(Refusal::new(Reason::UnknownInquiry, detail))
         }
         several => {
-            let names: Vec<&str> = several.iter().map(|inquiry| inquiry.key.provider.as_str()).collect();
+            let names: Vec<&str> = several.iter().map(|offer| offer.inquiry().key.provider.as_str()).collect();
             let detail =
                 format!("{} offer the inquiry {}; the call must name one in chapar-provider", names.join(", "), question.inquiry);
             Err(Refusal::new(Reason::AmbiguousProvider, detail))

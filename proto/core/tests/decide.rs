@@ -104,12 +104,12 @@ impl World {
     }
 
     fn decision(self) -> Result<Permit, Refusal> {
-        let inquiry = Arc::new(self.parts.inquiries[0].clone());
+        let key = self.parts.inquiries[0].key.clone();
         let snapshot = PolicySnapshot::new(self.parts);
         let facts = Facts {
             side: self.side,
             consumer: &self.consumer,
-            inquiry: &inquiry,
+            offer: snapshot.inquiry(PATH, Some(key.provider.as_str())).unwrap(),
             own: &self.own,
             peer: self.peer.as_ref(),
             now: self.now,
@@ -373,14 +373,14 @@ fn an_inquiry_is_found_by_its_path_and_where_several_offer_it_by_its_provider() 
     let mut parts = World::seen_by(Side::Consumer).parts;
     let other = Inquiry { key: InquiryKey { provider: agency("post"), ..inquiry().key }, ..inquiry() };
     let one = PolicySnapshot::new(parts.clone());
-    assert_eq!(one.inquiry(PATH, None).unwrap().key.provider, agency("cra"));
-    assert_eq!(one.inquiry(PATH, Some("cra")).unwrap().key.provider, agency("cra"));
+    assert_eq!(one.inquiry(PATH, None).unwrap().inquiry().key.provider, agency("cra"));
+    assert_eq!(one.inquiry(PATH, Some("cra")).unwrap().inquiry().key.provider, agency("cra"));
     assert_eq!(one.inquiry(PATH, Some("post")).unwrap_err(), RouteError::Unknown);
     assert_eq!(one.inquiry("/x/y", None).unwrap_err(), RouteError::Unknown);
     parts.inquiries.push(other);
     let two = PolicySnapshot::new(parts);
     assert_eq!(two.inquiry(PATH, None).unwrap_err(), RouteError::Ambiguous);
-    assert_eq!(two.inquiry(PATH, Some("post")).unwrap().key.provider, agency("post"));
+    assert_eq!(two.inquiry(PATH, Some("post")).unwrap().inquiry().key.provider, agency("post"));
 }
 
 #[test]

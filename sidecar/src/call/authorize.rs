@@ -1,5 +1,7 @@
 //! Authorise: may this consumer make this inquiry now. The only maker of a permit is `chapar_core::policy::decide`.
 
+use std::sync::Arc;
+
 use chapar_core::{
     identity::AgencyName,
     policy::{self, Facts, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side},
@@ -35,10 +37,15 @@ impl Permitted {
 pub fn decide(routed: Routed) -> Result<Permitted, Refused> {
     let Found { mut known, inquiry } = routed.into_found();
     let opened = &mut known.opened;
+    let snapshot = Arc::clone(&opened.snapshot);
+    let Ok(offer) = snapshot.inquiry(&inquiry.path, Some(inquiry.key.provider.as_str())) else {
+        let detail = "the inquiry is not in the snapshot that it was found in";
+        return Err(known.opened.account.refused(Refusal::new(Reason::UnknownInquiry, detail)));
+    };
     let facts = Facts {
         side: opened.side,
         consumer: &known.consumer,
-        inquiry: &inquiry,
+        offer,
         own: &opened.own,
         peer: known.peer.as_deref(),
         now: opened.now,
@@ -73,11 +80,11 @@ pub struct Standing<'c> {
 /// # Errors
 /// Why the call has to end.
 pub fn again(snapshot: &PolicySnapshot, own: &PeerCertificate, now: Timestamp, call: &Standing<'_>) -> Result<Permit, Refusal> {
-    let inquiry = snapshot.inquiry(call.path, Some(call.provider.as_str())).map_err(|_| {
+    let offer = snapshot.inquiry(call.path, Some(call.provider.as_str())).map_err(|_| {
         let detail =
             format!("{} is no longer in an approved passport of {}; only an approval brings it back", call.path, call.provider);
         Refusal::new(Reason::UnknownInquiry, detail)
     })?;
-    let facts = Facts { side: call.side, consumer: call.consumer, inquiry, own, peer: call.peer, now };
+    let facts = Facts { side: call.side, consumer: call.consumer, offer, own, peer: call.peer, now };
     policy::decide(snapshot, &facts)
 }

@@ -35,7 +35,8 @@ pub fn find(identified: Identified) -> Result<Routed, Refused> {
     let opened = &mut known.opened;
     let snapshot = Arc::clone(&opened.snapshot);
     match snapshot.inquiry(opened.account.path(), opened.wanted_provider.as_deref()) {
-        Ok(inquiry) => {
+        Ok(offer) => {
+            let inquiry = offer.inquiry();
             opened.account.asks_for(inquiry);
             Ok(Routed(Found { inquiry: Arc::clone(inquiry), known }))
         }

@@ -9,7 +9,7 @@ use crate::{
 
 use super::{
     refusal::{Reason, Refusal},
-    snapshot::{Grant, Inquiry, PolicySnapshot, Standing},
+    snapshot::{Grant, Inquiry, Offer, PolicySnapshot, Standing},
 };
 
 /// Which of the two sidecars of a call decides.
@@ -54,7 +54,7 @@ pub struct Facts<'a> {
     /// Who asks: from the peer's certificate on the provider's side, the sidecar's own agency on the consumer's.
     pub consumer: &'a AgencyName,
     /// What is asked, as found in this very snapshot.
-    pub inquiry: &'a Arc<Inquiry>,
+    pub offer: &'a Offer,
     /// The certificate that this sidecar shows.
     pub own: &'a PeerCertificate,
     /// The certificate that the other sidecar showed. `None` on the consumer's side before a connection is chosen.
@@ -110,22 +110,24 @@ pub fn decide(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<Permit, Re
     }
     offered_here(snapshot, facts)?;
     in_good_standing(snapshot, facts.consumer)?;
-    let grants = snapshot.grants(facts.consumer, &facts.inquiry.key);
-    if grants.is_empty() {
+    let inquiry = facts.offer.inquiry();
+    let Some(granted) = facts.offer.granted_to(facts.consumer) else {
         return Err(Refusal::new(
             Reason::NoGrant,
             format!(
                 "no resolution grants {} the inquiry {} of {}; only the working group can grant it",
-                facts.consumer, facts.inquiry.key.inquiry, facts.inquiry.key.provider
+                facts.consumer, inquiry.key.inquiry, inquiry.key.provider
             ),
         ));
+    };
+    if !granted.parties_good {
+        known_and_good(snapshot, facts.consumer)?;
+        known_and_good(snapshot, &inquiry.key.provider)?;
     }
-    known_and_good(snapshot, facts.consumer)?;
-    known_and_good(snapshot, &facts.inquiry.key.provider)?;
-    let grant = grant_in_force(grants, facts.now)?;
-    kind_in_force(facts.inquiry, grant)?;
+    let grant = grant_in_force(&granted.grants, facts.now)?;
+    kind_in_force(inquiry, grant)?;
     Ok(Permit {
-        inquiry: Arc::clone(facts.inquiry),
+        inquiry: Arc::clone(inquiry),
         grant: Arc::clone(grant),
         policy_version: snapshot.policy_version(),
         valid_until: earliest_end(snapshot, facts, grant),
@@ -187,7 +189,7 @@ fn offered_here(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<(), Refu
     let own_agency = snapshot.recipient().agency();
     let expected = match facts.side {
         Side::Consumer => facts.consumer,
-        Side::Provider => &facts.inquiry.key.provider,
+        Side::Provider => &facts.offer.inquiry().key.provider,
     };
     if own_agency == Some(expected) {
         return Ok(());
@@ -200,6 +202,9 @@ fn offered_here(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<(), Refu
 }
 
 fn in_good_standing(snapshot: &PolicySnapshot, agency: &AgencyName) -> Result<(), Refusal> {
+    if !snapshot.someone_is_suspended() {
+        return Ok(());
+    }
     match snapshot.standing(agency) {
         Some(Standing::Suspended(why)) => Err(Refusal::new(
             Reason::AgencySuspended,

@@ -10,5 +10,6 @@ mod snapshot;
 pub use decide::{Facts, PeerCertificate, Permit, Side, certificate_in_order, decide};
 pub use refusal::{Actor, GrpcCode, Reason, Refusal};
 pub use snapshot::{
-    Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PolicySnapshot, Revocation, RouteError, SnapshotParts, Standing,
+    Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, Offer, PolicySnapshot, Revocation, RouteError, SnapshotParts,
+    Standing,
 };

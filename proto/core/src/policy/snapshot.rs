@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
+
 pub use crate::passport::InquiryKind;
 use crate::{
     identity::{AgencyName, SpiffeId, TrustDomain},
@@ -136,7 +138,12 @@ pub enum RouteError {
     Ambiguous,
 }
 
-/// An immutable snapshot with the indexes that the call path needs. Look-ups take no lock and allocate nothing.
+/// A map that the call path looks into. Its keys come from verified snapshots, never from callers, so that nobody can choose
+/// them to collide: a fast hash does.
+type Index<K, V> = HashMap<K, V, RandomState>;
+
+/// An immutable snapshot with the indexes that the call path needs. Look-ups take no lock and allocate nothing; finding an
+/// inquiry and who it is granted to takes one hash each, however much the snapshot holds.
 #[derive(Debug)]
 pub struct PolicySnapshot {
     trust_domain: TrustDomain,
@@ -145,27 +152,48 @@ pub struct PolicySnapshot {
     policy_version: u64,
     issued_at: Timestamp,
     valid_until: Timestamp,
-    by_path: HashMap<Arc<str>, Vec<Arc<Inquiry>>>,
-    grants: HashMap<AgencyName, HashMap<InquiryKey, Vec<Arc<Grant>>>>,
-    endpoints: HashMap<AgencyName, Vec<Arc<Endpoint>>>,
-    revocations: HashMap<String, Revocation>,
-    agencies: HashMap<AgencyName, Standing>,
+    by_path: Index<Arc<str>, Box<[Offer]>>,
+    grants: Box<[Arc<Grant>]>,
+    endpoints: Index<AgencyName, Vec<Arc<Endpoint>>>,
+    revocations: Index<String, Revocation>,
+    agencies: Index<AgencyName, Standing>,
+    someone_is_suspended: bool,
+}
+
+/// An inquiry as a snapshot offers it: with the grants on it, by consumer.
+#[derive(Debug)]
+pub struct Offer {
+    inquiry: Arc<Inquiry>,
+    granted: Index<AgencyName, Granted>,
+}
+
+/// The grants of one consumer on one inquiry; several where several resolutions grant the same.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) grants: Box<[Arc<Grant>]>,
+    /// Whether the snapshot vouches for both agencies, and neither is suspended.
+    pub(super) parties_good: bool,
+}
+
+impl Offer {
+    /// What is offered.
+    #[must_use]
+    pub const fn inquiry(&self) -> &Arc<Inquiry> {
+        &self.inquiry
+    }
+
+    pub(super) fn granted_to(&self, consumer: &AgencyName) -> Option<&Granted> {
+        self.granted.get(consumer)
+    }
 }
 
 impl PolicySnapshot {
     /// Indexes `parts`.
     #[must_use]
     pub fn new(parts: SnapshotParts) -> Self {
-        let mut by_path: HashMap<Arc<str>, Vec<Arc<Inquiry>>> = HashMap::new();
-        for inquiry in parts.inquiries {
-            by_path.entry(Arc::clone(&inquiry.path)).or_default().push(Arc::new(inquiry));
-        }
-        let mut grants: HashMap<AgencyName, HashMap<InquiryKey, Vec<Arc<Grant>>>> = HashMap::new();
-        for grant in parts.grants {
-            let of_consumer = grants.entry(grant.consumer.clone()).or_default();
-            of_consumer.entry(grant.inquiry.clone()).or_default().push(Arc::new(grant));
-        }
-        let mut endpoints: HashMap<AgencyName, Vec<Arc<Endpoint>>> = HashMap::new();
+        let agencies: Index<AgencyName, Standing> = parts.agencies.into_iter().collect();
+        let grants: Box<[Arc<Grant>]> = parts.grants.into_iter().map(Arc::new).collect();
+        let mut endpoints: Index<AgencyName, Vec<Arc<Endpoint>>> = Index::default();
         for endpoint in parts.endpoints {
             if let Some(agency) = endpoint.spiffe_id.agency().cloned() {
                 endpoints.entry(agency).or_default().push(Arc::new(endpoint));
@@ -178,11 +206,12 @@ impl PolicySnapshot {
             policy_version: parts.policy_version,
             issued_at: parts.issued_at,
             valid_until: parts.valid_until,
-            by_path,
+            by_path: offers(parts.inquiries, &grants, &agencies),
             grants,
             endpoints,
-            revocations: parts.revocations,
-            agencies: parts.agencies,
+            revocations: parts.revocations.into_iter().collect(),
+            someone_is_suspended: agencies.values().any(|standing| *standing != Standing::Good),
+            agencies,
         }
     }
 
@@ -227,10 +256,10 @@ impl PolicySnapshot {
     /// # Errors
     /// [`RouteError::Unknown`] when no approved passport holds it, [`RouteError::Ambiguous`] when several providers offer it
     /// and none is named.
-    pub fn inquiry(&self, path: &str, provider: Option<&str>) -> Result<&Arc<Inquiry>, RouteError> {
-        let offers = self.by_path.get(path).map_or(&[][..], Vec::as_slice);
+    pub fn inquiry(&self, path: &str, provider: Option<&str>) -> Result<&Offer, RouteError> {
+        let offers = self.by_path.get(path).map_or(&[][..], |offers| offers);
         match (provider, offers) {
-            (Some(name), _) => offers.iter().find(|inquiry| inquiry.key.provider.as_str() == name).ok_or(RouteError::Unknown),
+            (Some(name), _) => offers.iter().find(|offer| offer.inquiry.key.provider.as_str() == name).ok_or(RouteError::Unknown),
             (None, [only]) => Ok(only),
             (None, []) => Err(RouteError::Unknown),
             (None, _) => Err(RouteError::Ambiguous),
@@ -238,19 +267,13 @@ impl PolicySnapshot {
     }
 
     /// All inquiries, in no order.
-    pub fn inquiries(&self) -> impl Iterator<Item = &Arc<Inquiry>> {
+    pub fn inquiries(&self) -> impl Iterator<Item = &Offer> {
         self.by_path.values().flatten()
     }
 
     /// All grants, in no order.
     pub fn all_grants(&self) -> impl Iterator<Item = &Arc<Grant>> {
-        self.grants.values().flat_map(HashMap::values).flatten()
-    }
-
-    /// The grants of `consumer` on `inquiry`; several where several resolutions grant the same.
-    #[must_use]
-    pub fn grants(&self, consumer: &AgencyName, inquiry: &InquiryKey) -> &[Arc<Grant>] {
-        self.grants.get(consumer).and_then(|of| of.get(inquiry)).map_or(&[], Vec::as_slice)
+        self.grants.iter()
     }
 
     /// The sidecars of `provider`.
@@ -275,4 +298,43 @@ impl PolicySnapshot {
     pub fn standing(&self, agency: &AgencyName) -> Option<&Standing> {
         self.agencies.get(agency)
     }
+
+    /// Whether any agency that this snapshot knows is suspended: the common case, none, spares looking for each.
+    pub(super) const fn someone_is_suspended(&self) -> bool {
+        self.someone_is_suspended
+    }
+}
+
+/// The inquiries by path, each with the grants on it.
+fn offers(
+    inquiries: Vec<Inquiry>,
+    grants: &[Arc<Grant>],
+    agencies: &Index<AgencyName, Standing>,
+) -> Index<Arc<str>, Box<[Offer]>> {
+    let mut on_inquiry: Index<&InquiryKey, Vec<&Arc<Grant>>> = Index::default();
+    for grant in grants {
+        on_inquiry.entry(&grant.inquiry).or_default().push(grant);
+    }
+    let mut by_path: Index<Arc<str>, Vec<Offer>> = Index::default();
+    for inquiry in inquiries {
+        let on_it = on_inquiry.get(&inquiry.key).map_or(&[][..], Vec::as_slice);
+        let granted = granted(on_it, &inquiry.key.provider, agencies);
+        by_path.entry(Arc::clone(&inquiry.path)).or_default().push(Offer { inquiry: Arc::new(inquiry), granted });
+    }
+    by_path.into_iter().map(|(path, offers)| (path, offers.into_boxed_slice())).collect()
+}
+
+/// The grants on one inquiry of `provider`, by consumer.
+fn granted(grants: &[&Arc<Grant>], provider: &AgencyName, agencies: &Index<AgencyName, Standing>) -> Index<AgencyName, Granted> {
+    let mut by_consumer: Index<AgencyName, Vec<Arc<Grant>>> = Index::default();
+    for grant in grants {
+        by_consumer.entry(grant.consumer.clone()).or_default().push(Arc::clone(grant));
+    }
+    let good = |agency: &AgencyName| agencies.get(agency) == Some(&Standing::Good);
+    let provider_good = good(provider);
+    let granted = |(consumer, grants): (AgencyName, Vec<_>)| {
+        let parties_good = provider_good && good(&consumer);
+        (consumer, Granted { grants: grants.into_boxed_slice(), parties_good })
+    };
+    by_consumer.into_iter().map(granted).collect()
 }
