@@ -1,4 +1,4 @@
-//! Generates the echo service's code, and its descriptor set as an agency would hand it in.
+//! Generates the echo service's code, and descriptor sets as an agency would hand them in.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -8,12 +8,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=../proto/chapar/v1/passport.proto");
-    let mut compiler = protox::Compiler::new([here.join("proto"), here.join("../proto")])?;
-    compiler.include_imports(true).include_source_info(false).open_file("chapar/test/v1/echo.proto")?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
+    let compiled = |file: &str| {
+        let mut compiler = protox::Compiler::new([here.join("proto"), here.join("../proto")])?;
+        compiler.include_imports(true).include_source_info(false).open_file(file)?;
+        Ok::<_, Box<dyn Error>>(compiler)
+    };
+    let echo = compiled("chapar/test/v1/echo.proto")?;
     // With the compiler's own encoder: prost's types would drop the passport options.
-    fs::write(out.join("echo.binpb"), compiler.encode_file_descriptor_set())?;
-    let descriptors = prost_types_of(&compiler);
+    fs::write(out.join("echo.binpb"), echo.encode_file_descriptor_set())?;
+    fs::write(out.join("grpc_testing.binpb"), compiled("grpc/testing/test.proto")?.encode_file_descriptor_set())?;
+    let descriptors = prost_types_of(&echo);
     tonic_prost_build::configure()
         .emit_rerun_if_changed(false)
         .extern_path(".chapar.v1", "::chapar_proto::v1")

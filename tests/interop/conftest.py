@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import pathlib
-import subprocess
-
 import grpc
 import pytest
 
+import mesh as meshes
 import server as echo
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -24,16 +18,8 @@ def server():
 
 @pytest.fixture(scope="session")
 def mesh(server):
-    program = ROOT / "target" / os.environ.get("CHAPAR_PROFILE", "debug") / "mesh-in-front-of"
-    environment = dict(os.environ, CHAPAR_BINARIES_ARE_BUILT="1")
-    process = subprocess.Popen(
-        [program, server.address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
-    )
-    line = process.stdout.readline()
-    assert line, f"the mesh did not come up (exit code {process.wait()}); its complaint is above"
-    yield json.loads(line)
-    process.stdin.close()
-    process.wait(timeout=60)
+    with meshes.in_front_of(server.address, "echo") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

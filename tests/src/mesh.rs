@@ -96,20 +96,28 @@ impl Mesh {
     /// # Errors
     /// As [`Mesh::start`].
     pub async fn in_front_of(upstream: &str, control_plane: &Value, sidecars: &Value) -> Result<Self> {
+        Self::offering(echo_offer(upstream), GRANTS, control_plane, sidecars).await
+    }
+
+    /// The same, with `offer` behind the provider's sidecar, and granted as the resolution in `grants` says.
+    ///
+    /// # Errors
+    /// As [`Mesh::start`].
+    pub async fn offering(offer: Offer, grants: &str, control_plane: &Value, sidecars: &Value) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("chapar-mesh-").tempdir()?;
         let control_plane = ControlPlane::start_with(folder.path(), control_plane).await?;
         control_plane.apply("agencies.yaml", AGENCIES).await?;
         let address = control_plane.address("sidecars").to_owned();
-        let provider_plan = Plan::consumer(PROVIDER, &address).offering(echo_offer(upstream)).with(sidecars.clone());
+        let provider_plan = Plan::consumer(PROVIDER, &address).offering(offer).with(sidecars.clone());
         let provider = enrolled(folder.path(), &control_plane, &provider_plan).await?;
         let consumer_plan = Plan::consumer(CONSUMER, &address).with(sidecars.clone());
         let consumer = enrolled(folder.path(), &control_plane, &consumer_plan).await?;
         let mesh = Self { control_plane, consumer, provider, server: None, folder };
-        crate::wait::until("the draft of the echo passport", std::time::Duration::from_secs(30), || async {
+        crate::wait::until("the draft of the passport", std::time::Duration::from_secs(30), || async {
             matches!(mesh.control_plane.approve_all().await, Ok(1..)).then_some(())
         })
         .await?;
-        mesh.control_plane.apply("grants.yaml", GRANTS).await?;
+        mesh.control_plane.apply("grants.yaml", grants).await?;
         mesh.control_plane.distributed(2).await?;
         mesh.consumer.ready().await?;
         mesh.provider.ready().await?;

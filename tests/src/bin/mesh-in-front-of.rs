@@ -1,15 +1,26 @@
-//! Brings up a control plane and two sidecars in front of an echo server at the given address, prints their addresses as one
-//! line of JSON, and ends when its standard input does. For tests in other languages.
+//! Brings up a control plane and two sidecars in front of a server at the given address, prints their addresses as one line of
+//! JSON, and ends when its standard input does. For tests in other languages.
 
-use anyhow::{Context as _, Result};
-use chapar_tests::mesh::Mesh;
+use anyhow::{Context as _, Result, bail};
+use chapar_tests::{
+    grpc_interop,
+    mesh::{self, Mesh},
+};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
+const USAGE: &str = "usage: mesh-in-front-of HOST:PORT [echo | grpc-interop]";
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    let upstream = std::env::args().nth(1).context("usage: mesh-in-front-of HOST:PORT")?;
-    let mesh = Mesh::in_front_of(&upstream, &json!({}), &json!({})).await?;
+    let mut arguments = std::env::args().skip(1);
+    let upstream = arguments.next().context(USAGE)?;
+    let (offer, grants) = match arguments.next().as_deref() {
+        None | Some("echo") => (mesh::echo_offer(&upstream), mesh::GRANTS),
+        Some("grpc-interop") => (grpc_interop::offer(&upstream), grpc_interop::GRANTS),
+        Some(other) => bail!("there is no service {other}; {USAGE}"),
+    };
+    let mesh = Mesh::offering(offer, grants, &json!({}), &json!({})).await?;
     println!(
         "{}",
         json!({"outbound": mesh.consumer.address("outbound"), "folder": mesh.folder(), "endpoint": mesh.control_plane.endpoint()})
