@@ -147,7 +147,7 @@ impl Metrics {
         self.live.with_label_values(&[side.as_str()]).inc();
     }
 
-    pub(crate) fn call_ended(&self, record: &CallRecord) {
+    pub(crate) fn call_ended(&self, record: &CallRecord<'_>) {
         let side = record.side.as_str();
         let reason = record.reason.map_or("", Reason::as_str);
         self.live.with_label_values(&[side]).dec();

@@ -16,7 +16,7 @@ use crate::{
     metrics::Metrics,
     peers::Peers,
     relay::Engine,
-    report::Reporter,
+    report::{Reporter, SpoolError},
     snapshot::Current,
     trust::Trust,
     upstream::{UpstreamTlsError, Upstreams},
@@ -41,6 +41,9 @@ pub enum TrafficError {
     /// Two metrics have one name.
     #[error("the metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
+    /// Calls could not be put on record.
+    #[error("records of calls cannot be kept")]
+    Spool(#[from] SpoolError),
 }
 
 /// What traffic needs from the tie to the control plane.
@@ -141,7 +144,7 @@ fn engine(config: &Config, ties: Ties) -> Result<Arc<Engine>, TrafficError> {
         clock: ties.clock,
         trust: ties.trust,
         current: ties.current,
-        book: Arc::new(Book::new(ties.reporter, metrics)),
+        book: Arc::new(Book::new(ties.reporter, metrics)?),
         live: Arc::new(Live::new(config.limits.calls_max)),
     };
     Ok(Arc::new(Engine::new(desk, Arc::new(peers), Arc::new(upstreams), config.limits)))

@@ -106,6 +106,7 @@ const STEPS: &[(&str, &str)] = &[
     ("UPSTREAM_UNREACHABLE", "the provider's operator must start the agency's own server, or correct `upstreams`"),
     ("NOT_OFFERED_HERE", "the provider's operator must offer the service: `services` in the sidecar's configuration"),
     ("OVERLOADED", "the sidecar is at a limit of its configuration (`limits`)"),
+    ("RECORDS_FULL", "that sidecar's spool is full: its operator must bring back its control plane, or give `report.spool` room"),
     ("DRAINING", "the sidecar is shutting down: repeat the call"),
     ("DEADLINE_EXCEEDED", "the calling application must allow more time; `chapar trace show` tells where it went"),
 ];

@@ -1,9 +1,20 @@
-//! The account of a call: what one side puts on record, and its form as attributes of a standard span.
+//! The account of a call: what one side puts on record, its canonical bytes, and its form as attributes of a standard span.
 //!
 //! A record never holds any part of a response, nor a raw identifier of a data subject (regulation, article 3, note 2).
+//! It borrows everything, so that making one allocates nothing; whoever keeps it keeps its canonical bytes ([`encode`]).
 
-use std::sync::Arc;
+mod attributes;
+mod canonical;
+pub mod chain;
+mod id;
+mod loss;
 
+pub use self::{
+    attributes::Value,
+    canonical::{ENTRY_BYTES_MAX, Entry, Malformed, TEXT_BYTES_MAX, decode, decode_entry, encode, encode_loss},
+    id::{CallId, NotACallId},
+    loss::{Loss, LossCause},
+};
 use crate::{
     policy::{GrpcCode, Permit, Reason, Refusal, Side},
     time::Timestamp,
@@ -23,6 +34,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, in the order of their numbers in the canonical form.
+    pub const ALL: [Self; 4] = [Self::Served, Self::Refused, Self::Failed, Self::Abandoned];
+
     /// Stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -57,31 +71,44 @@ pub struct Flow {
     pub bytes: u64,
 }
 
+/// Stands for the person that a call asks about: a keyed hash of the national ID, never the ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubjectHash {
+    /// Number of the key that it was made with.
+    pub key: u32,
+    /// HMAC-SHA-256 of the normalised ID, its first 16 bytes.
+    pub hash: [u8; 16],
+}
+
 /// One call, as one side saw it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallRecord {
-    /// Tracking ID, the same on both sides: 32 lowercase hex digits.
-    pub call_id: Arc<str>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallRecord<'r> {
+    /// Tracking ID, the same on both sides.
+    pub call_id: CallId,
     /// Its place in the trace.
     pub trace: TraceContext,
     /// Which side this is.
     pub side: Side,
     /// Consumer agency; empty when the peer was not identified.
-    pub consumer: Arc<str>,
+    pub consumer: &'r str,
     /// Provider agency; empty when the call named no known inquiry.
-    pub provider: Arc<str>,
+    pub provider: &'r str,
     /// Inquiry; empty when the call named no known one.
-    pub inquiry: Arc<str>,
+    pub inquiry: &'r str,
     /// Kind of the inquiry; empty likewise.
-    pub kind: &'static str,
+    pub kind: &'r str,
     /// HTTP/2 path, at most [`PATH_BYTES_MAX`] bytes of it.
-    pub path: Arc<str>,
+    pub path: &'r str,
     /// Grant, resolution and clause that decided; empty when there was none.
-    pub grant: Arc<str>,
+    pub grant: &'r str,
     /// See `grant`.
-    pub resolution: Arc<str>,
+    pub resolution: &'r str,
     /// See `grant`.
-    pub clause: Arc<str>,
+    pub clause: &'r str,
+    /// What the consumer said that it asks for; empty when it said nothing.
+    pub purpose: &'r str,
+    /// Whom it asks about, where the passport marks the field that says so.
+    pub subject: Option<SubjectHash>,
     /// Policy version that was decided on; 0 without a snapshot.
     pub policy_version: u64,
     /// How it ended.
@@ -99,79 +126,74 @@ pub struct CallRecord {
     /// Towards the consumer. Counts only, never content.
     pub response: Flow,
     /// Address of the other end of the connection it came in on.
-    pub peer_address: Arc<str>,
+    pub peer_address: &'r str,
     /// Address that it was forwarded to; empty when it was not.
-    pub server_address: Arc<str>,
+    pub server_address: &'r str,
 }
 
 /// Longest path kept in a record, in bytes: longer ones are no inquiry's.
 pub const PATH_BYTES_MAX: usize = 256;
 
-/// A value of a span attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// Text.
-    Text(Arc<str>),
-    /// A stable name.
-    Name(&'static str),
-    /// A count.
-    Count(u64),
-}
+impl<'r> CallRecord<'r> {
+    /// A call of which nothing is known yet but its head: what it is if nothing else is put down, the caller went away.
+    #[must_use]
+    pub const fn begun(
+        call_id: CallId,
+        trace: TraceContext,
+        side: Side,
+        path: &'r str,
+        started_at: Timestamp,
+        peer_address: &'r str,
+    ) -> Self {
+        Self {
+            call_id,
+            trace,
+            side,
+            consumer: "",
+            provider: "",
+            inquiry: "",
+            kind: "",
+            path,
+            grant: "",
+            resolution: "",
+            clause: "",
+            purpose: "",
+            subject: None,
+            policy_version: 0,
+            outcome: Outcome::Abandoned,
+            reason: None,
+            status: GrpcCode::Cancelled,
+            started_at,
+            duration_us: 0,
+            request: Flow { messages: 0, bytes: 0 },
+            response: Flow { messages: 0, bytes: 0 },
+            peer_address,
+            server_address: "",
+        }
+    }
 
-impl CallRecord {
     /// Puts down who decided what from a permit.
-    pub fn permitted_by(&mut self, permit: &Permit) {
+    pub fn permitted_by(&mut self, permit: &'r Permit) {
         let grant = permit.grant();
-        self.grant = Arc::clone(&grant.name);
-        self.resolution = Arc::clone(&grant.resolution);
-        self.clause = Arc::clone(&grant.clause);
+        self.grant = &grant.name;
+        self.resolution = &grant.resolution;
+        self.clause = &grant.clause;
         self.policy_version = permit.policy_version();
     }
 
     /// Puts down that a sidecar refused, and why.
-    pub fn refused_by(&mut self, refusal: &Refusal) {
+    pub fn refused_by(&mut self, refusal: &'r Refusal) {
         self.outcome = Outcome::Refused;
         self.reason = Some(refusal.reason);
         self.status = refusal.reason.code();
         if let Some(grant) = &refusal.grant {
-            self.grant = Arc::from(grant.as_str());
+            self.grant = grant;
         }
     }
 
-    /// The span attributes that carry this record: `rpc.*`, `server.*` and `network.*` as in OpenTelemetry's semantic
-    /// conventions, our own as `chapar.*`. Empty texts are left out.
+    /// The path without its leading slashes: the full name of the gRPC method.
     #[must_use]
-    pub fn attributes(&self) -> Vec<(&'static str, Value)> {
-        let text = |key, value: &Arc<str>| (key, Value::Text(Arc::clone(value)));
-        let mut all = vec![
-            ("rpc.system.name", Value::Name("grpc")),
-            ("rpc.method", Value::Text(Arc::from(self.path.trim_start_matches('/')))),
-            ("rpc.response.status_code", Value::Name(self.status.as_str())),
-            text("server.address", &self.server_address),
-            text("network.peer.address", &self.peer_address),
-            text("chapar.call_id", &self.call_id),
-            ("chapar.side", Value::Name(self.side.as_str())),
-            text("chapar.consumer", &self.consumer),
-            text("chapar.provider", &self.provider),
-            text("chapar.inquiry", &self.inquiry),
-            ("chapar.kind", Value::Name(self.kind)),
-            text("chapar.grant", &self.grant),
-            text("chapar.resolution", &self.resolution),
-            text("chapar.clause", &self.clause),
-            ("chapar.policy_version", Value::Count(self.policy_version)),
-            ("chapar.decision", Value::Name(if self.outcome == Outcome::Refused { "refused" } else { "permitted" })),
-            ("chapar.reason", Value::Name(self.reason.map_or("", Reason::as_str))),
-            ("chapar.outcome", Value::Name(self.outcome.as_str())),
-            ("chapar.request.messages", Value::Count(self.request.messages)),
-            ("chapar.request.bytes", Value::Count(self.request.bytes)),
-            ("chapar.response.messages", Value::Count(self.response.messages)),
-            ("chapar.response.bytes", Value::Count(self.response.bytes)),
-        ];
-        all.retain(|(_, value)| match value {
-            Value::Text(text) => !text.is_empty(),
-            Value::Name(name) => !name.is_empty(),
-            Value::Count(_) => true,
-        });
-        all
+    pub fn method(&self) -> &'r str {
+        self.path.trim_start_matches('/')
     }
 }

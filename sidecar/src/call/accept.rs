@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use chapar_core::{
     policy::{PeerCertificate, PolicySnapshot, Reason, Refusal, Side},
-    record::PATH_BYTES_MAX,
+    record::{CallId, PATH_BYTES_MAX},
     time::Timestamp,
 };
 
@@ -37,7 +37,7 @@ impl Accepted {
 /// Accepts a call of the agency's own application.
 ///
 /// # Errors
-/// `MALFORMED_CALL`, `DEADLINE_EXCEEDED` or `SNAPSHOT_MISSING`.
+/// `MALFORMED_CALL`, `DEADLINE_EXCEEDED`, `RECORDS_FULL` or `SNAPSHOT_MISSING`.
 pub fn from_application(desk: &Desk, head: &Head<'_>) -> Result<Accepted, Refused> {
     let call_id = trace::call_id();
     accept(desk, head, Side::Consumer, call_id)
@@ -49,12 +49,12 @@ pub fn from_application(desk: &Desk, head: &Head<'_>) -> Result<Accepted, Refuse
 /// # Errors
 /// As [`from_application`].
 pub fn from_sidecar(desk: &Desk, head: &Head<'_>) -> Result<Accepted, Refused> {
-    let brought = head.text(CALL_ID_METADATA).filter(|id| trace::is_call_id(id));
-    let call_id = brought.map_or_else(trace::call_id, str::to_owned);
+    let brought = head.text(CALL_ID_METADATA).and_then(|id| id.parse().ok());
+    let call_id = brought.unwrap_or_else(trace::call_id);
     accept(desk, head, Side::Provider, call_id)
 }
 
-fn accept(desk: &Desk, head: &Head<'_>, side: Side, call_id: String) -> Result<Accepted, Refused> {
+fn accept(desk: &Desk, head: &Head<'_>, side: Side, call_id: CallId) -> Result<Accepted, Refused> {
     let started = Instant::now();
     let now = desk.clock.now();
     let (place, trace_joined) = trace::join(head.text("traceparent"));
@@ -69,6 +69,13 @@ fn accept(desk: &Desk, head: &Head<'_>, side: Side, call_id: String) -> Result<A
         Ok(deadline) => deadline,
         Err(refusal) => return Err(account.refused(refusal)),
     };
+    if !desk.book.admits() {
+        return Err(account.refused(Refusal::new(
+            Reason::RecordsFull,
+            "this sidecar has no room left to put calls on record and carries none that it cannot account for; its operator must \
+             bring back the control plane, or give the spool room",
+        )));
+    }
     let Some(snapshot) = desk.current.load() else {
         return Err(account.refused(Refusal::new(
             Reason::SnapshotMissing,

@@ -116,7 +116,7 @@ fn metadata(allowed: &Allowed) -> Vec<(&'static str, Box<str>)> {
     let opened = &allowed.known.opened;
     let account = &opened.account;
     let mut metadata = Vec::with_capacity(5);
-    metadata.push((CALL_ID_METADATA, Box::from(account.call_id())));
+    metadata.push((CALL_ID_METADATA, account.call_id().to_string().into_boxed_str()));
     metadata.push(("traceparent", trace::traceparent(account.trace()).into_boxed_str()));
     if opened.side == Side::Provider {
         let grant = allowed.permit.grant();

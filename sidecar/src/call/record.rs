@@ -1,40 +1,65 @@
 //! Record: the account of a call. Opened before anything can fail, closed by being dropped, so that no ending is missed.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use chapar_core::{
     identity::AgencyName,
     policy::{GrpcCode, Inquiry, Permit, Reason, Refusal, Side},
-    record::{CallRecord, Flow, Outcome, PATH_BYTES_MAX, TraceContext},
+    record::{CallId, CallRecord, Flow, Outcome, PATH_BYTES_MAX, TraceContext},
     time::Timestamp,
 };
 
 use super::Head;
-use crate::{metrics::Metrics, report::Reporter};
+use crate::{
+    metrics::Metrics,
+    report::{Lane, Reporter, SpoolError},
+};
 
-/// Where accounts are closed: the reporter gets the record, the metrics count it.
+/// Where accounts are closed: the lane gets the record, the metrics count it.
 #[derive(Debug)]
 pub struct Book {
     reporter: Reporter,
+    lane: Mutex<Lane>,
     metrics: Arc<Metrics>,
 }
 
 impl Book {
-    /// A book whose records go to `reporter`.
-    #[must_use]
-    pub const fn new(reporter: Reporter, metrics: Arc<Metrics>) -> Self {
-        Self { reporter, metrics }
+    /// A book whose records go to a lane of `reporter`.
+    ///
+    /// # Errors
+    /// When there is no such lane to be had.
+    pub fn new(reporter: Reporter, metrics: Arc<Metrics>) -> Result<Self, SpoolError> {
+        let lane = Mutex::new(reporter.lane()?);
+        Ok(Self { reporter, lane, metrics })
     }
 
     /// Puts down a finished record.
-    pub fn put(&self, record: CallRecord) {
-        self.metrics.call_ended(&record);
-        self.reporter.record(record);
+    pub fn put(&self, record: &CallRecord<'_>) {
+        self.metrics.call_ended(record);
+        self.keep(record);
     }
 
     /// Puts down a handshake that was refused: no call, so it counts as none.
-    pub(crate) fn put_handshake(&self, record: CallRecord) {
-        self.reporter.record(record);
+    pub(crate) fn put_handshake(&self, record: &CallRecord<'_>) {
+        self.keep(record);
+    }
+
+    /// Whether new calls may be carried: see [`Lane::admits`].
+    pub(crate) fn admits(&self) -> bool {
+        self.lane().admits()
+    }
+
+    fn keep(&self, record: &CallRecord<'_>) {
+        let mut lane = self.lane();
+        lane.put(record);
+        lane.commit();
+    }
+
+    fn lane(&self) -> MutexGuard<'_, Lane> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings the metrics of the reporter up to date.
@@ -53,9 +78,62 @@ impl Book {
 /// caller went away.
 #[derive(Debug)]
 pub struct Account {
-    record: Option<Box<CallRecord>>,
+    draft: Box<Draft>,
     started: Instant,
     book: Arc<Book>,
+}
+
+/// What an account keeps until its record is made.
+#[derive(Debug)]
+struct Draft {
+    call_id: CallId,
+    trace: TraceContext,
+    side: Side,
+    consumer: Option<AgencyName>,
+    inquiry: Option<Arc<Inquiry>>,
+    /// As the call named it, where it named no inquiry.
+    path: Box<str>,
+    permit: Option<Permit>,
+    /// The grant that a refusal named.
+    refused_by_grant: Option<Box<str>>,
+    policy_version: u64,
+    outcome: Outcome,
+    reason: Option<Reason>,
+    status: GrpcCode,
+    started_at: Timestamp,
+    request: Flow,
+    response: Flow,
+    peer_address: Arc<str>,
+    server_address: Option<Arc<str>>,
+}
+
+impl Draft {
+    fn record(&self) -> CallRecord<'_> {
+        let mut record = CallRecord {
+            consumer: self.consumer.as_ref().map_or("", AgencyName::as_str),
+            policy_version: self.policy_version,
+            outcome: self.outcome,
+            reason: self.reason,
+            status: self.status,
+            request: self.request,
+            response: self.response,
+            server_address: self.server_address.as_deref().unwrap_or_default(),
+            ..CallRecord::begun(self.call_id, self.trace, self.side, &self.path, self.started_at, &self.peer_address)
+        };
+        if let Some(inquiry) = &self.inquiry {
+            record.path = &inquiry.path;
+            record.provider = inquiry.key.provider.as_str();
+            record.inquiry = &inquiry.key.inquiry;
+            record.kind = inquiry.kind.as_str();
+        }
+        if let Some(permit) = &self.permit {
+            record.permitted_by(permit);
+        }
+        if let Some(grant) = &self.refused_by_grant {
+            record.grant = grant;
+        }
+        record
+    }
 }
 
 /// A call that a stage refused: the engine tells the caller, and the account is closed.
@@ -79,63 +157,56 @@ impl Account {
     pub(super) fn open(
         book: &Arc<Book>,
         side: Side,
-        call_id: String,
+        call_id: CallId,
         trace: TraceContext,
         head: &Head<'_>,
         started_at: Timestamp,
     ) -> Self {
-        let empty: Arc<str> = Arc::from("");
-        let record = CallRecord {
-            call_id: call_id.into(),
+        let draft = Draft {
+            call_id,
             trace,
             side,
-            consumer: Arc::clone(&empty),
-            provider: Arc::clone(&empty),
-            inquiry: Arc::clone(&empty),
-            kind: "",
-            path: Arc::from(clip(head.path)),
-            grant: Arc::clone(&empty),
-            resolution: Arc::clone(&empty),
-            clause: Arc::clone(&empty),
+            consumer: None,
+            inquiry: None,
+            path: Box::from(clip(head.path)),
+            permit: None,
+            refused_by_grant: None,
             policy_version: 0,
             outcome: Outcome::Abandoned,
             reason: None,
             status: GrpcCode::Cancelled,
             started_at,
-            duration_us: 0,
             request: Flow::default(),
             response: Flow::default(),
             peer_address: Arc::clone(head.peer_address),
-            server_address: empty,
+            server_address: None,
         };
         book.metrics.call_began(side);
-        Self { record: Some(Box::new(record)), started: Instant::now(), book: Arc::clone(book) }
+        Self { draft: Box::new(draft), started: Instant::now(), book: Arc::clone(book) }
     }
 
     pub(super) fn asked_by(&mut self, consumer: &AgencyName) {
-        self.put(|record| record.consumer = Arc::from(consumer.as_str()));
+        self.draft.consumer = Some(consumer.clone());
     }
 
-    pub(super) fn asks_for(&mut self, inquiry: &Inquiry) {
-        self.put(|record| {
-            record.path = Arc::clone(&inquiry.path);
-            record.provider = Arc::from(inquiry.key.provider.as_str());
-            record.inquiry = Arc::clone(&inquiry.key.inquiry);
-            record.kind = inquiry.kind.as_str();
-        });
+    pub(super) fn asks_for(&mut self, inquiry: &Arc<Inquiry>) {
+        self.draft.inquiry = Some(Arc::clone(inquiry));
     }
 
-    pub(super) fn decided_on(&mut self, policy_version: u64) {
-        self.put(|record| record.policy_version = policy_version);
+    pub(super) const fn decided_on(&mut self, policy_version: u64) {
+        self.draft.policy_version = policy_version;
     }
 
     pub(super) fn permitted_by(&mut self, permit: &Permit) {
-        self.put(|record| record.permitted_by(permit));
+        self.draft.permit = Some(permit.clone());
     }
 
     /// Ends as refused.
     pub(crate) fn refused(mut self, refusal: Refusal) -> Refused {
-        self.put(|record| record.refused_by(&refusal));
+        self.end(Outcome::Refused, Some(refusal.reason), refusal.reason.code());
+        if let Some(grant) = &refusal.grant {
+            self.draft.refused_by_grant = Some(Box::from(grant.as_str()));
+        }
         Refused { account: self, refusal, form: Form::GrpcStatus }
     }
 
@@ -148,79 +219,63 @@ impl Account {
 
     /// Ends as permitted and broken on the way, for a reason of ours.
     pub(crate) fn broken(mut self, refusal: Refusal) -> Refused {
-        self.put(|record| {
-            record.outcome = Outcome::Failed;
-            record.reason = Some(refusal.reason);
-            record.status = refusal.reason.code();
-        });
+        self.end(Outcome::Failed, Some(refusal.reason), refusal.reason.code());
         Refused { account: self, refusal, form: Form::GrpcStatus }
     }
 
     /// Ends as broken by the other side, which told this status.
     pub(crate) fn failed(mut self, status: GrpcCode) {
-        self.put(|record| {
-            record.outcome = Outcome::Failed;
-            record.status = status;
-        });
+        self.end(Outcome::Failed, None, status);
     }
 
     /// Ends as served: the server answered with this status.
     pub(crate) fn served(mut self, status: GrpcCode) {
-        self.put(|record| {
-            record.outcome = Outcome::Served;
-            record.status = status;
-        });
+        self.end(Outcome::Served, None, status);
     }
 
     /// Ends as refused by the provider's sidecar, in its own words.
     pub(crate) fn refused_elsewhere(mut self, reason: Reason, status: GrpcCode) {
-        self.put(|record| {
-            record.outcome = Outcome::Refused;
-            record.reason = Some(reason);
-            record.status = status;
-        });
+        self.end(Outcome::Refused, Some(reason), status);
     }
 
     /// Puts down where it was forwarded to.
     pub(crate) fn forwarded_to(&mut self, address: &Arc<str>) {
-        self.put(|record| record.server_address = Arc::clone(address));
+        self.draft.server_address = Some(Arc::clone(address));
     }
 
     /// Puts down what has flowed.
-    pub(crate) fn flowed(&mut self, request: Flow, response: Flow) {
-        self.put(|record| (record.request, record.response) = (request, response));
+    pub(crate) const fn flowed(&mut self, request: Flow, response: Flow) {
+        (self.draft.request, self.draft.response) = (request, response);
     }
 
     /// The record as far as it is known.
-    pub(crate) fn so_far(&self) -> &CallRecord {
-        self.record.as_ref().expect("the record is taken only by drop")
+    pub(crate) fn so_far(&self) -> CallRecord<'_> {
+        self.draft.record()
     }
 
-    pub(crate) fn call_id(&self) -> &str {
-        &self.so_far().call_id
+    pub(crate) const fn call_id(&self) -> CallId {
+        self.draft.call_id
     }
 
     pub(super) fn path(&self) -> &str {
-        &self.so_far().path
+        self.draft.inquiry.as_ref().map_or(&self.draft.path, |inquiry| &inquiry.path)
     }
 
-    pub(super) fn trace(&self) -> &TraceContext {
-        &self.so_far().trace
+    pub(super) const fn trace(&self) -> &TraceContext {
+        &self.draft.trace
     }
 
-    fn put(&mut self, change: impl FnOnce(&mut CallRecord)) {
-        if let Some(record) = &mut self.record {
-            change(record);
-        }
+    const fn end(&mut self, outcome: Outcome, reason: Option<Reason>, status: GrpcCode) {
+        self.draft.outcome = outcome;
+        self.draft.reason = reason;
+        self.draft.status = status;
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        if let Some(mut record) = self.record.take() {
-            record.duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.book.put(*record);
-        }
+        let duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.book.put(&CallRecord { duration_us, ..self.draft.record() });
     }
 }
 

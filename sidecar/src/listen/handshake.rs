@@ -10,7 +10,7 @@ use std::{
 
 use chapar_core::{
     policy::{PeerCertificate, Reason, Side},
-    record::{CallRecord, Flow, Outcome, TraceContext},
+    record::{CallRecord, Outcome},
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
@@ -60,35 +60,14 @@ fn refused(engine: &Engine, address: &Arc<str>, problem: &HandshakeProblem) {
         Reason::PeerIdentityMismatch => Reason::PeerNotIdentified,
         reason => reason,
     };
-    book.put_handshake(record(engine, address, reason));
-}
-
-fn record(engine: &Engine, address: &Arc<str>, reason: Reason) -> CallRecord {
-    let empty: Arc<str> = Arc::from("");
     let (place, _) = trace::join(None);
-    CallRecord {
-        call_id: trace::call_id().into(),
-        trace: TraceContext { parent_span_id: None, ..place },
-        side: Side::Provider,
-        consumer: Arc::clone(&empty),
-        provider: Arc::from(engine.desk.agency.as_str()),
-        inquiry: Arc::clone(&empty),
-        kind: "",
-        path: Arc::from(NO_CALL),
-        grant: Arc::clone(&empty),
-        resolution: Arc::clone(&empty),
-        clause: Arc::clone(&empty),
-        policy_version: 0,
+    book.put_handshake(&CallRecord {
+        provider: engine.desk.agency.as_str(),
         outcome: Outcome::Refused,
         reason: Some(reason),
         status: reason.code(),
-        started_at: engine.desk.clock.now(),
-        duration_us: 0,
-        request: Flow::default(),
-        response: Flow::default(),
-        peer_address: Arc::clone(address),
-        server_address: empty,
-    }
+        ..CallRecord::begun(trace::call_id(), place, Side::Provider, NO_CALL, engine.desk.clock.now(), address)
+    });
 }
 
 /// Whether this second has room for another record.

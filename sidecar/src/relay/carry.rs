@@ -56,7 +56,7 @@ pub(super) async fn carry(
         response: Pump::once(),
         pass,
         deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into()))),
-        call_id: account.call_id().into(),
+        call_id: account.call_id().to_string().into(),
     };
     let settled = engine.attempts(&mut near, &mut account, &destination, &onward, deadline).await;
     account.flowed(near.request.meter.flow(), near.response.meter.flow());

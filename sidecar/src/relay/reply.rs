@@ -18,7 +18,7 @@ const ERROR_INFO_TYPE: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 
 /// Tells the caller, and closes the account.
 pub(super) fn refuse(caller: &mut Caller, refused: Refused) {
-    let record = refused.account.so_far();
+    let record = &refused.account.so_far();
     let told = match (&caller, refused.form) {
         (Caller::Waiting(_), Form::UnsupportedMediaType) => caller.head(unsupported_media_type(record), true),
         (Caller::Waiting(_), Form::GrpcStatus) => {
@@ -36,41 +36,42 @@ pub(super) fn refuse(caller: &mut Caller, refused: Refused) {
     }
 }
 
-fn unsupported_media_type(record: &CallRecord) -> Response<()> {
+fn unsupported_media_type(record: &CallRecord<'_>) -> Response<()> {
     let mut head = Response::new(());
     *head.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    insert(head.headers_mut(), CALL_ID_METADATA, &record.call_id);
+    insert(head.headers_mut(), CALL_ID_METADATA, &record.call_id.to_string());
     head
 }
 
-fn trailers(record: &CallRecord, refusal: &Refusal) -> HeaderMap {
+fn trailers(record: &CallRecord<'_>, refusal: &Refusal) -> HeaderMap {
     let code = refusal.reason.code();
     let mut trailers = HeaderMap::with_capacity(6);
     insert(&mut trailers, "grpc-status", &(code as u32).to_string());
     insert(&mut trailers, "grpc-message", &percent_encoded(&refusal.detail));
     insert(&mut trailers, "grpc-status-details-bin", &STANDARD_NO_PAD.encode(details(record, refusal, code)));
-    insert(&mut trailers, CALL_ID_METADATA, &record.call_id);
+    insert(&mut trailers, CALL_ID_METADATA, &record.call_id.to_string());
     if record.side == Side::Provider {
         insert(&mut trailers, REFUSED_METADATA, refusal.reason.as_str());
     }
     trailers
 }
 
-fn details(record: &CallRecord, refusal: &Refusal, code: GrpcCode) -> Vec<u8> {
+fn details(record: &CallRecord<'_>, refusal: &Refusal, code: GrpcCode) -> Vec<u8> {
     let policy_version = match record.policy_version {
         0 => String::new(),
         version => version.to_string(),
     };
+    let call_id = record.call_id.to_string();
     let metadata = [
-        ("call_id", &*record.call_id),
-        ("consumer", &*record.consumer),
-        ("provider", &*record.provider),
-        ("inquiry", &*record.inquiry),
-        ("grant", &*record.grant),
-        ("resolution", &*record.resolution),
+        ("call_id", call_id.as_str()),
+        ("consumer", record.consumer),
+        ("provider", record.provider),
+        ("inquiry", record.inquiry),
+        ("grant", record.grant),
+        ("resolution", record.resolution),
         ("policy_version", &policy_version),
         ("side", record.side.as_str()),
-        ("who_must_act", refusal.reason.actor().as_str()),
+        ("who_must_act", refusal.reason.actor_at(record.side).as_str()),
     ];
     let known = metadata.iter().filter(|(_, value)| !value.is_empty());
     let info = ErrorInfo {

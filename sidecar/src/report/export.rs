@@ -86,7 +86,7 @@ impl Exporter {
     fn next_batch(&self) -> Vec<Span> {
         let mut bytes = 0;
         self.reporter.queue.take_while(self.config.batch_records_max, |record| {
-            let span = span(record);
+            let span = span(&record.record());
             let first = bytes == 0;
             bytes += span.encoded_len();
             (first || bytes <= self.config.batch_bytes_max).then_some(span)

@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use chapar_core::record::CallRecord;
 use tokio::sync::Notify;
+
+use super::Kept;
 
 /// Records between two wake-ups of the exporter while it is behind: an export's worth.
 const RECORDS_PER_WAKE_UP: usize = 64;
@@ -18,7 +19,7 @@ const RECORDS_PER_WAKE_UP: usize = 64;
 /// First in, first out; when full, the oldest makes room, since the newest are what an operator looks for after an outage.
 #[derive(Debug)]
 pub(super) struct Queue {
-    records: Mutex<VecDeque<CallRecord>>,
+    records: Mutex<VecDeque<Kept>>,
     records_max: usize,
     lost: AtomicU64,
     /// Told when a record comes into an empty queue, and at every full batch's worth of them.
@@ -30,7 +31,7 @@ impl Queue {
         Self { records: Mutex::default(), records_max, lost: AtomicU64::new(0), arrival: Notify::new() }
     }
 
-    pub(super) fn push(&self, record: CallRecord) {
+    pub(super) fn push(&self, record: Kept) {
         let depth = {
             let mut records = self.lock();
             if records.len() >= self.records_max {
@@ -61,9 +62,9 @@ impl Queue {
 
     /// Takes the oldest records, at most `records_max`, as what `make` makes of them, until it makes nothing of one: that
     /// one stays.
-    pub(super) fn take_while<T>(&self, records_max: usize, mut make: impl FnMut(&CallRecord) -> Option<T>) -> Vec<T> {
+    pub(super) fn take_while<T>(&self, records_max: usize, mut make: impl FnMut(&Kept) -> Option<T>) -> Vec<T> {
         // Taken out first, so that the path never waits for a batch to be made.
-        let mut taken: VecDeque<CallRecord> = self.take(records_max).into();
+        let mut taken: VecDeque<Kept> = self.take(records_max).into();
         let mut made = Vec::with_capacity(taken.len());
         while let Some(one) = taken.front().and_then(&mut make) {
             made.push(one);
@@ -82,7 +83,7 @@ impl Queue {
         self.lost.fetch_add(records as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn take(&self, records_max: usize) -> Vec<CallRecord> {
+    pub(super) fn take(&self, records_max: usize) -> Vec<Kept> {
         let mut records = self.lock();
         let count = records.len().min(records_max);
         records.drain(..count).collect()
@@ -96,7 +97,7 @@ impl Queue {
         self.lost.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<CallRecord>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 
 use chapar_core::{
     policy::Side,
-    record::{CallRecord, Outcome, Value},
+    record::{CallId, CallRecord, Outcome, Value},
     time::Timestamp,
 };
 use opentelemetry_proto::tonic::{
@@ -55,7 +55,7 @@ pub fn export(origin: &Origin, spans: Vec<Span>) -> ExportTraceServiceRequest {
 
 /// One call as a span: CLIENT on the consumer's side, SERVER on the provider's.
 #[must_use]
-pub fn span(record: &CallRecord) -> Span {
+pub fn span(record: &CallRecord<'_>) -> Span {
     let kind = match record.side {
         Side::Consumer => SpanKind::Client,
         Side::Provider => SpanKind::Server,
@@ -67,7 +67,7 @@ pub fn span(record: &CallRecord) -> Span {
         span_id: record.trace.span_id.to_vec(),
         parent_span_id: record.trace.parent_span_id.map_or_else(Vec::new, Vec::from),
         flags: flags(record),
-        name: record.path.trim_start_matches('/').to_owned(),
+        name: record.method().to_owned(),
         kind: kind.into(),
         start_time_unix_nano: start_ns,
         end_time_unix_nano: start_ns.saturating_add(record.duration_us.saturating_mul(1_000)),
@@ -77,31 +77,32 @@ pub fn span(record: &CallRecord) -> Span {
     }
 }
 
-fn flags(record: &CallRecord) -> u32 {
+fn flags(record: &CallRecord<'_>) -> u32 {
     let sampled = if record.trace.sampled { SAMPLED } else { 0 };
     let remote = if record.trace.parent_span_id.is_some() { IS_REMOTE } else { 0 };
     sampled | HAS_IS_REMOTE | remote
 }
 
 /// An error where the call was not carried out, and where its status is one (semantic conventions for gRPC).
-fn status(record: &CallRecord) -> Status {
+fn status(record: &CallRecord<'_>) -> Status {
     let ended_well = record.outcome == Outcome::Served && record.status as u8 == 0;
     let message = record.reason.map_or("", |reason| reason.as_str()).to_owned();
     let code = if ended_well { StatusCode::Unset } else { StatusCode::Error };
     Status { message, code: code.into() }
 }
 
-fn attribute(key: &'static str, value: Value) -> KeyValue {
+fn attribute(key: &'static str, value: Value<'_>) -> KeyValue {
     let value = match value {
-        Value::Text(text) => any_value::Value::StringValue(text.to_string()),
-        Value::Name(name) => any_value::Value::StringValue(name.to_owned()),
+        Value::Text(text) => any_value::Value::StringValue(text.to_owned()),
+        // Sixteen bytes in hex are written as a tracking ID is.
+        Value::Hex(bytes) => any_value::Value::StringValue(CallId::from_bytes(bytes).to_string()),
         Value::Count(count) => any_value::Value::IntValue(i64::try_from(count).unwrap_or(i64::MAX)),
     };
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
 fn text(key: &'static str, value: &str) -> KeyValue {
-    attribute(key, Value::Text(value.into()))
+    attribute(key, Value::Text(value))
 }
 
 fn nanoseconds(instant: Timestamp) -> u64 {

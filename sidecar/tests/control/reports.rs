@@ -1,10 +1,8 @@
 //! Records on their way to the control plane.
 
-use std::sync::Arc;
-
 use chapar_core::{
     policy::{GrpcCode, Reason, Side},
-    record::{CallRecord, Flow, Outcome, TraceContext},
+    record::{CallId, CallRecord, Flow, Outcome, TraceContext},
 };
 use chapar_sidecar::{clock::Clock, control::Control, report::Reporter};
 use opentelemetry_proto::tonic::{
@@ -15,32 +13,39 @@ use opentelemetry_proto::tonic::{
 
 use crate::{NOW, control_plane::ControlPlane};
 
-fn record(number: u64) -> CallRecord {
+fn record(number: u64) -> CallRecord<'static> {
     let mut span_id = [0; 8];
     span_id.copy_from_slice(&(number + 1).to_be_bytes());
     CallRecord {
-        call_id: format!("{number:032x}").into(),
-        trace: TraceContext { trace_id: [1; 16], span_id, parent_span_id: Some([2; 8]), sampled: true },
-        side: Side::Consumer,
-        consumer: Arc::from("ipm"),
-        provider: Arc::from("cra"),
-        inquiry: Arc::from("shahkar"),
+        consumer: "ipm",
+        provider: "cra",
+        inquiry: "shahkar",
         kind: "verification",
-        path: Arc::from("/ir.cra.v1.Shahkar/Match"),
-        grant: Arc::from("38-1/1/ipm/shahkar"),
-        resolution: Arc::from("38-1"),
-        clause: Arc::from("1"),
+        grant: "38-1/1/ipm/shahkar",
+        resolution: "38-1",
+        clause: "1",
         policy_version: 3,
         outcome: Outcome::Served,
-        reason: None,
         status: GrpcCode::Ok,
-        started_at: NOW,
         duration_us: 1_500,
         request: Flow { messages: 1, bytes: 20 },
         response: Flow { messages: 1, bytes: 7 },
-        peer_address: Arc::from("127.0.0.1:1"),
-        server_address: Arc::from("127.0.0.1:2"),
+        server_address: "127.0.0.1:2",
+        ..CallRecord::begun(
+            CallId::from_bytes(u128::from(number).to_be_bytes()),
+            TraceContext { trace_id: [1; 16], span_id, parent_span_id: Some([2; 8]), sampled: true },
+            Side::Consumer,
+            "/ir.cra.v1.Shahkar/Match",
+            NOW,
+            "127.0.0.1:1",
+        )
     }
+}
+
+fn put(reporter: &Reporter, records: &[CallRecord<'_>]) {
+    let mut lane = reporter.lane().unwrap();
+    records.iter().for_each(|record| lane.put(record));
+    lane.commit();
 }
 
 fn attribute(span: &Span, key: &str) -> Option<Value> {
@@ -57,7 +62,7 @@ async fn a_call_becomes_a_standard_span_of_its_side() {
     let control_plane = ControlPlane::start().await;
     let folder = tempfile::tempdir().unwrap();
     let control = start(&control_plane, folder.path(), "gzip: true, batchDelayMs: 1").await;
-    control.reporter.record(record(0));
+    put(&control.reporter, &[record(0)]);
     let refused = CallRecord {
         side: Side::Provider,
         outcome: Outcome::Refused,
@@ -65,7 +70,7 @@ async fn a_call_becomes_a_standard_span_of_its_side() {
         status: GrpcCode::PermissionDenied,
         ..record(1)
     };
-    control.reporter.record(refused);
+    put(&control.reporter, &[refused]);
     let spans = control_plane.until("two spans", |desk| Some(desk.spans()).filter(|spans| spans.len() == 2)).await;
 
     let served = &spans[0];
@@ -98,9 +103,7 @@ async fn records_wait_for_a_control_plane_that_is_away_and_come_once_and_in_orde
     let folder = tempfile::tempdir().unwrap();
     control_plane.desk().exports_to_fail = 3;
     let control = start(&control_plane, folder.path(), "batchRecordsMax: 10, batchDelayMs: 1").await;
-    for number in 0..45 {
-        control.reporter.record(record(number));
-    }
+    put(&control.reporter, &(0..45).map(record).collect::<Vec<_>>());
     let spans = control_plane.until("all spans", |desk| Some(desk.spans()).filter(|spans| spans.len() >= 45)).await;
     let expected: Vec<_> = (0..45).map(|number| record(number).trace.span_id.to_vec()).collect();
     assert_eq!(spans.iter().map(|span| span.span_id.clone()).collect::<Vec<_>>(), expected);
@@ -114,9 +117,7 @@ async fn what_is_left_at_the_stop_is_still_sent() {
     let control_plane = ControlPlane::start().await;
     let folder = tempfile::tempdir().unwrap();
     let control = start(&control_plane, folder.path(), "batchRecordsMax: 7, batchDelayMs: 60000").await;
-    for number in 0..20 {
-        control.reporter.record(record(number));
-    }
+    put(&control.reporter, &(0..20).map(record).collect::<Vec<_>>());
     control.stop().await;
     assert_eq!(control_plane.desk().spans().len(), 20);
 }
@@ -127,18 +128,16 @@ async fn the_stop_does_not_wait_for_ever() {
     let folder = tempfile::tempdir().unwrap();
     let control = start(&control_plane, folder.path(), "flushTimeoutMs: 20").await;
     control_plane.kill().await;
-    control.reporter.record(record(0));
+    put(&control.reporter, &[record(0)]);
     control.stop().await;
 }
 
 #[test]
 fn a_full_queue_loses_the_oldest_and_counts_them() {
     let reporter = Reporter::new(3);
-    for number in 0..5 {
-        reporter.record(record(number));
-    }
+    put(&reporter, &(0..5).map(record).collect::<Vec<_>>());
     assert_eq!((reporter.depth(), reporter.lost()), (3, 2));
-    let left: Vec<_> = reporter.take(10).into_iter().map(|record| record.call_id).collect();
+    let left: Vec<_> = reporter.take(10).into_iter().map(|kept| kept.record().call_id).collect();
     assert_eq!(left, (2..5).map(|number| record(number).call_id).collect::<Vec<_>>());
     assert_eq!(reporter.depth(), 0);
 }
@@ -148,9 +147,7 @@ async fn one_export_stays_within_its_bytes() {
     let control_plane = ControlPlane::start().await;
     let folder = tempfile::tempdir().unwrap();
     let control = start(&control_plane, folder.path(), "batchBytesMax: 1500, batchDelayMs: 1").await;
-    for number in 0..9 {
-        control.reporter.record(record(number));
-    }
+    put(&control.reporter, &(0..9).map(record).collect::<Vec<_>>());
     control_plane.until("all spans", |desk| (desk.spans().len() == 9).then_some(())).await;
     let spans = |export: &ExportTraceServiceRequest| export.resource_spans[0].scope_spans[0].spans.len();
     let sizes: Vec<_> = control_plane.desk().exports.iter().map(spans).collect();

@@ -156,11 +156,12 @@ async fn node(authority: &Authority, clock: &Clock, agency: &str, upstream: Opti
 
 impl Node {
     /// The next record of a call.
-    pub async fn record(&self) -> CallRecord {
+    pub async fn record(&self) -> CallRecord<'static> {
         let taken = tokio::time::timeout(PATIENCE, async {
             loop {
-                if let Some(record) = self.reporter.take(1).pop() {
-                    return record;
+                if let Some(kept) = self.reporter.take(1).pop() {
+                    // Lent for as long as the test's process lives.
+                    return Box::leak(Box::new(kept)).record();
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }

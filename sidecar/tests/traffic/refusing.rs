@@ -36,7 +36,7 @@ async fn what_is_not_granted_or_not_known_is_refused_early() {
         assert!(refusal.metadata.contains_key("who_must_act"));
         let record = pair.consumer.record().await;
         assert_eq!((record.outcome, record.reason.unwrap().as_str()), (Outcome::Refused, reason));
-        assert_eq!(&*record.call_id, answer.call_id());
+        assert_eq!(record.call_id.to_string(), answer.call_id());
     }
     assert!(pair.seen.heads.lock().unwrap().is_empty(), "nothing reached the server");
     assert_eq!(client.call("Echo", &[("chapar-provider", "answerer")], &[b"x"]).await.status(), "0");
@@ -112,7 +112,7 @@ async fn an_unreachable_provider_is_told_as_such() {
     let answer = pair.client().await.call("Echo", &[], &[b"x"]).await;
     assert_eq!((answer.status(), answer.refusal().reason.as_str()), ("14", "PROVIDER_UNREACHABLE"));
     let record = pair.consumer.record().await;
-    assert_eq!((record.outcome, &*record.server_address), (Outcome::Refused, "127.0.0.1:1"));
+    assert_eq!((record.outcome, record.server_address), (Outcome::Refused, "127.0.0.1:1"));
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn an_identity_that_does_not_stand_is_refused_in_the_handshake_and_recorde
         attack(&pair, leaf).await;
         let record = pair.provider.record().await;
         assert_eq!((record.side, record.outcome, record.reason), (Side::Provider, Outcome::Refused, Some(reason)), "attack {at}");
-        assert_eq!(&*record.consumer, "", "nobody is named who did not prove to be it");
+        assert_eq!(record.consumer, "", "nobody is named who did not prove to be it");
     }
     let uri = id("asker").to_string();
     assert!(attack(&pair, Some(pair.authority.issue(&[&uri]))).await, "a good certificate is let in");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Side;
+
 /// gRPC status codes, as in the gRPC specification (doc/statuscodes.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -167,8 +169,21 @@ reasons! {
     Overloaded = "OVERLOADED", ResourceExhausted, ConsumerOperator;
     /// The sidecar is shutting down.
     Draining = "DRAINING", Unavailable, ConsumerOperator;
+    /// The sidecar has no room to put calls on record, and its policy is not to carry what it cannot account for.
+    RecordsFull = "RECORDS_FULL", ResourceExhausted, ConsumerOperator;
     /// The caller's deadline had passed.
     DeadlineExceeded = "DEADLINE_EXCEEDED", DeadlineExceeded, Application;
+}
+
+impl Reason {
+    /// Who must act when a sidecar on this side refused. Where a sidecar itself is short of something, that is its own operator.
+    #[must_use]
+    pub const fn actor_at(self, side: Side) -> Actor {
+        match (self, side) {
+            (Self::RecordsFull, Side::Provider) => Actor::ProviderOperator,
+            _ => self.actor(),
+        }
+    }
 }
 
 /// A call that is not carried out: the reason, a sentence for a person, and particulars for a program.

@@ -1,0 +1,108 @@
+//! Tracking IDs.
+
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
+
+/// The tracking ID of a call (شناسه رهگیری): 128 bits, written as 32 lowercase hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId([u8; 16]);
+
+/// A text that is no tracking ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a tracking ID is 32 lowercase hex digits")]
+pub struct NotACallId;
+
+impl CallId {
+    /// Length of its text, in bytes.
+    pub const TEXT_BYTES: usize = 32;
+
+    /// The ID of these bits. Whoever makes a new one takes random bits, not all zero.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bits.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Its text, without allocating.
+    #[must_use]
+    pub fn hex(&self) -> [u8; Self::TEXT_BYTES] {
+        let mut text = [0; Self::TEXT_BYTES];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&hex_digits(byte));
+        }
+        text
+    }
+
+    /// The ID that `text` writes.
+    ///
+    /// # Errors
+    /// When it is anything but 32 lowercase hex digits.
+    pub fn parse(text: &[u8]) -> Result<Self, NotACallId> {
+        if text.len() != Self::TEXT_BYTES {
+            return Err(NotACallId);
+        }
+        let mut bytes = [0; 16];
+        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+            *byte = digit(pair[0]).ok_or(NotACallId)? << 4 | digit(pair[1]).ok_or(NotACallId)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// The two lowercase hex digits of a byte.
+pub(super) const fn hex_digits(byte: u8) -> [u8; 2] {
+    [DIGITS[(byte >> 4) as usize], DIGITS[(byte & 0xf) as usize]]
+}
+
+const fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl FromStr for CallId {
+    type Err = NotACallId;
+
+    fn from_str(text: &str) -> Result<Self, NotACallId> {
+        Self::parse(text.as_bytes())
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The digits are ASCII, so the text cannot fail to be one.
+        f.write_str(std::str::from_utf8(&self.hex()).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CallId({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_back_from_its_text_and_nothing_else_is_one() {
+        let text = "00f067aa0ba902b74bf92f3577b34da6";
+        let id: CallId = text.parse().unwrap();
+        assert_eq!(id.to_string(), text);
+        assert_eq!(&id.hex()[..], text.as_bytes());
+        for bad in ["", "00F067AA0BA902B74BF92F3577B34DA6", &text[1..], "g0f067aa0ba902b74bf92f3577b34da6"] {
+            assert_eq!(bad.parse::<CallId>(), Err(NotACallId), "{bad}");
+        }
+    }
+}
