@@ -6,6 +6,8 @@
 mod error;
 mod head;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod view;
 mod write;
 

@@ -15,6 +15,8 @@ mod integer;
 mod name;
 mod scan;
 pub mod statics;
+#[cfg(test)]
+mod tests;
 mod text;
 mod write;
 

@@ -44,16 +44,17 @@ pub(super) struct Looked {
 /// The string holds EOS, or ends with anything but fewer than eight bits of it.
 #[inline]
 pub(super) fn look(raw: &[u8]) -> Result<Looked, Fault> {
-    let (mut bytes, mut classes, mut latest) = (0, 0, Step::one(0, 0));
+    let mut looked = Looked { bytes: 0, classes: 0, last: 0 };
+    let mut latest = None;
     walk(raw, |step| {
-        bytes += step.count();
-        classes |= step.classes();
-        latest = step;
+        looked.bytes += step.count() as u32;
+        looked.classes |= step.classes();
+        if !step.is_long() {
+            latest = Some(step);
+        }
     })?;
-    let [first, second] = latest.symbols();
-    let last = if latest.count() == 2 { second } else { first };
-    let classes = if bytes == 0 { 0 } else { (classes >> 30) as u8 };
-    Ok(Looked { bytes: bytes as u32, classes, last })
+    looked.last = latest.map_or(0, Step::last);
+    Ok(looked)
 }
 
 /// Appends the decoded string.
@@ -76,27 +77,29 @@ pub(super) fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     walked
 }
 
-/// Goes through a coded string, a step at a time.
+/// Goes through a coded string, a step at a time; steps that find nothing may be among them.
 #[inline]
 fn walk(raw: &[u8], mut found: impl FnMut(Step)) -> Result<(), Fault> {
     let mut rest = raw;
     // The next bits, from the highest down; `bits` of them count, and any below are a part of what `rest` begins with.
     let (mut buffer, mut bits) = (0u64, 0u32);
     loop {
-        if let Some(chunk) = rest.first_chunk::<8>() {
-            buffer |= u64::from_be_bytes(*chunk) >> bits;
-            let taken = (63 - bits) / 8;
-            rest = rest.get(taken as usize..).unwrap_or_default();
-            bits += taken * 8;
-        } else {
-            while let (Some((&byte, after)), true) = (rest.split_first(), bits <= 56) {
-                buffer |= u64::from(byte) << (56 - bits);
-                bits += 8;
-                rest = after;
+        buffer |= word(rest) >> bits;
+        let taken = ((63 - bits) as usize / 8).min(rest.len());
+        rest = rest.get(taken..).unwrap_or_default();
+        bits += taken as u32 * 8;
+        let mut step;
+        if bits >= 4 * STEP_BITS {
+            // A step that finds a long code takes no bits, so the steps after it find it again.
+            for _ in 0..4 {
+                step = STEPS[(buffer >> (64 - STEP_BITS)) as usize];
+                found(step);
+                buffer <<= step.bits();
+                bits -= step.bits();
             }
         }
         while bits >= STEP_BITS {
-            let mut step = STEPS[(buffer >> (64 - STEP_BITS)) as usize];
+            step = STEPS[(buffer >> (64 - STEP_BITS)) as usize];
             if step.is_long() {
                 if bits < CODE_BITS_MAX as u32 && !rest.is_empty() {
                     break;
@@ -111,6 +114,19 @@ fn walk(raw: &[u8], mut found: impl FnMut(Step)) -> Result<(), Fault> {
             return end(buffer, bits, found);
         }
     }
+}
+
+/// The first eight bytes of `rest`, or all of them, from the highest byte down.
+#[inline]
+fn word(rest: &[u8]) -> u64 {
+    if let Some(eight) = rest.first_chunk::<8>() {
+        return u64::from_be_bytes(*eight);
+    }
+    if let (Some(first), Some(last)) = (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+        let last = u64::from(u32::from_be_bytes(*last)) << 32;
+        return u64::from(u32::from_be_bytes(*first)) << 32 | last >> ((rest.len() - 4) * 8);
+    }
+    rest.iter().rev().fold(0, |word, &byte| word >> 8 | u64::from(byte) << 56)
 }
 
 /// Finds the symbol of a code that is longer than a step.

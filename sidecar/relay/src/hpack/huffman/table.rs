@@ -94,23 +94,26 @@ const fn codes() -> [Code; 257] {
 
 /// What one step finds: up to two symbols, how many bits they and the first of them take, and what is wrong with them.
 ///
-/// Packed, since the table is looked up for every byte or two: symbols in bits 0–15, their number in 16–17, the bits of both in 18–22,
-/// of the first in 23–27, and the classes of [`super::class`] in 30–31.
+/// Packed, since the table is looked up for every byte or two: the bits of both symbols in bits 0–7, where a shift takes its amount
+/// from; the number of symbols in 8–9, the bits of the first in 10–13, and the classes of [`super::class`] in 14–15; the symbols in
+/// 16–31.
 #[derive(Clone, Copy)]
 pub(super) struct Step(u32);
 
 impl Step {
-    /// No code ends within the bits of a step.
+    /// No code ends within the bits of a step: no symbols, no bits.
     const LONG: Self = Self(0);
 
     pub(super) const fn one(symbol: u8, bits: u8) -> Self {
-        Self(symbol as u32 | 1 << 16 | (bits as u32) << 18 | (bits as u32) << 23 | (super::class(symbol) as u32) << 30)
+        // The bits of the first are only asked for where a step of two could be too long, so where they are few.
+        let first_bits = if bits as u32 <= STEP_BITS { bits as u32 } else { 0 };
+        Self(bits as u32 | 1 << 8 | first_bits << 10 | (super::class(symbol) as u32) << 14 | (symbol as u32) << 16)
     }
 
     const fn two(first: u8, first_bits: u8, second: u8, second_bits: u8) -> Self {
         let classes = (super::class(first) | super::class(second)) as u32;
-        let both_bits = (first_bits + second_bits) as u32;
-        Self(first as u32 | (second as u32) << 8 | 2 << 16 | both_bits << 18 | (first_bits as u32) << 23 | classes << 30)
+        let symbols = first as u32 | (second as u32) << 8;
+        Self((first_bits + second_bits) as u32 | 2 << 8 | (first_bits as u32) << 10 | classes << 14 | symbols << 16)
     }
 
     #[inline]
@@ -120,34 +123,40 @@ impl Step {
 
     #[inline]
     pub(super) const fn symbols(self) -> [u8; 2] {
-        [self.0 as u8, (self.0 >> 8) as u8]
+        [(self.0 >> 16) as u8, (self.0 >> 24) as u8]
+    }
+
+    /// The last of the symbols.
+    #[inline]
+    pub(super) const fn last(self) -> u8 {
+        if self.count() == 2 { (self.0 >> 24) as u8 } else { (self.0 >> 16) as u8 }
     }
 
     #[inline]
     pub(super) const fn count(self) -> usize {
-        (self.0 >> 16 & 0x3) as usize
+        (self.0 >> 8 & 0x3) as usize
     }
 
     #[inline]
     pub(super) const fn bits(self) -> u32 {
-        self.0 >> 18 & 0x1f
+        self.0 & 0x3f
     }
 
     #[inline]
-    pub(super) const fn first_bits(self) -> u32 {
-        self.0 >> 23 & 0x1f
+    const fn first_bits(self) -> u32 {
+        self.0 >> 10 & 0xf
+    }
+
+    /// The classes of the symbols, as [`super::class`] tells them.
+    #[inline]
+    pub(super) const fn classes(self) -> u8 {
+        (self.0 >> 14 & 0x3) as u8
     }
 
     /// The step cut down to its first symbol.
     #[inline]
     pub(super) const fn first(self) -> Self {
-        Self::one(self.0 as u8, self.first_bits() as u8)
-    }
-
-    /// The classes of the symbols, as [`super::class`] tells them, in the two highest bits.
-    #[inline]
-    pub(super) const fn classes(self) -> u32 {
-        self.0
+        if self.is_long() { self } else { Self::one((self.0 >> 16) as u8, self.first_bits() as u8) }
     }
 }
 
