@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use prometheus::{IntGaugeVec, Opts, Registry};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
@@ -26,7 +26,9 @@ use crate::{
     forget,
     ledger::{self, Ledger},
     listen::{self, Acceptor, AdminSocket, Entrance, Listener, Readiness, Refusals, Serving},
+    registry,
     store::Store,
+    subject,
 };
 
 /// How often the control plane looks after its own certificates, in seconds.
@@ -72,6 +74,7 @@ impl App {
         app.open_listeners(&config, &clock).await?;
         app.tasks.spawn(upkeep(app.parts.authority.clone(), app.parts.registry.clone(), app.stopping.clone()));
         app.tasks.spawn(ledger::keep_bounded(app.parts.ledger.clone(), config.ledger, app.stopping.clone()));
+        app.tasks.spawn(rotate_subject_keys(app.parts.store.clone(), config.ledger.subject_key_ages(), app.stopping.clone()));
         app.tasks.spawn(forget::keep_forgetting(app.parts.store.clone(), app.stopping.clone()));
         app.publish_addresses(&config.state_dir)?;
         app.readiness.set(true);
@@ -161,6 +164,8 @@ impl Parts {
     async fn build(config: &Config, clock: Clock, stopping: CancellationToken) -> anyhow::Result<Self> {
         let registry = Registry::new();
         let store = Store::open(&config.database_file(), clock).await?;
+        registry::fill_in_subjects(&store).await.context("cannot read the subject fields of passports")?;
+        subject::keys::rotate_if_due(&store, config.ledger.subject_key_ages()).await.context("cannot make a subject key")?;
         let acknowledgements = Acknowledgements::default();
         let authority = Authority::open(
             store.clone(),
@@ -227,6 +232,15 @@ fn locked(state_dir: &Path) -> anyhow::Result<File> {
     lock.try_lock()
         .with_context(|| format!("another chapar-control-plane uses the state folder {}; stop it first", state_dir.display()))?;
     Ok(lock)
+}
+
+/// Gives data subjects' hashes a new key in time.
+async fn rotate_subject_keys(store: Store, ages: subject::keys::Ages, stopping: CancellationToken) {
+    while stopping.run_until_cancelled(sleep(subject::keys::LOOK_INTERVAL)).await.is_some() {
+        if let Err(error) = subject::keys::rotate_if_due(&store, ages).await {
+            tracing::error!(error = %WithSources(&error), "cannot rotate the key of data subjects' hashes; trying again");
+        }
+    }
 }
 
 /// Rotates the issuing CA and renews the control plane's own certificate in time, and shows how long each generation lasts.

@@ -18,4 +18,5 @@ pub mod policy;
 pub mod registry;
 pub mod resources;
 pub mod store;
+pub mod subject;
 pub mod telemetry;

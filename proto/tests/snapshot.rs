@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used)] // A test says by panicking what went wrong.
 
 use chapar_core::{
-    policy::{Endpoint, Grant, Inquiry, InquiryKind, Standing},
+    policy::{Endpoint, Grant, Inquiry, InquiryKind, Standing, SubjectField, SubjectKind},
     snapshot::{Body, ResourceKey, ResourceSet},
+    subject::SubjectKey,
     time::Timestamp,
 };
 use chapar_proto::{
@@ -28,6 +29,7 @@ fn inquiry() -> v1::InquiryResource {
         title: None,
         in_force: true,
         classification: v1::Classification::Personal.into(),
+        subjects: vec![v1::SubjectField { path: vec![1, 2], kind: v1::SubjectKind::Person.into() }],
     }
 }
 
@@ -44,6 +46,7 @@ fn grant() -> v1::GrantResource {
         in_force: true,
         revoked_at: None,
         revocation_reason: "ignored".to_owned(),
+        purpose_required: true,
     }
 }
 
@@ -187,9 +190,29 @@ fn a_manifest_with_a_gap_is_refused() {
 #[test]
 fn settings_say_what_they_leave_open() {
     let settings = Settings::try_from(v1::SettingsResource::default()).unwrap();
-    assert_eq!(settings, Settings { active_issuer: None, renewal_jitter_s_max: RENEWAL_JITTER_S_MAX_DEFAULT });
-    let wire = v1::SettingsResource { active_issuer: "0g".to_owned(), renewal_jitter_s_max: 0 };
+    assert_eq!(settings, Settings { renewal_jitter_s_max: RENEWAL_JITTER_S_MAX_DEFAULT, ..Settings::default() });
+    let wire = v1::SettingsResource { active_issuer: "0g".to_owned(), ..v1::SettingsResource::default() };
     assert!(Settings::try_from(wire).is_err());
+}
+
+#[test]
+fn a_subject_key_is_whole_or_the_settings_are_refused() {
+    let keyed =
+        |id, key| v1::SettingsResource { subject_key: Some(v1::SubjectKey { id, key }), ..v1::SettingsResource::default() };
+    let settings = Settings::try_from(keyed(3, vec![7; 32])).unwrap();
+    assert_eq!(settings.subject_key, Some(SubjectKey::new(3, [7; 32])));
+    assert_eq!(Settings::try_from(keyed(0, vec![7; 32])).unwrap_err(), ConvertError::Unset("subject_key.id"));
+    assert!(matches!(Settings::try_from(keyed(3, vec![7; 31])), Err(ConvertError::Malformed { field: "subject_key.key", .. })));
+}
+
+#[test]
+fn a_subject_field_has_a_path_and_a_kind() {
+    let field = |path: &[u32], kind| v1::SubjectField { path: path.to_vec(), kind };
+    let read = |field: v1::SubjectField| read_inquiry(|wire| wire.subjects = vec![field]).map(|inquiry| inquiry.subjects);
+    assert_eq!(read(field(&[1, 2], 1)).unwrap(), [SubjectField { path: vec![1, 2], kind: SubjectKind::Person }]);
+    assert_eq!(read(field(&[], 1)).unwrap_err(), ConvertError::Unset("subjects.path"));
+    assert_eq!(read(field(&[1], 0)).unwrap_err(), ConvertError::Unset("subjects.kind"));
+    assert_eq!(read(field(&[1], 4)).unwrap_err(), ConvertError::Unknown { field: "subjects.kind", number: 4 });
 }
 
 fn body<M: Message>(kind: v1::ResourceKind, name: &str, message: &M) -> (ResourceKey, Body) {

@@ -111,6 +111,7 @@ impl Head<'_> {
 pub const PROVIDER_METADATA: &str = "chapar-provider";
 /// The tracking ID of the call, from sidecar to sidecar and back to the caller.
 pub const CALL_ID_METADATA: &str = "chapar-call-id";
+pub use chapar_core::purpose::PURPOSE_METADATA;
 /// From the provider's sidecar to the consumer's: it was I who refused, for this reason.
 pub const REFUSED_METADATA: &str = "chapar-refused";
 /// All metadata of ours begins so; from outside it is stripped.

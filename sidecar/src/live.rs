@@ -46,6 +46,7 @@ pub struct Running {
     consumer: AgencyName,
     inquiry: Arc<Inquiry>,
     peer: ArcSwapOption<PeerCertificate>,
+    purpose_stated: bool,
     /// Unix milliseconds; from then on the permit has to be decided again.
     valid_until_ms: AtomicI64,
     cut: OnceLock<Refusal>,
@@ -63,12 +64,19 @@ pub struct Pass {
 impl Running {
     /// A call by `consumer`, allowed by `permit`. `peer` is known from the start on the provider's side.
     #[must_use]
-    pub fn new(side: Side, consumer: AgencyName, peer: Option<Arc<PeerCertificate>>, permit: &Permit) -> Self {
+    pub fn new(
+        side: Side,
+        consumer: AgencyName,
+        peer: Option<Arc<PeerCertificate>>,
+        purpose_stated: bool,
+        permit: &Permit,
+    ) -> Self {
         Self {
             side,
             consumer,
             inquiry: Arc::clone(permit.inquiry()),
             peer: ArcSwapOption::new(peer),
+            purpose_stated,
             valid_until_ms: AtomicI64::new(permit.valid_until().unix_ms()),
             cut: OnceLock::new(),
             waker: AtomicWaker::new(),
@@ -96,6 +104,7 @@ impl Running {
             path: &self.inquiry.path,
             provider: &self.inquiry.key.provider,
             peer: peer.as_deref(),
+            purpose_stated: self.purpose_stated,
         };
         let permit = authorize::again(snapshot, own, now, &standing)?;
         self.valid_until_ms.store(permit.valid_until().unix_ms(), Ordering::Relaxed);

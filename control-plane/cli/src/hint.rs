@@ -94,6 +94,7 @@ const STEPS: &[(&str, &str)] = &[
     ("GRANT_EXPIRED", "a new resolution can extend it: `chapar apply -f` with a document of kind Resolution"),
     ("GRANT_REVOKED", "`chapar grant restore {grant}` brings it back"),
     ("INQUIRY_NOT_YET_IN_FORCE", "the exchange does not carry inquiries of this kind yet"),
+    ("PURPOSE_MISSING", "the calling application must state its purpose in `chapar-purpose` metadata; here with --purpose"),
     (
         "CERTIFICATE_EXPIRED",
         "the operator of that sidecar must look into its log: it renews by itself while it reaches the control plane",

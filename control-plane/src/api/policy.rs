@@ -117,7 +117,8 @@ impl PolicyService for Policy {
             name => Some(self.known_agency(&mut conn, name).await?),
         };
         let at_ms = asked.at.as_ref().map_or_else(|| self.store.clock().now_ms(), ms_of_timestamp);
-        let question = Question { consumer, inquiry: asked.inquiry, provider, at: Timestamp::from_unix_ms(at_ms) };
+        let (at, purpose_stated) = (Timestamp::from_unix_ms(at_ms), !asked.purpose.trim().is_empty());
+        let question = Question { consumer, inquiry: asked.inquiry, provider, at, purpose_stated };
         let revision = self.store.revision().await.map_err(Problem::from)?;
         let world = self.distribution.world_since(revision).await;
         let told = policy::explain(&world, &question).map_err(|error| Problem::internal(&error))?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chapar_core::subject::SubjectKey;
 use chapar_proto::v1::{EndpointResource, GrantResource, InquiryResource, RevocationResource};
 
 /// Everything that some sidecar's snapshot may have to show, at one distribution revision.
@@ -17,6 +18,8 @@ pub struct Facts {
     pub roots_der: Vec<Vec<u8>>,
     /// Hex SHA-256 of the public key of the issuing CA in use. Empty: nobody is asked to renew.
     pub active_issuer: String,
+    /// What data subjects are hashed with. None: not at all.
+    pub subject_key: Option<SubjectKey>,
     /// Registered agencies; the text says why one is suspended. What is missing here no sidecar is vouched for.
     pub agencies: BTreeMap<String, Option<String>>,
     /// Inquiries of approved passports.

@@ -12,6 +12,7 @@ use crate::{
     policy::{GrantView, grants_view},
     registry::{EndpointView, InquiryView, catalogue_view},
     store::{Store, StoreError},
+    subject,
 };
 
 /// The newest state cannot be read; the operator of the control plane must act. Sidecars keep what they have.
@@ -36,12 +37,14 @@ pub(crate) async fn facts(store: &Store, trust_domain: &str) -> Result<Facts, Lo
     let grants = grants_view(&mut tx).await?;
     let catalogue = catalogue_view(&mut tx).await?;
     let agencies = agencies(&mut tx).await?;
+    let subject_key = subject::keys::newest(&mut tx).await?;
     Ok(Facts {
         revision,
         policy_version: grants.version,
         trust_domain: trust_domain.to_owned(),
         roots_der: trust.roots_der,
         active_issuer: trust.active_issuer_spki_sha256_hex,
+        subject_key,
         agencies,
         inquiries: catalogue.inquiries.iter().map(InquiryView::resource).collect(),
         // A grant whose inquiry no passport ever held has nobody to be told to.

@@ -13,7 +13,7 @@ use chapar_core::{
 };
 use chapar_proto::v1::{
     AgencyResource, BundleResource, Classification, EndpointResource, GrantResource, InquiryResource, ResourceKind,
-    RevocationResource, SettingsResource, TrustBundle,
+    RevocationResource, SettingsResource, SubjectKey, TrustBundle,
 };
 use prost::Message;
 
@@ -229,7 +229,8 @@ impl Making {
 
     fn settings(&self, facts: &Facts) -> Entry {
         let active_issuer = facts.active_issuer.clone();
-        let settings = SettingsResource { active_issuer, renewal_jitter_s_max: RENEWAL_JITTER_S_MAX };
+        let subject_key = facts.subject_key.as_ref().map(|key| SubjectKey { id: key.id(), key: key.bytes().to_vec() });
+        let settings = SettingsResource { active_issuer, renewal_jitter_s_max: RENEWAL_JITTER_S_MAX, subject_key };
         self.entry(ResourceKind::Settings, SETTINGS_NAME, &settings)
     }
 

@@ -30,6 +30,8 @@ pub struct Grant {
     pub in_force: bool,
     /// Set: revoked.
     pub revoked: Option<GrantEnd>,
+    /// True: a call must state its purpose.
+    pub purpose_required: bool,
     /// For people; empty: none.
     pub note: String,
 }
@@ -75,6 +77,7 @@ fn grant(resolution: &str, clause: &GrantClause, consumer: &str, inquiry: &str, 
         not_before_ms: clause.not_before.map(|moment| moment.first_unix_ms()),
         not_after_ms: clause.not_after.map(|moment| moment.last_unix_ms()),
         in_force: clause.in_force,
+        purpose_required: clause.purpose_required,
         note: clause.note.clone().unwrap_or_default(),
     }
 }

@@ -236,7 +236,7 @@ async fn the_old_and_the_excess_are_forgotten_and_the_rest_stays() {
     let (_folder, ledger, clock) = opened().await;
     let spans = (1..=10).map(|number| account(number, "consumer", &[])).collect();
     ledger.ingest(&sidecar("ipm"), spans).await.unwrap();
-    let roomy = config::Ledger { retention_days: 1, spans_max: 100 };
+    let roomy = config::Ledger { retention_days: 1, spans_max: 100, ..config::Ledger::default() };
     assert_eq!(ledger.forget_old(&roomy).await.unwrap(), 0);
 
     let tight = config::Ledger { spans_max: 7, ..roomy };

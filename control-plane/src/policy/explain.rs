@@ -26,6 +26,8 @@ pub struct Question {
     pub provider: Option<AgencyName>,
     /// Decide as of then.
     pub at: Timestamp,
+    /// Whether the call would state its purpose.
+    pub purpose_stated: bool,
 }
 
 /// An answer.
@@ -68,10 +70,12 @@ pub fn explain(world: &World, question: &Question) -> Result<Explanation, Explai
         Ok(offer) => offer,
         Err(refusal) => return Ok(refused(world, refusal)),
     };
-    let at = question.at;
-    let own = &consumer.certificate;
-    let facts = Facts { side: Side::Consumer, consumer: &question.consumer, offer: found, own, peer: None, now: at };
-    let permit = match decide(&consumer.snapshot, &facts) {
+    let facts = |side, offer, own, peer| {
+        let (purpose_stated, now) = (question.purpose_stated, question.at);
+        Facts { side, consumer: &question.consumer, offer, own, peer, purpose_stated, now }
+    };
+    let asked = facts(Side::Consumer, found, &consumer.certificate, None);
+    let permit = match decide(&consumer.snapshot, &asked) {
         Ok(permit) => permit,
         Err(refusal) => return Ok(refused(world, refusal)),
     };
@@ -83,9 +87,8 @@ pub fn explain(world: &World, question: &Question) -> Result<Explanation, Explai
         Ok(offer) => offer,
         Err(refusal) => return Ok(refused(world, refusal)),
     };
-    let (own, peer) = (&provider.certificate, Some(&consumer.certificate));
-    let facts = Facts { side: Side::Provider, consumer: &question.consumer, offer: there, own, peer, now: at };
-    match decide(&provider.snapshot, &facts) {
+    let asked = facts(Side::Provider, there, &provider.certificate, Some(&consumer.certificate));
+    match decide(&provider.snapshot, &asked) {
         Ok(_) => Ok(permitted(&permit)),
         Err(refusal) => Ok(refused(world, refusal)),
     }
@@ -185,6 +188,7 @@ mod tests {
             title: Some(chapar_proto::v1::Title { fa: "ع".into(), en: "T".into() }),
             in_force: true,
             classification: Classification::Personal.into(),
+            subjects: Vec::new(),
         }
     }
 
@@ -228,7 +232,7 @@ mod tests {
     fn ask(facts: Distributed, consumer: &str, inquiry: &str, at_s: i64) -> Explanation {
         let consumer = consumer.parse().unwrap();
         let at = Timestamp::from_unix_ms(at_s * 1000);
-        let question = Question { consumer, inquiry: inquiry.into(), provider: None, at };
+        let question = Question { consumer, inquiry: inquiry.into(), provider: None, at, purpose_stated: false };
         explain(&World::new(facts, None), &question).unwrap()
     }
 

@@ -45,6 +45,7 @@ impl GrantView {
             in_force: grant.in_force,
             revoked_at: revoked.map(|end| timestamp_of_ms(end.at_ms)),
             revocation_reason: revoked.map(|end| end.reason.clone()).unwrap_or_default(),
+            purpose_required: grant.purpose_required,
         })
     }
 }

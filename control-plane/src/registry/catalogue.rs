@@ -2,11 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chapar_core::passport::{Classification, InquiryKind};
+use chapar_core::{
+    passport::{Classification, InquiryKind},
+    policy::SubjectField,
+};
 use chapar_proto::v1::{self, EndpointResource, InquiryResource};
 use sqlx::{Row, SqliteConnection};
 
-use super::passports::{classification_of, kind_of};
+use super::{
+    passports::{classification_of, kind_of},
+    subjects,
+};
 use crate::{
     policy,
     resources::{Kind, ResourceName, Spec, World},
@@ -34,6 +40,8 @@ pub struct InquiryView {
     pub title_en: String,
     /// The service's, or its base database's if that is higher.
     pub classification: Classification,
+    /// Fields of the request that name the data subject.
+    pub subjects: Vec<SubjectField>,
 }
 
 impl InquiryView {
@@ -54,6 +62,7 @@ impl InquiryView {
             title: Some(v1::Title { fa: self.title_fa.clone(), en: self.title_en.clone() }),
             in_force: self.in_force(),
             classification: self.classification.number(),
+            subjects: self.subjects.iter().map(subjects::wire_of).collect(),
         }
     }
 }
@@ -102,7 +111,7 @@ pub struct CatalogueView {
 pub async fn catalogue_view(conn: &mut SqliteConnection) -> Result<CatalogueView, StoreError> {
     let databases = policy::world_of_kind(&mut *conn, Kind::BaseDatabase).await?;
     let rows = sqlx::query(
-        "SELECT i.agency, i.inquiry, i.grpc_service, i.method, i.kind, i.version, i.title_fa, i.title_en, p.classification, p.base_database \
+        "SELECT i.agency, i.inquiry, i.grpc_service, i.method, i.kind, i.version, i.title_fa, i.title_en, p.classification, p.base_database, i.subjects \
          FROM passport_inquiries i \
          JOIN passports p ON p.agency = i.agency AND p.grpc_service = i.grpc_service AND p.version = i.version \
          WHERE p.state = 'approved' ORDER BY i.agency, i.inquiry, i.grpc_service",
@@ -123,6 +132,7 @@ pub async fn catalogue_view(conn: &mut SqliteConnection) -> Result<CatalogueView
             title_fa: row.try_get(6)?,
             title_en: row.try_get(7)?,
             classification: of_service.max(of_database),
+            subjects: subjects::read(row.try_get(10)?)?,
         });
     }
     Ok(CatalogueView { inquiries, endpoints: endpoints(conn).await? })

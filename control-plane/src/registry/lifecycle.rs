@@ -6,6 +6,7 @@ use sqlx::SqliteConnection;
 use super::{
     RegistryError, agency_exists, ownership,
     passports::{self, PassportRow, State},
+    subjects,
 };
 use crate::{
     audit::AuditEntry,
@@ -262,8 +263,8 @@ pub(super) async fn draft(
     .await?;
     for inquiry in &service.inquiries {
         sqlx::query(
-            "INSERT INTO passport_inquiries (agency, grpc_service, version, method, inquiry, kind, title_fa, title_en) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO passport_inquiries (agency, grpc_service, version, method, inquiry, kind, title_fa, title_en, subjects) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(agency)
         .bind(&service.grpc_service)
@@ -273,6 +274,7 @@ pub(super) async fn draft(
         .bind(inquiry.kind.as_str())
         .bind(&inquiry.title.fa)
         .bind(&inquiry.title.en)
+        .bind(subjects::written(inquiry))
         .execute(tx.conn())
         .await?;
     }

@@ -13,6 +13,7 @@ mod lifecycle;
 mod ownership;
 mod passports;
 mod registration;
+mod subjects;
 
 #[cfg(test)]
 mod tests;
@@ -23,3 +24,4 @@ pub use error::RegistryError;
 pub use lifecycle::{Approval, approve, changes, retire, submit};
 pub use passports::{PassportFilter, PassportRow, State, descriptor_set, find, in_force, list};
 pub use registration::{Offer, OfferOutcome, OfferState, Registration, register};
+pub use subjects::fill_in_subjects;

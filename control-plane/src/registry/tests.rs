@@ -172,6 +172,21 @@ async fn a_passport_lives_from_draft_to_retired() {
 }
 
 #[tokio::test]
+async fn sidecars_are_told_which_field_names_the_data_subject() {
+    let (_folder, store) = store().await;
+    approved(&store, "one", &Proto::default().compile()).await;
+    let told = view(&store).await.inquiries[0].resource().subjects;
+    assert_eq!(told, [chapar_proto::v1::SubjectField { path: vec![1], kind: 1 }]);
+    // As if it had been stored by a version that did not know of subjects.
+    let mut tx = store.write().await.unwrap();
+    sqlx::query("UPDATE passport_inquiries SET subjects = NULL").execute(tx.conn()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(view(&store).await.inquiries[0].subjects.is_empty());
+    fill_in_subjects(&store).await.unwrap();
+    assert_eq!(view(&store).await.inquiries[0].resource().subjects, told);
+}
+
+#[tokio::test]
 async fn a_passport_that_breaks_others_is_refused_with_the_breaks() {
     let (_folder, store) = store().await;
     let wide = approved(&store, "one", &Proto { more: SECOND, ..Proto::default() }.compile()).await;

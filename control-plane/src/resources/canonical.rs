@@ -50,6 +50,7 @@ fn resolution(out: &mut Writer, spec: &Resolution) {
     out.bare("session", &spec.session.to_string());
     out.field("date", &spec.date.to_string());
     out.list("supersedes", spec.supersedes.iter().map(String::as_str));
+    out.field_optional("sealedUntil", spec.sealed_until.map(|moment| moment.to_string()).as_deref());
     if !spec.grants.is_empty() {
         out.line("grants:");
     }
@@ -69,6 +70,9 @@ fn grant_clause(out: &mut Writer, grant: &GrantClause) {
     out.field_optional("notAfter", grant.not_after.map(|moment| moment.to_string()).as_deref());
     if !grant.in_force {
         out.bare("inForce", "false");
+    }
+    if grant.purpose_required {
+        out.bare("purposeRequired", "true");
     }
     out.field_optional("note", grant.note.as_deref());
     out.depth -= 2;

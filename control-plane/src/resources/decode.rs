@@ -180,7 +180,7 @@ fn base_database(context: Context<'_>, spec: &Node, document: &mut Document) -> 
 }
 
 fn resolution(context: Context<'_>, spec: &Node, name: &str, document: &mut Document) -> Option<Resolution> {
-    let known = ["title", "session", "date", "supersedes", "grants"];
+    let known = ["title", "session", "date", "supersedes", "sealedUntil", "grants"];
     let fields = Fields::open(context, spec, "spec".into(), "a Resolution's spec", &known)?;
     let title = title(context, &fields);
     let session = fields.number("session", 1..=SESSION_MAX);
@@ -195,6 +195,7 @@ fn resolution(context: Context<'_>, spec: &Node, name: &str, document: &mut Docu
     for other in supersedes.iter().flatten() {
         refer(document, Kind::Resolution, other);
     }
+    let sealed_until = moment(context, &fields, "sealedUntil");
     let mut seen = GrantsSeen { resolution: name, names: HashMap::new() };
     let mut grants = Vec::new();
     let mut expanded = 0_usize;
@@ -212,7 +213,8 @@ fn resolution(context: Context<'_>, spec: &Node, name: &str, document: &mut Docu
     }
     let mut supersedes: Vec<String> = supersedes?.into_iter().map(|other| other.value).collect();
     supersedes.sort_unstable();
-    Some(Resolution { title: title?, session: session?, date: date?, supersedes, grants })
+    let sealed_until = sealed_until?.map(|found| found.0);
+    Some(Resolution { title: title?, session: session?, date: date?, supersedes, sealed_until, grants })
 }
 
 /// Finds a grant that two clauses of a resolution make alike.
@@ -252,7 +254,7 @@ fn grant_clause(
     path: String,
     document: &mut Document,
 ) -> Option<(GrantClause, Vec<Located<String>>)> {
-    let known = ["clause", "consumers", "inquiries", "provider", "notBefore", "notAfter", "inForce", "note"];
+    let known = ["clause", "consumers", "inquiries", "provider", "notBefore", "notAfter", "inForce", "purposeRequired", "note"];
     let fields = Fields::open(context, node, path, "a grant", &known)?;
     let clause = fields.text("clause", "the clause as a text, such as \"3.2\"").and_then(|found| {
         let problem = clause_problem(&found.value);
@@ -275,6 +277,7 @@ fn grant_clause(
             .add(site.clone(), format!("notAfter {after} is before notBefore {before}; the grant would never be in force"));
     }
     let in_force = fields.truth("inForce", true);
+    let purpose_required = fields.truth("purposeRequired", false);
     let note = fields.prose_optional("note", NOTE_CHARS_MAX);
     for agency in consumers.iter().flatten().chain(provider.iter().flatten()) {
         refer(document, Kind::Agency, agency);
@@ -299,6 +302,7 @@ fn grant_clause(
         not_before: not_before?.map(|found| found.0),
         not_after: not_after?.map(|found| found.0),
         in_force: in_force?,
+        purpose_required: purpose_required?,
         note: note?,
     };
     Some((grant, inquiries))

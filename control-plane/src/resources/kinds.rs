@@ -167,6 +167,9 @@ pub struct Resolution {
     pub date: Day,
     /// Resolutions whose grants it ends. Sorted.
     pub supersedes: Vec<String>,
+    /// Calls that its grants allow are not shown to whom they are about before then. None: they are shown at once.
+    #[serde(default)]
+    pub sealed_until: Option<Moment>,
     /// Its grants, a clause at a time.
     pub grants: Vec<GrantClause>,
 }
@@ -188,6 +191,9 @@ pub struct GrantClause {
     pub not_after: Option<Moment>,
     /// False: granted, but not yet in force.
     pub in_force: bool,
+    /// True: a call must state its purpose.
+    #[serde(default)]
+    pub purpose_required: bool,
     /// For people.
     pub note: Option<String>,
 }

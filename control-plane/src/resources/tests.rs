@@ -124,7 +124,7 @@ fn malformed_files_are_told_by_place_and_field() {
 #[test]
 fn an_alias_stands_for_its_value() {
     let text = resolution(
-        "  date: 1401-10-20\n  grants:\n    - {clause: a, consumers: &who [ipm], inquiries: [x]}\n    - {clause: b, consumers: *who, inquiries: [y]}\n",
+        "  date: 1401-10-20\n  sealedUntil: 1402-01-01\n  grants:\n    - {clause: a, consumers: &who [ipm], inquiries: [x]}\n    - {clause: b, consumers: *who, inquiries: [y]}\n",
     );
     assert_eq!(problems(text), "");
 }
@@ -175,7 +175,7 @@ fn a_deleted_resource_cannot_be_referred_to() {
 fn canonical_yaml_reads_back_as_the_same() {
     let text = resolution(concat!(
         "  date: 1401-10-20\n  grants:\n    - clause: \"3.2\"\n      consumers: [ipm, civil-registration]\n      inquiries: [b, a]\n",
-        "      provider: ipm\n      notBefore: 1401-11-01\n      notAfter: 2024-01-01T00:00:00Z\n      inForce: false\n      note: \"a: b # c\\n— «د»\"\n",
+        "      provider: ipm\n      notBefore: 1401-11-01\n      notAfter: 2024-01-01T00:00:00Z\n      inForce: false\n      purposeRequired: true\n      note: \"a: b # c\\n— «د»\"\n",
     ));
     let sound = read(&[file("f.yaml", text)]).check(&world(), &BTreeSet::new()).unwrap();
     let written = yaml_all(&sound);

@@ -6,6 +6,8 @@
 pub mod identity;
 pub mod passport;
 pub mod policy;
+pub mod purpose;
 pub mod record;
 pub mod snapshot;
+pub mod subject;
 pub mod time;

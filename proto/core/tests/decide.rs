@@ -42,6 +42,7 @@ fn inquiry() -> Inquiry {
         kind: InquiryKind::Verification,
         in_force: true,
         passport_version: Arc::from("aa"),
+        subjects: Vec::new(),
     }
 }
 
@@ -56,6 +57,7 @@ fn grant(name: &str) -> Grant {
         not_after: None,
         in_force: true,
         revoked: None,
+        purpose_required: false,
     }
 }
 
@@ -66,6 +68,7 @@ struct World {
     own: PeerCertificate,
     peer: Option<PeerCertificate>,
     consumer: AgencyName,
+    purpose_stated: bool,
     now: Timestamp,
 }
 
@@ -88,7 +91,15 @@ impl World {
             revocations: HashMap::new(),
             agencies: HashMap::from([(agency("ipm"), Standing::Good), (agency("cra"), Standing::Good)]),
         };
-        Self { side, parts, own: certificate(own), peer: Some(certificate(peer)), consumer: agency("ipm"), now: NOW }
+        Self {
+            side,
+            parts,
+            own: certificate(own),
+            peer: Some(certificate(peer)),
+            consumer: agency("ipm"),
+            purpose_stated: false,
+            now: NOW,
+        }
     }
 
     fn both(change: impl Fn(&mut Self)) -> [Result<Permit, Refusal>; 2] {
@@ -112,6 +123,7 @@ impl World {
             offer: snapshot.inquiry(PATH, Some(key.provider.as_str())).unwrap(),
             own: &self.own,
             peer: self.peer.as_ref(),
+            purpose_stated: self.purpose_stated,
             now: self.now,
         };
         decide(&snapshot, &facts)
@@ -395,4 +407,25 @@ fn endpoints_are_found_by_the_agency_in_their_identity() {
     let snapshot = PolicySnapshot::new(parts);
     assert_eq!(snapshot.endpoints(&agency("cra")).len(), 1);
     assert!(snapshot.endpoints(&agency("ipm")).is_empty());
+}
+
+#[test]
+fn a_grant_that_demands_a_purpose_allows_no_call_without_one() {
+    for decision in World::both(|world| world.grant().purpose_required = true) {
+        let refusal = decision.unwrap_err();
+        assert_eq!((refusal.reason, refusal.grant.as_deref()), (Reason::PurposeMissing, Some("38-1/1/ipm/shahkar")));
+    }
+    for decision in World::both(|world| (world.grant().purpose_required, world.purpose_stated) = (true, true)) {
+        assert!(decision.is_ok());
+    }
+}
+
+#[test]
+fn a_grant_that_demands_no_purpose_is_used_before_one_that_does() {
+    for decision in World::both(|world| {
+        world.grant().purpose_required = true;
+        world.parts.grants.push(grant("39-2/1/ipm/shahkar"));
+    }) {
+        assert_eq!(&*decision.unwrap().grant().name, "39-2/1/ipm/shahkar");
+    }
 }

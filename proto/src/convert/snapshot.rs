@@ -8,8 +8,12 @@ use self::fields::{clipped, decode, hex, instant, name, named, required_instant,
 use crate::v1;
 use chapar_core::{
     identity::{AgencyName, IdentityError, SpiffeId, TrustDomain},
-    policy::{Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PolicySnapshot, Revocation, SnapshotParts, Standing},
+    policy::{
+        Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PolicySnapshot, Revocation, SnapshotParts, Standing,
+        SubjectField, SubjectKind,
+    },
     snapshot::{ResourceKey, ResourceSet},
+    subject::SubjectKey,
     time::Timestamp,
 };
 
@@ -94,6 +98,8 @@ pub struct Settings {
     pub active_issuer: Option<String>,
     /// Longest jitter before a renewal that a change of issuer asks for, in seconds.
     pub renewal_jitter_s_max: u32,
+    /// What data subjects are hashed with. `None`: not at all.
+    pub subject_key: Option<SubjectKey>,
 }
 
 /// Jitter when the settings name none; see `SettingsResource.renewal_jitter_s_max`.
@@ -254,7 +260,8 @@ impl TryFrom<v1::SettingsResource> for Settings {
             text => Some(hex("active_issuer", text)?.to_owned()),
         };
         let renewal_jitter_s_max = if jitter_s == 0 { RENEWAL_JITTER_S_MAX_DEFAULT } else { jitter_s };
-        Ok(Self { active_issuer, renewal_jitter_s_max })
+        let subject_key = wire.subject_key.map(subject_key).transpose()?;
+        Ok(Self { active_issuer, renewal_jitter_s_max, subject_key })
     }
 }
 
@@ -275,6 +282,7 @@ impl TryFrom<Wire<v1::InquiryResource>> for Inquiry {
             kind: inquiry_kind(wire.kind)?,
             in_force: wire.in_force,
             passport_version: hex("passport_version", &wire.passport_version)?.into(),
+            subjects: wire.subjects.into_iter().map(subject_field).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -299,6 +307,7 @@ impl TryFrom<Wire<v1::GrantResource>> for Grant {
             not_after,
             in_force: wire.in_force,
             revoked,
+            purpose_required: wire.purpose_required,
         })
     }
 }
@@ -337,6 +346,25 @@ fn revocation(wire: v1::RevocationResource) -> Result<(String, Revocation), Conv
     let serial = hex("serial", &wire.serial)?.to_owned();
     let at = required_instant("revoked_at", wire.revoked_at)?;
     Ok((serial, Revocation { at, reason: clipped(wire.reason) }))
+}
+
+fn subject_key(wire: v1::SubjectKey) -> Result<SubjectKey, ConvertError> {
+    if wire.id == 0 {
+        return Err(ConvertError::Unset("subject_key.id"));
+    }
+    let malformed = |_| ConvertError::Malformed { field: "subject_key.key", problem: "is not 32 bytes long" };
+    Ok(SubjectKey::new(wire.id, wire.key.try_into().map_err(malformed)?))
+}
+
+fn subject_field(wire: v1::SubjectField) -> Result<SubjectField, ConvertError> {
+    if wire.path.is_empty() {
+        return Err(ConvertError::Unset("subjects.path"));
+    }
+    let kind = SubjectKind::try_from(wire.kind).map_err(|unknown| match unknown.number {
+        0 => ConvertError::Unset("subjects.kind"),
+        number => ConvertError::Unknown { field: "subjects.kind", number },
+    })?;
+    Ok(SubjectField { path: wire.path, kind })
 }
 
 fn inquiry_kind(number: i32) -> Result<InquiryKind, ConvertError> {

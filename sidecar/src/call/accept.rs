@@ -4,11 +4,14 @@ use std::{sync::Arc, time::Instant};
 
 use chapar_core::{
     policy::{PeerCertificate, PolicySnapshot, Reason, Refusal, Side},
+    purpose::Purpose,
     record::{CallId, PATH_BYTES_MAX},
     time::Timestamp,
 };
 
-use super::{CALL_ID_METADATA, Desk, Head, PROVIDER_METADATA, record::Account, record::Refused, timeout, trace};
+use super::{
+    CALL_ID_METADATA, Desk, Head, PROVIDER_METADATA, PURPOSE_METADATA, record::Account, record::Refused, timeout, trace,
+};
 
 /// A call whose head is well formed, and whose account is open.
 #[derive(Debug)]
@@ -22,6 +25,7 @@ pub(super) struct Opened {
     pub(super) now: Timestamp,
     pub(super) deadline: Option<Instant>,
     pub(super) wanted_provider: Option<Box<str>>,
+    pub(super) purpose: Option<Purpose>,
     pub(super) trace_joined: trace::Joined,
     pub(super) own_agency: chapar_core::identity::AgencyName,
     pub(super) own: Arc<PeerCertificate>,
@@ -58,7 +62,7 @@ fn accept(desk: &Desk, head: &Head<'_>, side: Side, call_id: CallId) -> Result<A
     let started = Instant::now();
     let now = desk.clock.now();
     let (place, trace_joined) = trace::join(head.text("traceparent"));
-    let account = Account::open(&desk.book, side, call_id, place, head, now);
+    let mut account = Account::open(&desk.book, side, call_id, place, head, now);
     if !is_grpc(head) {
         return Err(account.not_grpc());
     }
@@ -69,6 +73,13 @@ fn accept(desk: &Desk, head: &Head<'_>, side: Side, call_id: CallId) -> Result<A
         Ok(deadline) => deadline,
         Err(refusal) => return Err(account.refused(refusal)),
     };
+    let purpose = match head.text(PURPOSE_METADATA).map(|text| Purpose::parse(text.as_bytes())).transpose() {
+        Ok(purpose) => purpose.flatten(),
+        Err(malformed) => return Err(account.refused(Refusal::new(Reason::MalformedCall, malformed.to_string()))),
+    };
+    if let Some(purpose) = &purpose {
+        account.states(purpose.clone());
+    }
     if !desk.book.admits() {
         return Err(account.refused(Refusal::new(
             Reason::RecordsFull,
@@ -93,6 +104,7 @@ fn accept(desk: &Desk, head: &Head<'_>, side: Side, call_id: CallId) -> Result<A
         now,
         deadline,
         wanted_provider,
+        purpose,
         trace_joined,
         own_agency: desk.agency.clone(),
         own: desk.trust.own(),
@@ -120,7 +132,7 @@ fn well_formed(head: &Head<'_>) -> Result<(), String> {
             "the path is not /package.Service/Method of at most {PATH_BYTES_MAX} bytes; the application must name an inquiry"
         ));
     }
-    for name in [PROVIDER_METADATA, "grpc-timeout"] {
+    for name in [PROVIDER_METADATA, PURPOSE_METADATA, "grpc-timeout"] {
         if head.metadata.first(name).is_some() && head.text(name).is_none() {
             return Err(format!("the metadata {name} must occur once and be text; the application must correct it"));
         }

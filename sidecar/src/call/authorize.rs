@@ -48,6 +48,7 @@ pub fn decide(routed: Routed) -> Result<Permitted, Refused> {
         offer,
         own: &opened.own,
         peer: known.peer.as_deref(),
+        purpose_stated: opened.purpose.is_some(),
         now: opened.now,
     };
     opened.account.decided_on(opened.snapshot.policy_version());
@@ -73,6 +74,8 @@ pub struct Standing<'c> {
     pub provider: &'c AgencyName,
     /// The certificate that the other sidecar showed.
     pub peer: Option<&'c PeerCertificate>,
+    /// Whether it stated its purpose.
+    pub purpose_stated: bool,
 }
 
 /// Decides a running call again, on what the sidecar knows now.
@@ -85,6 +88,7 @@ pub fn again(snapshot: &PolicySnapshot, own: &PeerCertificate, now: Timestamp, c
             format!("{} is no longer in an approved passport of {}; only an approval brings it back", call.path, call.provider);
         Refusal::new(Reason::UnknownInquiry, detail)
     })?;
-    let facts = Facts { side: call.side, consumer: call.consumer, offer, own, peer: call.peer, now };
+    let Standing { side, consumer, peer, purpose_stated, .. } = *call;
+    let facts = Facts { side, consumer, offer, own, peer, purpose_stated, now };
     policy::decide(snapshot, &facts)
 }

@@ -8,7 +8,7 @@ use chapar_core::{
 };
 
 use super::{
-    CALL_ID_METADATA, Desk,
+    CALL_ID_METADATA, Desk, PURPOSE_METADATA,
     authorize::Allowed,
     minimise::{Extent, Minimised},
     record::{Account, Refused},
@@ -90,7 +90,7 @@ fn forward(desk: &Desk, minimised: Minimised, destination: impl FnOnce(&Allowed)
     let metadata = metadata(&allowed);
     let Allowed { known, permit } = allowed;
     let opened = known.opened;
-    let running = Running::new(opened.side, known.consumer, known.peer, &permit);
+    let running = Running::new(opened.side, known.consumer, known.peer, opened.purpose.is_some(), &permit);
     let entered = desk.live.enter(running, |running| {
         // The policy may have changed between the decision and the entry, and the change then passed this call by.
         running.decided_again_if_changed(desk, &opened.snapshot)
@@ -110,14 +110,17 @@ fn forward(desk: &Desk, minimised: Minimised, destination: impl FnOnce(&Allowed)
     }))
 }
 
-/// The tracking ID and the trace go to both; the agency's own server also learns who asks and by which resolution, as the
+/// The tracking ID, the trace and the purpose go to both; the agency's own server also learns who asks and by which resolution, as the
 /// sidecar vouches for it.
 fn metadata(allowed: &Allowed) -> Vec<(&'static str, Box<str>)> {
     let opened = &allowed.known.opened;
     let account = &opened.account;
-    let mut metadata = Vec::with_capacity(5);
+    let mut metadata = Vec::with_capacity(6);
     metadata.push((CALL_ID_METADATA, account.call_id().to_string().into_boxed_str()));
     metadata.push(("traceparent", trace::traceparent(account.trace()).into_boxed_str()));
+    if let Some(purpose) = &opened.purpose {
+        metadata.push((PURPOSE_METADATA, purpose.encoded().into_boxed_str()));
+    }
     if opened.side == Side::Provider {
         let grant = allowed.permit.grant();
         metadata.push(("chapar-consumer", Box::from(allowed.known.consumer.as_str())));

@@ -8,6 +8,7 @@ use std::{
 use chapar_core::{
     identity::AgencyName,
     policy::{GrpcCode, Inquiry, Permit, Reason, Refusal, Side},
+    purpose::Purpose,
     record::{CallId, CallRecord, Flow, Outcome, PATH_BYTES_MAX, TraceContext},
     time::Timestamp,
 };
@@ -91,6 +92,7 @@ struct Draft {
     side: Side,
     consumer: Option<AgencyName>,
     inquiry: Option<Arc<Inquiry>>,
+    purpose: Option<Purpose>,
     /// As the call named it, where it named no inquiry.
     path: Box<str>,
     permit: Option<Permit>,
@@ -111,6 +113,7 @@ impl Draft {
     fn record(&self) -> CallRecord<'_> {
         let mut record = CallRecord {
             consumer: self.consumer.as_ref().map_or("", AgencyName::as_str),
+            purpose: self.purpose.as_ref().map_or("", Purpose::as_str),
             policy_version: self.policy_version,
             outcome: self.outcome,
             reason: self.reason,
@@ -168,6 +171,7 @@ impl Account {
             side,
             consumer: None,
             inquiry: None,
+            purpose: None,
             path: Box::from(clip(head.path)),
             permit: None,
             refused_by_grant: None,
@@ -191,6 +195,10 @@ impl Account {
 
     pub(super) fn asks_for(&mut self, inquiry: &Arc<Inquiry>) {
         self.draft.inquiry = Some(Arc::clone(inquiry));
+    }
+
+    pub(super) fn states(&mut self, purpose: Purpose) {
+        self.draft.purpose = Some(purpose);
     }
 
     pub(super) const fn decided_on(&mut self, policy_version: u64) {

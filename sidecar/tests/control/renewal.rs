@@ -94,7 +94,8 @@ async fn another_issuing_ca_makes_a_sidecar_renew_at_once_and_only_once() {
         let mut desk = control_plane.desk();
         let authority = std::mem::replace(&mut desk.authority, Authority::new("exchange.example"));
         desk.authority = authority.with_next_issuing();
-        let settings = v1::SettingsResource { active_issuer: issuer(&desk.authority), renewal_jitter_s_max: 1 };
+        let settings =
+            v1::SettingsResource { active_issuer: issuer(&desk.authority), renewal_jitter_s_max: 1, subject_key: None };
         let mut set = set(&desk.authority, &[("ipm", false)]);
         set.insert(ResourceKey::new(1, "settings"), Body::new(settings.encode_to_vec()));
         full(&desk.authority, &manifest(&sidecar("ipm"), 1, &set), &set)

@@ -56,6 +56,7 @@ pub struct Changes {
     pub revoked_serial: Option<String>,
     pub endpoint: Option<String>,
     pub grant_ends: Option<Timestamp>,
+    pub purpose_required: bool,
     pub revision: u64,
 }
 
@@ -96,6 +97,7 @@ impl Pair {
             kind: InquiryKind::Data,
             in_force: true,
             passport_version: "00".into(),
+            subjects: Vec::new(),
         };
         let grant = |method: &&str| Grant {
             name: format!("1/1/{CONSUMER}/{}", key(method).inquiry).into(),
@@ -107,6 +109,7 @@ impl Pair {
             not_after: changes.grant_ends,
             in_force: true,
             revoked: (changes.revoked_grant == Some(*method)).then(|| GrantEnd { at: NOW, reason: "test".into() }),
+            purpose_required: changes.purpose_required,
         };
         let revocation = |serial: &String| (serial.clone(), Revocation { at: NOW, reason: "stolen".into() });
         PolicySnapshot::new(SnapshotParts {

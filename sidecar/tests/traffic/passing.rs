@@ -5,7 +5,7 @@ use chapar_core::{policy::GrpcCode, record::Outcome};
 
 use crate::{
     client::{finish, message, rest},
-    pair::Pair,
+    pair::{Changes, Pair},
 };
 
 #[tokio::test]
@@ -144,6 +144,25 @@ async fn our_own_metadata_counts_only_from_ourselves() {
     let record = pair.consumer.record().await;
     assert_eq!((record.outcome, &*record.call_id.to_string()), (Outcome::Served, answer.call_id()));
     assert_ne!(answer.call_id(), "00000000000000000000000000000001");
+}
+
+#[tokio::test]
+async fn a_purpose_that_the_grant_demands_reaches_the_server() {
+    let pair = Pair::start().await;
+    pair.both(&Changes { purpose_required: true, ..Changes::default() });
+    let client = pair.client().await;
+    for (headers, reason) in [
+        (&[][..], "PURPOSE_MISSING"),
+        (&[("chapar-purpose", "%")], "MALFORMED_CALL"),
+        (&[("chapar-purpose", "one"), ("chapar-purpose", "two")], "MALFORMED_CALL"),
+    ] {
+        let refusal = client.call("Echo", headers, &[b"x"]).await.refusal();
+        assert_eq!((refusal.reason.as_str(), refusal.metadata["side"].as_str()), (reason, "consumer"));
+    }
+    let answer = client.call("Echo", &[("chapar-purpose", "%D8%A8%DB%8C%D9%85%D9%87 12")], &[b"x"]).await;
+    assert_eq!(answer.status(), "0");
+    assert_eq!(pair.seen.last_head()["chapar-purpose"], "%D8%A8%DB%8C%D9%85%D9%87 12");
+    assert_eq!(pair.provider.record().await.purpose, "بیمه 12");
 }
 
 #[tokio::test]

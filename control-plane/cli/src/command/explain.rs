@@ -30,12 +30,16 @@ pub(crate) struct ExplainArgs {
     /// Decide as of then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
     #[arg(long, value_name = "MOMENT")]
     at: Option<Moment>,
+    /// Purpose that the call would state
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    purpose: String,
 }
 
 pub(crate) async fn run(args: ExplainArgs, session: &Session) -> Result<Verdict, Failure> {
     let mut client = client!(session, policy_service_client::PolicyServiceClient);
     let at = args.at.map(Moment::timestamp);
-    let request = ExplainRequest { consumer: args.consumer.clone(), inquiry: args.inquiry.clone(), provider: args.provider, at };
+    let (consumer, inquiry) = (args.consumer.clone(), args.inquiry.clone());
+    let request = ExplainRequest { consumer, inquiry, provider: args.provider, at, purpose: args.purpose };
     let answer = session.call(client.explain(request)).await?;
     session.output.show(&answer, |style| draw(style, &args.consumer, &args.inquiry, &answer))?;
     Ok(if answer.permitted { Verdict::Yes } else { Verdict::No })

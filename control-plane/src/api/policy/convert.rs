@@ -74,6 +74,7 @@ impl From<GrantView> for Grant {
             revoked_at,
             revocation_reason,
             note: grant.note,
+            purpose_required: grant.purpose_required,
         }
     }
 }

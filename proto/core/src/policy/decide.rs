@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     identity::{AgencyName, SpiffeId},
+    purpose::PURPOSE_METADATA,
     time::Timestamp,
 };
 
@@ -59,6 +60,8 @@ pub struct Facts<'a> {
     pub own: &'a PeerCertificate,
     /// The certificate that the other sidecar showed. `None` on the consumer's side before a connection is chosen.
     pub peer: Option<&'a PeerCertificate>,
+    /// Whether the call states its purpose (see [`crate::purpose`]).
+    pub purpose_stated: bool,
     /// The instant of the decision.
     pub now: Timestamp,
 }
@@ -124,7 +127,7 @@ pub fn decide(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<Permit, Re
         known_and_good(snapshot, facts.consumer)?;
         known_and_good(snapshot, &inquiry.key.provider)?;
     }
-    let grant = grant_in_force(&granted.grants, facts.now)?;
+    let grant = grant_in_force(&granted.grants, facts)?;
     kind_in_force(inquiry, grant)?;
     Ok(Permit {
         inquiry: Arc::clone(inquiry),
@@ -225,11 +228,12 @@ fn known_and_good(snapshot: &PolicySnapshot, agency: &AgencyName) -> Result<(), 
     ))
 }
 
-/// The first grant in force; else why the nearest is not: a revocation is told before a future start, that before an end.
-fn grant_in_force(grants: &[Arc<Grant>], now: Timestamp) -> Result<&Arc<Grant>, Refusal> {
+/// The first grant in force; else why the nearest is not: a purpose that was not stated is told before a revocation, that before
+/// a future start, that before an end.
+fn grant_in_force<'g>(grants: &'g [Arc<Grant>], facts: &Facts<'_>) -> Result<&'g Arc<Grant>, Refusal> {
     let mut nearest: Option<Refusal> = None;
     for grant in grants {
-        match standing_of_grant(grant, now) {
+        match standing_of_grant(grant, facts) {
             Ok(()) => return Ok(grant),
             Err(refusal) => {
                 if nearest.as_ref().is_none_or(|held| told_before(refusal.reason, held.reason)) {
@@ -244,15 +248,16 @@ fn grant_in_force(grants: &[Arc<Grant>], now: Timestamp) -> Result<&Arc<Grant>, 
 fn told_before(reason: Reason, held: Reason) -> bool {
     const fn rank(reason: Reason) -> u8 {
         match reason {
-            Reason::GrantRevoked => 0,
-            Reason::GrantNotYetInForce => 1,
-            _ => 2,
+            Reason::PurposeMissing => 0,
+            Reason::GrantRevoked => 1,
+            Reason::GrantNotYetInForce => 2,
+            _ => 3,
         }
     }
     rank(reason) < rank(held)
 }
 
-fn standing_of_grant(grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
+fn standing_of_grant(grant: &Grant, facts: &Facts<'_>) -> Result<(), Refusal> {
     let told = |reason, what: String| {
         let detail = format!("the grant {} (resolution {}, clause {}) {what}", grant.name, grant.resolution, grant.clause);
         Err(Refusal::new(reason, detail).with_grant(&grant.name))
@@ -263,9 +268,16 @@ fn standing_of_grant(grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
     if !grant.in_force {
         return told(Reason::GrantNotYetInForce, "is not yet in force".to_owned());
     }
+    let now = facts.now;
     match (grant.not_before, grant.not_after) {
         (Some(start), _) if now < start => told(Reason::GrantNotYetInForce, format!("is in force only from {start}")),
         (_, Some(end)) if now >= end => told(Reason::GrantExpired, format!("expired at {end}")),
+        _ if grant.purpose_required && !facts.purpose_stated => {
+            let what = format!(
+                "demands a purpose, and the call states none; the application must state it in the metadata {PURPOSE_METADATA}"
+            );
+            told(Reason::PurposeMissing, what)
+        }
         _ => Ok(()),
     }
 }

@@ -11,5 +11,5 @@ pub use decide::{Facts, PeerCertificate, Permit, Side, certificate_in_order, dec
 pub use refusal::{Actor, GrpcCode, Reason, Refusal};
 pub use snapshot::{
     Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, Offer, PolicySnapshot, Revocation, RouteError, SnapshotParts,
-    Standing,
+    Standing, SubjectField, SubjectKind,
 };

@@ -147,6 +147,8 @@ reasons! {
     InquiryNotYetInForce = "INQUIRY_NOT_YET_IN_FORCE", PermissionDenied, ExchangeAdmin;
     /// The agency of one side is suspended.
     AgencySuspended = "AGENCY_SUSPENDED", PermissionDenied, ExchangeAdmin;
+    /// The grant demands a purpose, and the call states none in `chapar-purpose`.
+    PurposeMissing = "PURPOSE_MISSING", InvalidArgument, Application;
     /// A certificate of one side was revoked.
     CertificateRevoked = "CERTIFICATE_REVOKED", Unauthenticated, ExchangeAdmin;
     /// A certificate of one side has expired; its sidecar did not renew it.

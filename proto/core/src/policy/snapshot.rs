@@ -7,7 +7,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-pub use crate::passport::InquiryKind;
+pub use crate::passport::{InquiryKind, SubjectKind};
 use crate::{
     identity::{AgencyName, SpiffeId, TrustDomain},
     time::Timestamp,
@@ -37,6 +37,17 @@ pub struct Inquiry {
     pub in_force: bool,
     /// Lowercase hex SHA-256 of the passport in force.
     pub passport_version: Arc<str>,
+    /// Fields of the request that name the data subject; the first one that a request holds counts.
+    pub subjects: Vec<SubjectField>,
+}
+
+/// A field of a request that names the data subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectField {
+    /// Field numbers from the request message down; never empty.
+    pub path: Vec<u32>,
+    /// By which identifier.
+    pub kind: SubjectKind,
 }
 
 /// How a grant ended before its time.
@@ -69,6 +80,8 @@ pub struct Grant {
     pub in_force: bool,
     /// Set when it was revoked.
     pub revoked: Option<GrantEnd>,
+    /// Only calls that state their purpose are allowed.
+    pub purpose_required: bool,
 }
 
 /// Where a provider's sidecar is reached.
