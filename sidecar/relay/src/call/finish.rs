@@ -1,0 +1,235 @@
+//! How calls end, and what is left to do then. Every way out leads through [`Relay::end_call`], which closes the account once.
+
+use super::{Problem, Stage, Stream, Way};
+use crate::{
+    Relay,
+    counters::Breach,
+    frame::ErrorCode,
+    gate::{Ending, Gate},
+    slab::NONE,
+    timer::{Owner, Timer},
+};
+
+use super::refuse::Why;
+
+/// As [`Ending`], before the call is taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Answered,
+    Reset(ErrorCode),
+    Told,
+    Abandoned,
+}
+
+impl<G: Gate> Relay<G> {
+    /// The whole response is in the caller's output.
+    pub(crate) fn finish(&mut self, call: u32) {
+        let Some(held) = self.calls.get(call) else { return };
+        // The caller need not send the rest of its request (RFC 9113, section 8.1).
+        let near_code = (!held.request.source_ended).then_some(ErrorCode::NO_ERROR);
+        self.end_call(call, End::Answered, near_code, Some(ErrorCode::CANCEL));
+    }
+
+    /// Ends a call: its streams, with these codes where they are still open, its timer, its account.
+    pub(crate) fn end_call(&mut self, call: u32, end: End, near_code: Option<ErrorCode>, far_code: Option<ErrorCode>) {
+        self.wait_no_more(call, Way::Request);
+        self.wait_no_more(call, Way::Response);
+        self.leave_parked(call);
+        let Some(mut held) = self.calls.remove(call) else { return };
+        self.wheel.unset(&mut held.timer);
+        let flows = held.flows();
+        let ending = match end {
+            End::Answered => Ending::Answered {
+                http_status: held.http_status,
+                grpc_status: held.grpc_status,
+                refused: held.is_refused.then_some(&*held.refused),
+            },
+            End::Reset(code) => Ending::Reset { code },
+            End::Told => Ending::Told,
+            End::Abandoned => Ending::Abandoned,
+        };
+        self.gate.close(held.own, ending, flows, self.now);
+        let unread = held.request.queue.len().saturating_sub(held.request.prepaid_bytes);
+        self.leave_stream(held.near, near_code, unread);
+        if held.far.is_somewhere() {
+            let is_open = !(held.response.source_ended && held.request.sink_ended);
+            let unread = held.response.queue.len().max(held.response.owed_bytes);
+            self.leave_stream(held.far, far_code.filter(|_| is_open), unread);
+            if let Some(place) = self.places.get_mut(held.place) {
+                place.calls -= 1;
+                if place.parked > 0 || place.is_removed {
+                    self.hungry.push(held.place);
+                }
+            }
+        }
+        for buffer in [held.head, held.replay.bytes, held.request.trailers, held.response.trailers, held.refused] {
+            self.small.give(buffer);
+        }
+        for buffer in [held.request.queue.take_buffer(), held.response.queue.take_buffer(), held.gathered] {
+            self.large.give(buffer);
+        }
+    }
+
+    /// A stream ends on its connection; `unread` bytes that came on it go nowhere, and are given back.
+    #[inline]
+    fn leave_stream(&mut self, at: Stream, code: Option<ErrorCode>, unread: usize) {
+        let now_ms = self.now_ms;
+        let Some(connection) = self.connections.get_mut(at.connection) else { return };
+        connection.streams.remove(at.stream);
+        connection.times.busy_ms = now_ms;
+        let is_empty = connection.streams.is_empty();
+        if unread > 0 {
+            self.release_connection(at.connection, unread);
+        }
+        if let Some(code) = code {
+            self.put_stream_reset(at.connection, at.stream, code);
+        }
+        if is_empty {
+            let idle_ms = self.ms_after(self.limits.idle_timeout);
+            self.wake_by(at.connection, idle_ms);
+            self.end_if_empty(at.connection);
+        }
+    }
+
+    /// The caller broke its stream off, or is gone.
+    pub(crate) fn abandoned(&mut self, call: u32) {
+        self.end_call(call, End::Abandoned, None, Some(ErrorCode::CANCEL));
+    }
+
+    /// The server broke its stream off.
+    pub(crate) fn reset_by_server(&mut self, call: u32, code: ErrorCode) {
+        let Some(held) = self.calls.get_mut(call) else { return };
+        if held.response.source_ended {
+            // All of the answer is here; the server only wants no more of the request.
+            held.request.sink_ended = true;
+            let waiting = held.request.queue.len() - held.request.prepaid_bytes.min(held.request.queue.len());
+            held.request.queue.advance(held.request.queue.len());
+            held.request.prepaid_bytes = 0;
+            return self.release(call, Way::Request, waiting);
+        }
+        if code == ErrorCode::REFUSED_STREAM && held.http_status == 0 {
+            return self.not_taken(call, false);
+        }
+        self.end_call(call, End::Reset(code), Some(code_for_caller(code)), None);
+    }
+
+    /// The link broke under the call.
+    pub(crate) fn link_lost(&mut self, call: u32) {
+        let Some(held) = self.calls.get_mut(call) else { return };
+        let place = held.place;
+        if held.response.source_ended {
+            // All of the answer is here, and on its way.
+            held.request.sink_ended = true;
+            self.detach(call);
+            return;
+        }
+        self.lost_at(place);
+        self.refuse(call, Why::Lost(place));
+    }
+
+    /// The server broke a rule on the call's stream.
+    pub(crate) fn malformed_response(&mut self, call: u32, code: ErrorCode) {
+        let Some(held) = self.calls.get(call) else { return };
+        let far = held.far;
+        let why = Why::MalformedResponse(held.place);
+        // The server is told which rule; the caller, what the gate makes of it.
+        self.put_stream_reset(far.connection, far.stream, code);
+        if let Some(held) = self.calls.get_mut(call) {
+            held.response.source_ended = true;
+            held.request.sink_ended = true;
+        }
+        self.refuse(call, why);
+    }
+
+    /// Looks after the call not later than `due_ms`.
+    #[inline]
+    pub(crate) fn wake_call_by(&mut self, call: u32, due_ms: u64) {
+        let Some(held) = self.calls.get_mut(call) else { return };
+        if due_ms < held.timer_ms {
+            self.wheel.unset(&mut held.timer);
+            held.timer = self.wheel.set(Owner::Call(call), due_ms);
+            held.timer_ms = due_ms;
+        }
+    }
+
+    /// A call's timer went off.
+    pub(crate) fn call_due(&mut self, call: u32) {
+        let now_ms = self.now_ms;
+        let stall_ms = self.limits.call_stall_timeout.as_millis() as u64;
+        let Some(held) = self.calls.get_mut(call) else { return };
+        (held.timer, held.timer_ms) = (Timer::UNSET, u64::MAX);
+        if held.deadline_ms <= now_ms {
+            return self.refuse(call, Why::DeadlineExceeded);
+        }
+        if held.seat_until_ms <= now_ms {
+            return match held.stage {
+                Stage::Parked { place } => self.go_elsewhere(call, place, Problem::Full),
+                Stage::Held | Stage::Flying => {}
+            };
+        }
+        let stalled_ms = [Way::Request, Way::Response].map(|way| {
+            let is_somewhere = held.sink(way).is_somewhere();
+            let flowing = held.flowing(way);
+            let waits = is_somewhere && !flowing.queue.is_empty();
+            if waits { flowing.moved_ms.saturating_add(stall_ms) } else { u64::MAX }
+        });
+        let stalled_ms = stalled_ms[0].min(stalled_ms[1]);
+        if stalled_ms <= now_ms {
+            self.counters.breach(Breach::SlowCall);
+            return self.refuse(call, Why::Stalled);
+        }
+        let due_ms = held.deadline_ms.min(held.seat_until_ms).min(stalled_ms);
+        if due_ms < u64::MAX {
+            self.wake_call_by(call, due_ms);
+        }
+    }
+
+    /// Takes a call out of those that wait at its place.
+    pub(crate) fn leave_parked(&mut self, call: u32) {
+        let Some(held) = self.calls.get_mut(call) else { return };
+        let Stage::Parked { place } = held.stage else { return };
+        held.stage = Stage::Held;
+        let (before, after) = (held.parked_before, held.parked_after);
+        (held.parked_before, held.parked_after) = (NONE, NONE);
+        if let Some(neighbour) = self.calls.get_mut(before) {
+            neighbour.parked_after = after;
+        }
+        if let Some(neighbour) = self.calls.get_mut(after) {
+            neighbour.parked_before = before;
+        }
+        if let Some(at) = self.places.get_mut(place) {
+            at.parked -= 1;
+            if before == NONE {
+                at.parked_first = after;
+            }
+            if after == NONE {
+                at.parked_last = before;
+            }
+        }
+    }
+
+    /// Adds a call to those that wait at a place.
+    pub(crate) fn park_last(&mut self, call: u32, place: u32) {
+        let Some(at) = self.places.get_mut(place) else { return };
+        let last = std::mem::replace(&mut at.parked_last, call);
+        if last == NONE {
+            at.parked_first = call;
+        }
+        at.parked += 1;
+        if let Some(neighbour) = self.calls.get_mut(last) {
+            neighbour.parked_after = call;
+        }
+        if let Some(held) = self.calls.get_mut(call) {
+            (held.parked_before, held.parked_after) = (last, NONE);
+        }
+    }
+}
+
+/// What a server's code says to the caller: what has a meaning for a call passes (gRPC, PROTOCOL-HTTP2.md, "Errors"), what speaks of
+/// the server's own connection does not.
+const fn code_for_caller(code: ErrorCode) -> ErrorCode {
+    match code {
+        ErrorCode::CANCEL | ErrorCode::ENHANCE_YOUR_CALM | ErrorCode::INADEQUATE_SECURITY => code,
+        _ => ErrorCode::INTERNAL_ERROR,
+    }
+}

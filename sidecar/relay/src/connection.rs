@@ -1,0 +1,243 @@
+//! One HTTP/2 connection: what it has said, what it is still to be told, and the calls on it.
+
+use crate::{
+    frame::{self, Violation},
+    gate::Gate,
+    hpack::{Decoder, TABLE_BYTES_MAX_DEFAULT},
+    keys::CallKey,
+    limits::Limits,
+    slab::NONE,
+    timer::Timer,
+};
+
+mod block;
+mod control;
+mod data;
+mod ending;
+mod guard;
+mod input;
+mod opening;
+mod settings;
+mod streams;
+mod timing;
+mod window;
+
+pub(crate) use guard::{Flood, Guard};
+pub(crate) use streams::{Past, Recent, Streams};
+
+use crate::{call::Queue, counters::Breach};
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseWhy {
+    /// It had no call for `Limits::idle_timeout`.
+    Idle,
+    /// It drained.
+    Drained,
+    /// It was retired.
+    Retired,
+    /// The peer broke a rule of HTTP/2.
+    Protocol(Violation),
+    /// The peer broke a limit of ours.
+    Breach(Breach),
+    /// The peer said that it goes away, and its calls have ended.
+    Ended,
+}
+
+/// Whether a connection is probed by PING.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// Never: ordinary gRPC ends take PINGs amiss.
+    Never,
+    /// After `Limits::keepalive_interval` of silence.
+    Ping,
+}
+
+/// Which end of the connection this is.
+pub(crate) enum Role<G: Gate> {
+    /// It came in: this is the server.
+    Accepted(G::Origin),
+    /// It was dialled: this is the client.
+    Link { place: u32, peer: G::Peer },
+}
+
+/// How far it is from its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It takes calls.
+    Open,
+    /// It came in, and the peer was told that it will end; calls are still taken for a moment.
+    Noticed { since_ms: u64 },
+    /// It takes no further calls and ends when those that it has are over.
+    Retired(CloseWhy),
+    /// It ends when its output has left.
+    Closing { why: CloseWhy, since_ms: u64 },
+}
+
+/// A DATA frame that is under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DataFrame {
+    pub(crate) lead_bytes: u32,
+    pub(crate) data_bytes: u32,
+    pub(crate) trail_bytes: u32,
+    pub(crate) end_stream: bool,
+    /// None: nobody wants it.
+    pub(crate) call: Option<CallKey>,
+}
+
+/// A header block that is under way, over several frames.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    /// 0: none is.
+    pub(crate) stream: u32,
+    pub(crate) end_stream: bool,
+    pub(crate) depends_on_itself: bool,
+    pub(crate) continuations: u32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What the peer's SETTINGS say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeerSettings {
+    pub(crate) window_bytes: i64,
+    pub(crate) frame_bytes_max: u32,
+    pub(crate) streams_max: u32,
+}
+
+/// Directions of calls that wait for the connection's window or for room in its output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+}
+
+/// Times, in ms since the relay was made.
+#[derive(Debug)]
+pub(crate) struct Times {
+    pub(crate) timer: Timer,
+    pub(crate) timer_ms: u64,
+    pub(crate) opened_ms: u64,
+    pub(crate) heard_ms: u64,
+    /// When the last call ended.
+    pub(crate) busy_ms: u64,
+    /// When the output last moved.
+    pub(crate) moved_ms: u64,
+    /// When the frame or block that is under way began.
+    pub(crate) begun_ms: u64,
+    /// When the PING that is not answered yet was sent.
+    pub(crate) pinged_ms: Option<u64>,
+}
+
+/// One connection.
+pub(crate) struct Connection<G: Gate> {
+    pub(crate) role: Role<G>,
+    pub(crate) phase: Phase,
+    pub(crate) probe: Probe,
+    pub(crate) is_dirty: bool,
+
+    /// Bytes of the preface still to come.
+    pub(crate) preface_left: u8,
+    pub(crate) settings_came: bool,
+    pub(crate) settings_acked: bool,
+    pub(crate) partial: Vec<u8>,
+    pub(crate) data: Option<DataFrame>,
+    pub(crate) block: Block,
+    pub(crate) decoder: Decoder,
+    /// What the peer may still send.
+    pub(crate) receive_window: i64,
+    /// What has left towards the other side, and is not given back to the peer's window yet.
+    pub(crate) unreleased_bytes: u32,
+
+    pub(crate) output: Queue,
+    /// What we may still send.
+    pub(crate) send_window: i64,
+    pub(crate) peer: PeerSettings,
+    /// The next header block begins with a dynamic table size of 0.
+    pub(crate) table_size_due: bool,
+    pub(crate) waiting: Waiting,
+
+    pub(crate) streams: Streams,
+    pub(crate) recent: Recent,
+    pub(crate) guard: Guard,
+    pub(crate) times: Times,
+}
+
+/// Streams that a link opens before the peer's SETTINGS tell how many it takes.
+const STREAMS_BEFORE_SETTINGS: u32 = 100;
+
+impl<G: Gate> Connection<G> {
+    pub(crate) fn new(role: Role<G>, probe: Probe, limits: &Limits, now_ms: u64) -> Self {
+        let accepted = matches!(role, Role::Accepted(_));
+        Self {
+            role,
+            phase: Phase::Open,
+            probe,
+            is_dirty: false,
+            preface_left: if accepted { frame::PREFACE.len() as u8 } else { 0 },
+            settings_came: false,
+            settings_acked: false,
+            partial: Vec::new(),
+            data: None,
+            block: Block::default(),
+            decoder: Decoder::new(TABLE_BYTES_MAX_DEFAULT),
+            receive_window: i64::from(limits.connection_window_bytes),
+            unreleased_bytes: 0,
+            output: Queue::default(),
+            send_window: i64::from(frame::WINDOW_BYTES_DEFAULT),
+            peer: PeerSettings {
+                window_bytes: i64::from(frame::WINDOW_BYTES_DEFAULT),
+                frame_bytes_max: frame::FRAME_BYTES_MAX_DEFAULT,
+                streams_max: STREAMS_BEFORE_SETTINGS,
+            },
+            table_size_due: true,
+            waiting: Waiting { first: NONE, last: NONE },
+            streams: Streams::default(),
+            recent: Recent::new(),
+            guard: Guard::new(limits),
+            times: Times {
+                timer: Timer::UNSET,
+                timer_ms: u64::MAX,
+                opened_ms: now_ms,
+                heard_ms: now_ms,
+                busy_ms: now_ms,
+                moved_ms: now_ms,
+                begun_ms: now_ms,
+                pinged_ms: None,
+            },
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn is_accepted(&self) -> bool {
+        matches!(self.role, Role::Accepted(_))
+    }
+
+    #[inline]
+    pub(crate) const fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing { .. })
+    }
+
+    /// The place of a link.
+    #[inline]
+    pub(crate) const fn place(&self) -> Option<u32> {
+        match self.role {
+            Role::Link { place, .. } => Some(place),
+            Role::Accepted(_) => None,
+        }
+    }
+
+    /// Room for DATA: what the connection's window and the output's soft limit leave.
+    #[inline]
+    pub(crate) fn room(&self, limits: &Limits) -> usize {
+        let output = limits.output_bytes_soft_max.saturating_sub(self.output.len());
+        output.min(usize::try_from(self.send_window).unwrap_or(0))
+    }
+
+    /// Whether a link has room for one more call.
+    #[inline]
+    pub(crate) fn has_seat(&self, limits: &Limits) -> bool {
+        self.phase == Phase::Open
+            && self.streams.len() < self.peer.streams_max.min(limits.calls_per_connection_max)
+            && self.output.len() < limits.output_bytes_soft_max
+    }
+}

@@ -1,0 +1,226 @@
+//! The streams of one connection: which call each belongs to, and what became of those that ended lately.
+
+use crate::slab::NONE;
+
+/// From stream to call: a small open-addressed table. Streams are numbered one after the other, so that their own numbers spread
+/// them; nothing is allocated until more are open at a time than ever before.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    /// Stream and call; stream 0 is an empty slot.
+    slots: Vec<(u32, u32)>,
+    len: u32,
+}
+
+const SLOTS_MIN: usize = 16;
+
+impl Streams {
+    #[inline]
+    pub(crate) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    #[inline]
+    fn slot_of(&self, stream: u32) -> usize {
+        (stream >> 1) as usize & (self.slots.len().wrapping_sub(1))
+    }
+
+    /// The call of `stream`, if it is open.
+    #[inline]
+    pub(crate) fn call(&self, stream: u32) -> Option<u32> {
+        let mut at = self.slot_of(stream);
+        loop {
+            match self.slots.get(at) {
+                Some(&(held, call)) if held == stream && held != 0 => return Some(call),
+                Some(&(0, _)) | None => return None,
+                Some(_) => at = (at + 1) & (self.slots.len() - 1),
+            }
+        }
+    }
+
+    /// Enters a stream that is not in the table.
+    pub(crate) fn insert(&mut self, stream: u32, call: u32) {
+        if (self.len as usize + 1) * 2 > self.slots.len() {
+            let grown = (self.slots.len() * 2).max(SLOTS_MIN);
+            let held = std::mem::replace(&mut self.slots, vec![(0, NONE); grown]);
+            for (stream, call) in held.into_iter().filter(|(stream, _)| *stream != 0) {
+                self.put(stream, call);
+            }
+        }
+        self.put(stream, call);
+        self.len += 1;
+    }
+
+    fn put(&mut self, stream: u32, call: u32) {
+        let mut at = self.slot_of(stream);
+        // Half of the slots are empty, so that there is an end.
+        while let Some(slot) = self.slots.get_mut(at) {
+            if slot.0 == 0 {
+                *slot = (stream, call);
+                return;
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    /// Takes a stream out.
+    pub(crate) fn remove(&mut self, stream: u32) {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = self.slot_of(stream);
+        loop {
+            match self.slots.get(at) {
+                Some(&(held, _)) if held == stream && held != 0 => break,
+                Some(&(0, _)) | None => return,
+                Some(_) => at = (at + 1) & mask,
+            }
+        }
+        self.len -= 1;
+        // Those behind move up, so that no gap hides them.
+        let mut next = at;
+        loop {
+            next = (next + 1) & mask;
+            let Some(&moved @ (held, _)) = self.slots.get(next) else { break };
+            if held == 0 {
+                break;
+            }
+            let home = self.slot_of(held);
+            if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(at) & mask) {
+                if let Some(gap) = self.slots.get_mut(at) {
+                    *gap = moved;
+                }
+                at = next;
+            }
+        }
+        if let Some(gap) = self.slots.get_mut(at) {
+            *gap = (0, NONE);
+        }
+    }
+
+    /// All calls.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = u32> + '_ {
+        self.slots.iter().filter(|(stream, _)| *stream != 0).map(|(_, call)| *call)
+    }
+}
+
+/// Streams, counted back from the last, of which it is remembered what became of them.
+const RECENT: u32 = 1_024;
+const WORDS: usize = RECENT as usize / 64;
+
+/// What became of a stream that is not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// It was ended by both sides, or by the peer.
+    Ended,
+    /// It was reset from here: what the peer sent before it knew is ignored.
+    Reset,
+    /// It was skipped, so it never was.
+    Skipped,
+    /// Too long ago to know.
+    Forgotten,
+}
+
+/// A memory of the last streams of a connection.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    last: u32,
+    opened: [u64; WORDS],
+    reset: [u64; WORDS],
+}
+
+impl Recent {
+    pub(crate) const fn new() -> Self {
+        Self { last: 0, opened: [0; WORDS], reset: [0; WORDS] }
+    }
+
+    /// The last stream that was opened, 0 if none was.
+    #[inline]
+    pub(crate) const fn last(&self) -> u32 {
+        self.last
+    }
+
+    /// `stream`, later than all before, is opened.
+    #[inline]
+    pub(crate) fn open(&mut self, stream: u32) {
+        let (from, to) = (self.last >> 1, stream >> 1);
+        // What is between was skipped, and what stood there before is forgotten.
+        for number in (from + 1..to).take(RECENT as usize) {
+            let (word, bit) = place(number);
+            self.opened[word] &= !bit;
+            self.reset[word] &= !bit;
+        }
+        let (word, bit) = place(to);
+        self.opened[word] |= bit;
+        self.reset[word] &= !bit;
+        self.last = stream;
+    }
+
+    /// `stream` was reset from here.
+    #[inline]
+    pub(crate) fn reset(&mut self, stream: u32) {
+        if self.last.saturating_sub(stream) >> 1 < RECENT {
+            let (word, bit) = place(stream >> 1);
+            self.reset[word] |= bit;
+        }
+    }
+
+    /// What became of `stream`, which is not later than the last and not open.
+    pub(crate) fn past(&self, stream: u32) -> Past {
+        if self.last.saturating_sub(stream) >> 1 >= RECENT {
+            return Past::Forgotten;
+        }
+        let (word, bit) = place(stream >> 1);
+        match (self.opened[word] & bit != 0, self.reset[word] & bit != 0) {
+            (_, true) => Past::Reset,
+            (true, false) => Past::Ended,
+            (false, false) => Past::Skipped,
+        }
+    }
+}
+
+const fn place(number: u32) -> (usize, u64) {
+    ((number % RECENT / 64) as usize, 1 << (number % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn finds_what_is_open_and_nothing_else(steps in proptest::collection::vec((0_u32..60, proptest::bool::ANY), 0..400)) {
+            let (mut streams, mut model) = (Streams::default(), std::collections::BTreeMap::new());
+            for (number, insert) in steps {
+                let stream = number * 2 + 1;
+                if insert && !model.contains_key(&stream) {
+                    streams.insert(stream, number);
+                    model.insert(stream, number);
+                } else if !insert {
+                    streams.remove(stream);
+                    model.remove(&stream);
+                }
+                proptest::prop_assert_eq!(streams.len() as usize, model.len());
+                for stream in (1..130).step_by(2) {
+                    proptest::prop_assert_eq!(streams.call(stream), model.get(&stream).copied());
+                }
+            }
+            let mut calls: Vec<_> = streams.calls().collect();
+            calls.sort_unstable();
+            proptest::prop_assert_eq!(calls, model.values().copied().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn remembers_what_became_of_the_last_streams() {
+        let mut recent = Recent::new();
+        recent.open(1);
+        recent.open(7);
+        recent.reset(7);
+        assert_eq!([1, 3, 5, 7].map(|stream| recent.past(stream)), [Past::Ended, Past::Skipped, Past::Skipped, Past::Reset]);
+        recent.open(7 + 2 * RECENT);
+        assert_eq!((recent.past(7), recent.past(9)), (Past::Forgotten, Past::Skipped));
+    }
+}

@@ -1,0 +1,57 @@
+//! Buffers that are used again, so that none is allocated in the steady state.
+
+/// Buffers that are kept at most.
+const KEPT_MAX: usize = 256;
+
+/// Buffers of one kind.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    free: Vec<Vec<u8>>,
+    /// Bytes of all that are kept.
+    bytes: usize,
+    /// A buffer that has grown beyond this is let go.
+    capacity_max: usize,
+    /// Bytes that are kept at most.
+    bytes_max: usize,
+}
+
+impl Pool {
+    pub(crate) const fn new(capacity_max: usize, bytes_max: usize) -> Self {
+        Self { free: Vec::new(), bytes: 0, capacity_max, bytes_max }
+    }
+
+    /// An empty buffer.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let buffer = self.free.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
+    }
+
+    /// Takes a buffer back.
+    #[inline]
+    pub(crate) fn give(&mut self, mut buffer: Vec<u8>) {
+        let capacity = buffer.capacity();
+        if capacity == 0 || capacity > self.capacity_max || self.free.len() >= KEPT_MAX || self.bytes + capacity > self.bytes_max
+        {
+            return;
+        }
+        buffer.clear();
+        self.bytes += capacity;
+        self.free.push(buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_is_of_use_and_lets_go_of_the_rest() {
+        let mut pool = Pool::new(100, 150);
+        pool.give(Vec::with_capacity(90));
+        pool.give(Vec::with_capacity(90));
+        pool.give(Vec::with_capacity(101));
+        assert_eq!((pool.take().capacity(), pool.take().capacity()), (90, 0));
+    }
+}

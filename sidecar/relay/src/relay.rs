@@ -1,0 +1,457 @@
+//! The relay of one worker thread: its connections, calls and places. Bytes and instants in, bytes and wake-ups out.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    call::Call,
+    connection::{CloseWhy, Connection, Phase, Probe, Role},
+    counters::Counters,
+    gate::Gate,
+    head::Reply,
+    keys::{CallKey, ConnKey, PlaceKey},
+    limits::Limits,
+    place::{Place, PlaceConfig, PlaceState, RetryBudget},
+    pool::Pool,
+    slab::Slab,
+    timer::Wheel,
+};
+
+/// Heads, trailers and the like: buffers of this capacity at most are kept, so many bytes in all.
+const SMALL_BYTES_MAX: (usize, usize) = (4 * 1024, 1024 * 1024);
+/// Outputs and queues.
+const LARGE_BYTES_MAX: (usize, usize) = (512 * 1024, 8 * 1024 * 1024);
+
+/// What the worker is asked to do, or may want to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Connect to the place, and then call [`Relay::dialled`] or [`Relay::dial_failed`], one of them and once.
+    Dial {
+        /// Which.
+        place: PlaceKey,
+    },
+    /// The place is left out for failing.
+    Ejected {
+        /// Which.
+        place: PlaceKey,
+        /// For how long.
+        time: Duration,
+    },
+    /// The place answers again.
+    Restored {
+        /// Which.
+        place: PlaceKey,
+    },
+}
+
+/// Buffers for what is read and written in passing.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// A block without its dynamic entries.
+    pub(crate) block: Vec<u8>,
+    /// Values decoded from a request's head.
+    pub(crate) values: Vec<u8>,
+    pub(crate) tracestate: Vec<u8>,
+    /// A block that is being written.
+    pub(crate) written: Vec<u8>,
+    /// The value of `chapar-refused`.
+    pub(crate) refused: Vec<u8>,
+    /// A message that was transformed.
+    pub(crate) message: Vec<u8>,
+    pub(crate) places: Vec<PlaceKey>,
+    pub(crate) calls: Vec<CallKey>,
+}
+
+/// The relay of one worker thread.
+///
+/// Every `now` must not be before the one given last. After any call that takes one, write what [`Relay::next_dirty`] names, serve
+/// [`Relay::next_event`], and be back for [`Relay::tick`] at [`Relay::next_timer`].
+pub struct Relay<G: Gate> {
+    pub(crate) gate: G,
+    pub(crate) limits: Limits,
+    pub(crate) counters: Counters,
+    began: Instant,
+    pub(crate) now: Instant,
+    pub(crate) now_ms: u64,
+    random: u64,
+
+    pub(crate) connections: Slab<Connection<G>>,
+    pub(crate) calls: Slab<Call<G>>,
+    pub(crate) places: Slab<Place<G>>,
+    pub(crate) retries: RetryBudget,
+
+    pub(crate) wheel: Wheel,
+    pub(crate) dirty: VecDeque<ConnKey>,
+    pub(crate) events: VecDeque<Event>,
+    /// Places where room came free, or whose calls must be seen to.
+    pub(crate) hungry: Vec<u32>,
+    pub(crate) is_draining: bool,
+    recheck_next: u32,
+
+    pub(crate) small: Pool,
+    pub(crate) large: Pool,
+    pub(crate) scratch: Scratch,
+    pub(crate) reply: Reply,
+}
+
+impl<G: Gate> std::fmt::Debug for Relay<G> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay")
+            .field("connections", &self.connections.len())
+            .field("calls", &self.calls.len())
+            .field("places", &self.places.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<G: Gate> Relay<G> {
+    /// A relay without connections and places. `seed` is for choosing among places; each worker has another.
+    pub fn new(gate: G, limits: Limits, seed: u64, now: Instant) -> Self {
+        Self {
+            gate,
+            limits: limits.bounded(),
+            counters: Counters::default(),
+            began: now,
+            now,
+            now_ms: 0,
+            random: seed | 1,
+            connections: Slab::new(),
+            calls: Slab::new(),
+            places: Slab::new(),
+            retries: RetryBudget::new(),
+            wheel: Wheel::new(),
+            dirty: VecDeque::new(),
+            events: VecDeque::new(),
+            hungry: Vec::new(),
+            is_draining: false,
+            recheck_next: 0,
+            small: Pool::new(SMALL_BYTES_MAX.0, SMALL_BYTES_MAX.1),
+            large: Pool::new(LARGE_BYTES_MAX.0, LARGE_BYTES_MAX.1),
+            scratch: Scratch::default(),
+            reply: Reply::default(),
+        }
+    }
+
+    /// The gate.
+    pub const fn gate(&self) -> &G {
+        &self.gate
+    }
+
+    /// The gate, to bring it up to date.
+    pub const fn gate_mut(&mut self) -> &mut G {
+        &mut self.gate
+    }
+
+    /// What was counted so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The limits in force.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Calls that are under way.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Connections of both kinds.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// A connection has come in. Its SETTINGS are in its output at once.
+    pub fn accept(&mut self, origin: G::Origin, probe: Probe, now: Instant) -> ConnKey {
+        self.wind(now);
+        self.counters.accepted += 1;
+        let connection = self.open_connection(Role::Accepted(origin), probe);
+        if self.is_draining {
+            self.notice(connection);
+        }
+        self.settle();
+        self.key_of(connection)
+    }
+
+    /// A connection that [`Event::Dial`] asked for stands. The preface, SETTINGS and the calls that waited are in its output at once.
+    /// None: the place is gone, and the connection is to be closed.
+    pub fn dialled(&mut self, place: PlaceKey, peer: G::Peer, now: Instant) -> Option<ConnKey> {
+        self.wind(now);
+        self.counters.dialled += 1;
+        let connection = self.begin_link(place, peer);
+        self.settle();
+        connection.map(|connection| self.key_of(connection))
+    }
+
+    /// The place that [`Event::Dial`] named could not be reached.
+    pub fn dial_failed(&mut self, place: PlaceKey, error: G::DialError, now: Instant) {
+        self.wind(now);
+        self.counters.dials_failed += 1;
+        self.not_reached(place, error);
+        self.settle();
+    }
+
+    /// `bytes` came on a connection. All of them are taken.
+    pub fn received(&mut self, connection: ConnKey, bytes: &[u8], now: Instant) {
+        self.wind(now);
+        let Some(connection) = self.connections.find(connection.slot, connection.generation) else { return };
+        self.take_in(connection, bytes);
+        self.settle();
+    }
+
+    /// What is to be written to a connection.
+    #[inline]
+    pub fn output(&self, connection: ConnKey) -> &[u8] {
+        self.connection(connection).map_or(&[], |connection| connection.output.waiting())
+    }
+
+    /// So many bytes of the output were written. There may be more output then.
+    pub fn written(&mut self, connection: ConnKey, bytes: usize, now: Instant) {
+        self.wind(now);
+        let Some(connection) = self.connections.find(connection.slot, connection.generation) else { return };
+        self.output_left(connection, bytes);
+        self.settle();
+    }
+
+    /// Some: read no more from the connection; when its output is empty, close it and call [`Relay::closed`]. That is bounded: after
+    /// `Limits::linger` the output is dropped.
+    #[inline]
+    pub fn closing(&self, connection: ConnKey) -> Option<CloseWhy> {
+        match self.connection(connection)?.phase {
+            Phase::Closing { why, .. } => Some(why),
+            _ => None,
+        }
+    }
+
+    /// The connection is gone: it was closed, or it broke. To be called once for each; its key is dead then.
+    pub fn closed(&mut self, connection: ConnKey, now: Instant) {
+        self.wind(now);
+        let Some(connection) = self.connections.find(connection.slot, connection.generation) else { return };
+        self.lose(connection);
+        self.settle();
+    }
+
+    /// The next connection that has new output or began to close. Keys may be dead: their output is empty.
+    pub fn next_dirty(&mut self) -> Option<ConnKey> {
+        let key = self.dirty.pop_front()?;
+        if let Some(slot) = self.connections.find(key.slot, key.generation) {
+            self.check_output(slot);
+            if let Some(connection) = self.connections.get_mut(slot) {
+                connection.is_dirty = false;
+            }
+        }
+        Some(key)
+    }
+
+    /// What the worker is to do next.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Relay::tick`] is next wanted.
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.wheel.next_ms().and_then(|at_ms| self.began.checked_add(Duration::from_millis(at_ms)))
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Instant) {
+        self.wind(now);
+        self.expire();
+        self.settle();
+    }
+
+    /// Adds a place.
+    pub fn add_place(&mut self, place: G::Place, config: &PlaceConfig<'_>) -> PlaceKey {
+        PlaceKey::of(self.places.insert(Place::new(place, config)))
+    }
+
+    /// What the gate knows of a place.
+    pub fn place(&self, place: PlaceKey) -> Option<&G::Place> {
+        let slot = self.find_place(place)?;
+        self.places.get(slot).map(|place| &place.own)
+    }
+
+    /// How a place is doing.
+    pub fn place_state(&self, place: PlaceKey) -> Option<PlaceState> {
+        let place = self.places.get(self.find_place(place)?)?;
+        Some(PlaceState {
+            links: place.links.len(),
+            calls: place.calls,
+            parked: place.parked,
+            is_well: place.is_well,
+            is_ejected: place.standing.is_ejected(self.now_ms),
+        })
+    }
+
+    /// Takes a place out: its links are retired, calls on them go on, those that wait for room go elsewhere or end.
+    pub fn remove_place(&mut self, place: PlaceKey, now: Instant) {
+        self.wind(now);
+        if let Some(place) = self.find_place(place) {
+            self.forget_place(place);
+        }
+        self.settle();
+    }
+
+    /// Puts down what a health check found.
+    pub fn found(&mut self, place: PlaceKey, well: bool) {
+        if let Some(place) = self.find_place(place).and_then(|slot| self.places.get_mut(slot)) {
+            place.is_well = well;
+        }
+    }
+
+    /// Whether the place is connected to before it is needed.
+    pub fn keep_open(&mut self, place: PlaceKey, warm: bool, now: Instant) {
+        self.wind(now);
+        if let Some(slot) = self.find_place(place) {
+            if let Some(place) = self.places.get_mut(slot) {
+                place.is_warm = warm;
+            }
+            self.warm(slot);
+        }
+        self.settle();
+    }
+
+    /// No further call goes over the links that the place has now. Calls on them go on.
+    pub fn retire_links(&mut self, place: PlaceKey, now: Instant) {
+        self.wind(now);
+        if let Some(place) = self.find_place(place) {
+            self.retire_links_of(place);
+        }
+        self.settle();
+    }
+
+    /// The connection takes no further call, and ends when those that it has are over.
+    pub fn retire(&mut self, connection: ConnKey, now: Instant) {
+        self.wind(now);
+        if let Some(connection) = self.connections.find(connection.slot, connection.generation) {
+            self.retire_connection(connection, CloseWhy::Retired);
+        }
+        self.settle();
+    }
+
+    /// Who is at the other end of a connection that came in.
+    pub fn origin(&self, connection: ConnKey) -> Option<&G::Origin> {
+        match &self.connection(connection)?.role {
+            Role::Accepted(origin) => Some(origin),
+            Role::Link { .. } => None,
+        }
+    }
+
+    /// Who is at the other end of a connection that was dialled.
+    pub fn peer(&self, connection: ConnKey) -> Option<&G::Peer> {
+        match &self.connection(connection)?.role {
+            Role::Link { peer, .. } => Some(peer),
+            Role::Accepted(_) => None,
+        }
+    }
+
+    /// The answer that a parked call waits for has come. False: the call is gone, or waits for none.
+    pub fn unpark(&mut self, call: CallKey, answer: G::Answer, now: Instant) -> bool {
+        self.wind(now);
+        let found = self.calls.find(call.slot, call.generation).is_some_and(|call| self.take_answer(call, answer));
+        self.settle();
+        found
+    }
+
+    /// Running calls are to be asked about again, from the first on.
+    pub const fn start_recheck(&mut self) {
+        self.recheck_next = 0;
+    }
+
+    /// Asks [`Gate::recheck`] about the next `calls_max` calls. True: more are left.
+    pub fn continue_recheck(&mut self, now: Instant, calls_max: usize) -> bool {
+        self.wind(now);
+        let mut asked = 0;
+        while self.recheck_next < self.calls.slots() && asked < calls_max {
+            let call = self.recheck_next;
+            self.recheck_next += 1;
+            asked += usize::from(self.recheck(call));
+        }
+        self.settle();
+        self.recheck_next < self.calls.slots()
+    }
+
+    /// Every connection that came in, and every one to come, is told to go elsewhere, and ends when its calls are over. Until the
+    /// peer knows, calls still come: it is the gate who refuses them.
+    pub fn drain(&mut self, now: Instant) {
+        self.wind(now);
+        self.is_draining = true;
+        for connection in 0..self.connections.slots() {
+            if self.connections.get(connection).is_some_and(Connection::is_accepted) {
+                self.notice(connection);
+            }
+        }
+        self.settle();
+    }
+
+    /// Ends every call, by [`crate::Cause::Draining`].
+    pub fn cut_all(&mut self, now: Instant) {
+        self.wind(now);
+        for call in 0..self.calls.slots() {
+            self.cut_for_drain(call);
+        }
+        self.settle();
+    }
+
+    /// What is left to do once the outermost call to the relay has done its own.
+    fn settle(&mut self) {
+        while let Some(place) = self.hungry.pop() {
+            self.feed(place);
+        }
+    }
+
+    /// Takes over what time it is.
+    #[inline]
+    fn wind(&mut self, now: Instant) {
+        if now > self.now {
+            self.now = now;
+            self.now_ms = self.now.duration_since(self.began).as_millis() as u64;
+        }
+    }
+
+    /// When `at` is, rounded up, in ms since the relay was made.
+    pub(crate) fn ms_at(&self, at: Instant) -> u64 {
+        let nanos = at.saturating_duration_since(self.began).as_nanos();
+        u64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
+    /// So long from now, in ms since the relay was made.
+    #[inline]
+    pub(crate) fn ms_after(&self, time: Duration) -> u64 {
+        self.now_ms.saturating_add(time.as_millis() as u64)
+    }
+
+    fn connection(&self, key: ConnKey) -> Option<&Connection<G>> {
+        let slot = self.connections.find(key.slot, key.generation)?;
+        self.connections.get(slot)
+    }
+
+    /// A place that was not removed.
+    pub(crate) fn find_place(&self, key: PlaceKey) -> Option<u32> {
+        let slot = self.places.find(key.slot, key.generation)?;
+        self.places.get(slot).filter(|place| !place.is_removed).map(|_| slot)
+    }
+
+    pub(crate) fn key_of(&self, connection: u32) -> ConnKey {
+        ConnKey::of((connection, self.connections.generation(connection)))
+    }
+
+    pub(crate) fn key_of_call(&self, call: u32) -> CallKey {
+        CallKey::of((call, self.calls.generation(call)))
+    }
+
+    pub(crate) fn key_of_place(&self, place: u32) -> PlaceKey {
+        PlaceKey::of((place, self.places.generation(place)))
+    }
+
+    /// A number that nobody else chooses by (xorshift64).
+    pub(crate) const fn random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+}

@@ -1,0 +1,209 @@
+//! A timing wheel: five wheels of 64 slots, of which each turns 64 times slower than the one before. Setting and unsetting cost the
+//! same however many timers there are, and allocate nothing once there have been as many at a time.
+
+use crate::slab::NONE;
+
+/// What a timer belongs to: a slot of the slab in question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Connection(u32),
+    Call(u32),
+    Place(u32),
+}
+
+/// A timer that is set; none is [`Timer::UNSET`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timer(u32);
+
+impl Timer {
+    pub(crate) const UNSET: Self = Self(NONE);
+
+    pub(crate) const fn is_set(self) -> bool {
+        self.0 != NONE
+    }
+}
+
+const BITS: u32 = 6;
+const SLOTS: usize = 1 << BITS;
+const LEVELS: usize = 5;
+/// The longest time that the wheels hold, in ms: 12 days. What is due later is looked at then, and set again by its owner.
+const SPAN_MS: u64 = 1 << (BITS * LEVELS as u32);
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    owner: Owner,
+    due_ms: u64,
+    list: u32,
+    prev: u32,
+    next: u32,
+}
+
+/// The wheels.
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    now_ms: u64,
+    nodes: Vec<Node>,
+    free: u32,
+    heads: [u32; SLOTS * LEVELS],
+    occupied: [u64; LEVELS],
+}
+
+impl Wheel {
+    pub(crate) fn new() -> Self {
+        Self { now_ms: 0, nodes: Vec::new(), free: NONE, heads: [NONE; SLOTS * LEVELS], occupied: [0; LEVELS] }
+    }
+
+    /// Sets a timer. One that is due already fires at the next [`Wheel::expire`].
+    pub(crate) fn set(&mut self, owner: Owner, due_ms: u64) -> Timer {
+        let node = Node { owner, due_ms, list: 0, prev: NONE, next: NONE };
+        let index = match self.nodes.get(self.free as usize) {
+            Some(spare) => {
+                let index = self.free;
+                self.free = spare.next;
+                self.nodes[index as usize] = node;
+                index
+            }
+            None => {
+                self.nodes.push(node);
+                self.nodes.len() as u32 - 1
+            }
+        };
+        self.link(index);
+        Timer(index)
+    }
+
+    /// Unsets `timer`.
+    pub(crate) fn unset(&mut self, timer: &mut Timer) {
+        if timer.is_set() {
+            self.unlink(timer.0);
+            self.nodes[timer.0 as usize].next = self.free;
+            self.free = timer.0;
+            *timer = Timer::UNSET;
+        }
+    }
+
+    /// The next owner whose timer is due by `now_ms`; its timer is unset thereby.
+    pub(crate) fn expire(&mut self, now_ms: u64) -> Option<Owner> {
+        loop {
+            let (level, slot, at_ms) = self.first()?;
+            if at_ms > now_ms {
+                self.now_ms = self.now_ms.max(now_ms);
+                return None;
+            }
+            self.now_ms = self.now_ms.max(at_ms);
+            let index = self.heads[level * SLOTS + slot];
+            self.unlink(index);
+            let Node { owner, due_ms, .. } = self.nodes[index as usize];
+            if due_ms <= now_ms || level == LEVELS - 1 && due_ms - self.now_ms >= SPAN_MS {
+                self.nodes[index as usize].next = self.free;
+                self.free = index;
+                return Some(owner);
+            }
+            self.link(index);
+        }
+    }
+
+    /// When [`Wheel::expire`] may next have something to do: not later than the first timer is due.
+    pub(crate) fn next_ms(&self) -> Option<u64> {
+        self.first().map(|(_, _, at_ms)| at_ms)
+    }
+
+    /// The first slot that is occupied, and when its turn begins.
+    fn first(&self) -> Option<(usize, usize, u64)> {
+        let mut first: Option<(usize, usize, u64)> = None;
+        for (level, &occupied) in self.occupied.iter().enumerate() {
+            if occupied == 0 {
+                continue;
+            }
+            let shift = BITS * level as u32;
+            let current = (self.now_ms >> shift) & (SLOTS as u64 - 1);
+            let ahead = u64::from(occupied.rotate_right(current as u32).trailing_zeros());
+            let at_ms = (((self.now_ms >> shift) + ahead) << shift).max(self.now_ms);
+            if first.is_none_or(|(_, _, before)| at_ms < before) {
+                first = Some((level, ((current + ahead) as usize) % SLOTS, at_ms));
+            }
+        }
+        first
+    }
+
+    fn link(&mut self, index: u32) {
+        let due_ms = self.nodes[index as usize].due_ms.clamp(self.now_ms, self.now_ms + SPAN_MS - 1);
+        // The level at whose resolution the due time and now differ for the first time.
+        let differing = (due_ms ^ self.now_ms) | 1;
+        let level = ((63 - differing.leading_zeros()) / BITS).min(LEVELS as u32 - 1) as usize;
+        let slot = (due_ms >> (BITS * level as u32)) as usize % SLOTS;
+        let list = level * SLOTS + slot;
+        let head = self.heads[list];
+        let node = &mut self.nodes[index as usize];
+        (node.list, node.prev, node.next) = (list as u32, NONE, head);
+        if let Some(after) = self.nodes.get_mut(head as usize) {
+            after.prev = index;
+        }
+        self.heads[list] = index;
+        self.occupied[level] |= 1 << slot;
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Node { list, prev, next, .. } = self.nodes[index as usize];
+        if let Some(after) = self.nodes.get_mut(next as usize) {
+            after.prev = prev;
+        }
+        match self.nodes.get_mut(prev as usize) {
+            Some(before) => before.next = next,
+            None => self.heads[list as usize] = next,
+        }
+        if self.heads[list as usize] == NONE {
+            self.occupied[list as usize / SLOTS] &= !(1 << (list as usize % SLOTS));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fires_what_is_due_and_nothing_else() {
+        let mut wheel = Wheel::new();
+        let mut unset = wheel.set(Owner::Call(1), 10);
+        wheel.set(Owner::Call(2), 70_000);
+        wheel.set(Owner::Place(3), 0);
+        wheel.unset(&mut unset);
+        assert_eq!(wheel.expire(0), Some(Owner::Place(3)));
+        assert_eq!(wheel.expire(69_999), None);
+        assert_eq!(wheel.expire(70_000), Some(Owner::Call(2)));
+        assert_eq!((wheel.expire(u64::MAX >> 1), wheel.next_ms()), (None, None));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn fires_each_timer_once_and_in_its_time(
+            dues in proptest::collection::vec((0_u64..40_000_000, proptest::bool::ANY), 1..60),
+            steps in proptest::collection::vec(1_u64..3_000_000, 1..60),
+        ) {
+            let mut wheel = Wheel::new();
+            let mut left: std::collections::BTreeMap<u32, u64> = std::collections::BTreeMap::new();
+            for (number, (due_ms, kept)) in (0_u32..).zip(&dues) {
+                let mut timer = wheel.set(Owner::Call(number), *due_ms);
+                if *kept {
+                    left.insert(number, *due_ms);
+                } else {
+                    wheel.unset(&mut timer);
+                }
+            }
+            let mut now_ms = 0;
+            for step in steps {
+                now_ms += step;
+                while let Some(owner) = wheel.expire(now_ms) {
+                    let Owner::Call(number) = owner else { panic!("{owner:?}") };
+                    let due_ms = left.remove(&number);
+                    proptest::prop_assert!(due_ms.is_some_and(|due_ms| due_ms <= now_ms));
+                }
+                proptest::prop_assert!(left.values().all(|due_ms| *due_ms > now_ms));
+                let first = left.values().min();
+                proptest::prop_assert_eq!(wheel.next_ms().is_some(), first.is_some());
+                proptest::prop_assert!(wheel.next_ms().is_none_or(|at| at <= *first.expect("some")));
+            }
+        }
+    }
+}
