@@ -1,7 +1,7 @@
 //! Buffers that are used again, so that none is allocated in the steady state.
 
 /// Buffers that are kept at most.
-const KEPT_MAX: usize = 256;
+const KEPT_MAX: usize = 4_096;
 
 /// Buffers of one kind.
 #[derive(Debug)]
@@ -9,6 +9,8 @@ pub(crate) struct Pool {
     free: Vec<Vec<u8>>,
     /// Bytes of all that are kept.
     bytes: usize,
+    /// What a new buffer has room for: so much that it seldom grows.
+    capacity_min: usize,
     /// A buffer that has grown beyond this is let go.
     capacity_max: usize,
     /// Bytes that are kept at most.
@@ -16,16 +18,20 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) const fn new(capacity_max: usize, bytes_max: usize) -> Self {
-        Self { free: Vec::new(), bytes: 0, capacity_max, bytes_max }
+    pub(crate) const fn new(capacity_min: usize, capacity_max: usize, bytes_max: usize) -> Self {
+        Self { free: Vec::new(), bytes: 0, capacity_min, capacity_max, bytes_max }
     }
 
     /// An empty buffer.
     #[inline]
     pub(crate) fn take(&mut self) -> Vec<u8> {
-        let buffer = self.free.pop().unwrap_or_default();
-        self.bytes -= buffer.capacity();
-        buffer
+        match self.free.pop() {
+            Some(buffer) => {
+                self.bytes -= buffer.capacity();
+                buffer
+            }
+            None => Vec::with_capacity(self.capacity_min),
+        }
     }
 
     /// Takes a buffer back.
@@ -48,10 +54,10 @@ mod tests {
 
     #[test]
     fn keeps_what_is_of_use_and_lets_go_of_the_rest() {
-        let mut pool = Pool::new(100, 150);
+        let mut pool = Pool::new(10, 100, 150);
         pool.give(Vec::with_capacity(90));
         pool.give(Vec::with_capacity(90));
         pool.give(Vec::with_capacity(101));
-        assert_eq!((pool.take().capacity(), pool.take().capacity()), (90, 0));
+        assert_eq!((pool.take().capacity(), pool.take().capacity()), (90, 10));
     }
 }

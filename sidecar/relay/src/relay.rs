@@ -19,10 +19,12 @@ use crate::{
     timer::Wheel,
 };
 
-/// Heads, trailers and the like: buffers of this capacity at most are kept, so many bytes in all.
-const SMALL_BYTES_MAX: (usize, usize) = (4 * 1024, 1024 * 1024);
-/// Outputs and queues.
-const LARGE_BYTES_MAX: (usize, usize) = (512 * 1024, 8 * 1024 * 1024);
+/// Heads, trailers, and what is kept of requests: many, and mostly small.
+const SMALL: Pool = Pool::new(512, 64 * 1024, 4 * 1024 * 1024);
+/// Queues and messages that are gathered.
+const LARGE: Pool = Pool::new(16 * 1024, 512 * 1024, 8 * 1024 * 1024);
+/// Outputs, and frames that came in part: few, and apart, so that each soon has the size that it needs.
+const OUTPUTS: Pool = Pool::new(16 * 1024, 512 * 1024, 8 * 1024 * 1024);
 
 /// What the worker is asked to do, or may want to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,7 @@ pub struct Relay<G: Gate> {
 
     pub(crate) small: Pool,
     pub(crate) large: Pool,
+    pub(crate) outputs: Pool,
     pub(crate) scratch: Scratch,
     pub(crate) reply: Reply,
 }
@@ -127,8 +130,9 @@ impl<G: Gate> Relay<G> {
             hungry: Vec::new(),
             is_draining: false,
             recheck_next: 0,
-            small: Pool::new(SMALL_BYTES_MAX.0, SMALL_BYTES_MAX.1),
-            large: Pool::new(LARGE_BYTES_MAX.0, LARGE_BYTES_MAX.1),
+            small: SMALL,
+            large: LARGE,
+            outputs: OUTPUTS,
             scratch: Scratch::default(),
             reply: Reply::default(),
         }

@@ -26,8 +26,8 @@ impl Timer {
 const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
 const LEVELS: usize = 5;
-/// The longest time that the wheels hold, in ms: 12 days. What is due later is looked at then, and set again by its owner.
-const SPAN_MS: u64 = 1 << (BITS * LEVELS as u32);
+/// Bits of a time, in ms, that the slowest wheel does not see: it holds 12 days.
+const SLOWEST: u32 = BITS * (LEVELS as u32 - 1);
 
 #[derive(Debug, Clone, Copy)]
 struct Node {
@@ -94,7 +94,7 @@ impl Wheel {
             let index = self.heads[level * SLOTS + slot];
             self.unlink(index);
             let Node { owner, due_ms, .. } = self.nodes[index as usize];
-            if due_ms <= now_ms || level == LEVELS - 1 && due_ms - self.now_ms >= SPAN_MS {
+            if due_ms <= now_ms {
                 self.nodes[index as usize].next = self.free;
                 self.free = index;
                 return Some(owner);
@@ -127,7 +127,9 @@ impl Wheel {
     }
 
     fn link(&mut self, index: u32) {
-        let due_ms = self.nodes[index as usize].due_ms.clamp(self.now_ms, self.now_ms + SPAN_MS - 1);
+        // The last slot of the slowest wheel before its current one: what is due later is looked at then, and linked again.
+        let last_ms = ((self.now_ms >> SLOWEST) + SLOTS as u64 - 1) << SLOWEST;
+        let due_ms = self.nodes[index as usize].due_ms.clamp(self.now_ms, last_ms);
         // The level at whose resolution the due time and now differ for the first time.
         let differing = (due_ms ^ self.now_ms) | 1;
         let level = ((63 - differing.leading_zeros()) / BITS).min(LEVELS as u32 - 1) as usize;
@@ -173,6 +175,16 @@ mod tests {
         assert_eq!(wheel.expire(69_999), None);
         assert_eq!(wheel.expire(70_000), Some(Owner::Call(2)));
         assert_eq!((wheel.expire(u64::MAX >> 1), wheel.next_ms()), (None, None));
+    }
+
+    #[test]
+    fn what_is_never_due_never_fires() {
+        let mut wheel = Wheel::new();
+        for now_ms in [1, 1 << 24, (1 << 30) - 1, 1 << 30, 5 << 40] {
+            let mut timer = wheel.set(Owner::Call(1), u64::MAX);
+            assert_eq!(wheel.expire(now_ms), None);
+            wheel.unset(&mut timer);
+        }
     }
 
     proptest::proptest! {

@@ -92,7 +92,7 @@ impl<G: Gate> Relay<G> {
         let replay = &mut held.replay;
         if replay.bytes.len() + bytes.len() > self.limits.replay_bytes_max {
             replay.is_whole = false;
-            self.large.give(std::mem::take(&mut replay.bytes));
+            self.small.give(std::mem::take(&mut replay.bytes));
             return;
         }
         if replay.bytes.capacity() == 0 {

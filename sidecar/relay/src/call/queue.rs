@@ -42,6 +42,11 @@ impl Queue {
         }
     }
 
+    #[inline]
+    pub(crate) const fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Takes the first `bytes` out.
     #[inline]
     pub(crate) fn advance(&mut self, bytes: usize) {

@@ -21,7 +21,7 @@ impl<G: Gate> Relay<G> {
         if head.has(flags::END_HEADERS) {
             return self.whole_block(slot, head.stream, end_stream, depends_on_itself, headers.fragment);
         }
-        let mut bytes = self.large.take();
+        let mut bytes = self.outputs.take();
         bytes.extend_from_slice(headers.fragment);
         let due_ms = self.ms_after(self.limits.frame_timeout);
         let now_ms = self.now_ms;
@@ -52,7 +52,7 @@ impl<G: Gate> Relay<G> {
         }
         let block = std::mem::take(&mut connection.block);
         let done = self.whole_block(slot, block.stream, block.end_stream, block.depends_on_itself, &block.bytes);
-        self.large.give(block.bytes);
+        self.outputs.give(block.bytes);
         done
     }
 

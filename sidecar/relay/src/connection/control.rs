@@ -113,7 +113,12 @@ impl<G: Gate> Relay<G> {
         match call {
             Some(call) if accepted => self.end_call(call, End::Abandoned, Some(violation.code), Some(ErrorCode::CANCEL)),
             Some(call) => self.malformed_response(call, violation.code),
-            None => self.put_stream_reset(slot, stream, violation.code),
+            None => match self.past(slot, stream) {
+                Ok(Past::Reset) => {}
+                Ok(_) => self.put_stream_reset(slot, stream, violation.code),
+                // RST_STREAM must not name a stream that is idle (RFC 9113, section 6.4).
+                Err(_) => self.violated(slot, Violation::connection(violation.code, violation.why)),
+            },
         }
     }
 

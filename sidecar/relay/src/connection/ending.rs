@@ -24,8 +24,8 @@ impl<G: Gate> Relay<G> {
         connection.phase = Phase::Closing { why, since_ms: now_ms };
         connection.data = None;
         let (partial, block) = (std::mem::take(&mut connection.partial), std::mem::take(&mut connection.block));
-        self.large.give(partial);
-        self.large.give(block.bytes);
+        self.outputs.give(partial);
+        self.outputs.give(block.bytes);
         self.leave_place(slot);
         let due_ms = self.ms_after(self.limits.linger);
         self.wake_by(slot, due_ms);
@@ -59,9 +59,9 @@ impl<G: Gate> Relay<G> {
         self.end_calls_of(slot);
         let Some(mut connection) = self.connections.remove(slot) else { return };
         self.wheel.unset(&mut connection.times.timer);
-        self.large.give(connection.output.take_buffer());
-        self.large.give(connection.partial);
-        self.large.give(connection.block.bytes);
+        self.outputs.give(connection.output.take_buffer());
+        self.outputs.give(connection.partial);
+        self.outputs.give(connection.block.bytes);
         if let Role::Link { place, .. } = connection.role {
             if let Some(place) = self.places.get_mut(place) {
                 place.connections -= 1;

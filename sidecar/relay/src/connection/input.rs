@@ -117,7 +117,7 @@ impl<G: Gate> Relay<G> {
     }
 
     fn begin_partial(&mut self, slot: u32, bytes: &[u8]) {
-        let mut buffer = self.large.take();
+        let mut buffer = self.outputs.take();
         buffer.extend_from_slice(bytes);
         if let Some(connection) = self.connections.get_mut(slot) {
             connection.partial = buffer;
@@ -164,7 +164,7 @@ impl<G: Gate> Relay<G> {
         };
         match self.connections.get_mut(slot) {
             Some(connection) if !done => connection.partial = partial,
-            _ => self.large.give(partial),
+            _ => self.outputs.give(partial),
         }
         Some(used)
     }

@@ -10,6 +10,9 @@ use crate::{
     timer::Owner,
 };
 
+/// An output that has grown beyond this gives its buffer back as soon as it is empty; others, when the connection is next looked after.
+const OUTPUT_KEPT_BYTES_MAX: usize = 64 * 1024;
+
 impl<G: Gate> Relay<G> {
     /// Enters a connection and puts its SETTINGS, after the preface of a link, into its output.
     pub(crate) fn open_connection(&mut self, role: Role<G>, probe: Probe) -> u32 {
@@ -74,8 +77,8 @@ impl<G: Gate> Relay<G> {
         }
         if connection.output.is_empty() {
             connection.times.moved_ms = self.now_ms;
-            let large = &mut self.large;
-            connection.output.furnish(|| large.take());
+            let outputs = &mut self.outputs;
+            connection.output.furnish(|| outputs.take());
             let stalled_ms = self.now_ms.saturating_add(self.limits.stall_timeout.as_millis() as u64);
             if stalled_ms < connection.times.timer_ms {
                 self.wheel.unset(&mut connection.times.timer);
@@ -93,9 +96,9 @@ impl<G: Gate> Relay<G> {
         let was_full = connection.output.len() >= soft_max;
         connection.output.advance(bytes);
         connection.times.moved_ms = now_ms;
-        if connection.output.is_empty() {
+        if connection.output.is_empty() && connection.output.capacity() > OUTPUT_KEPT_BYTES_MAX {
             let buffer = connection.output.take_buffer();
-            self.large.give(buffer);
+            self.outputs.give(buffer);
         }
         let is_low = connection.output.len() <= soft_max / 2;
         if was_full && let Some(place) = connection.place() {
@@ -122,7 +125,7 @@ impl<G: Gate> Relay<G> {
 
     pub(crate) fn drop_output(&mut self, slot: u32) {
         if let Some(connection) = self.connections.get_mut(slot) {
-            self.large.give(connection.output.take_buffer());
+            self.outputs.give(connection.output.take_buffer());
         }
     }
 

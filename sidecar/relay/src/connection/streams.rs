@@ -2,8 +2,8 @@
 
 use crate::slab::NONE;
 
-/// From stream to call: a small open-addressed table. Streams are numbered one after the other, so that their own numbers spread
-/// them; nothing is allocated until more are open at a time than ever before.
+/// From stream to call: a small open-addressed table, of which at least half is empty. Nothing is allocated until more streams are
+/// open at a time than ever before.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     /// Stream and call; stream 0 is an empty slot.
@@ -26,7 +26,8 @@ impl Streams {
 
     #[inline]
     fn slot_of(&self, stream: u32) -> usize {
-        (stream >> 1) as usize & (self.slots.len().wrapping_sub(1))
+        // Streams are numbered one after the other: multiplied, they spread over the table (Knuth's multiplicative hashing).
+        (stream.wrapping_mul(0x9e37_79b1) >> 8) as usize & (self.slots.len().wrapping_sub(1))
     }
 
     /// The call of `stream`, if it is open.

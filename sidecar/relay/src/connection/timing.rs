@@ -33,6 +33,7 @@ impl<G: Gate> Connection<G> {
         let times = &self.times;
         let after = |is: bool, since_ms: u64, time: Duration| is.then(|| since_ms.saturating_add(ms(time)));
         let closing_ms = if let Phase::Closing { since_ms, .. } = self.phase { Some(since_ms) } else { None };
+        let lingers_ms = closing_ms.filter(|since_ms| *since_ms < u64::MAX);
         let noticed_ms = if let Phase::Noticed { since_ms } = self.phase { Some(since_ms) } else { None };
         let is_alive = closing_ms.is_none();
         let is_half_open = is_alive && !(self.settings_came && self.settings_acked);
@@ -41,7 +42,7 @@ impl<G: Gate> Connection<G> {
         let pinged_ms = times.pinged_ms.filter(|_| is_probed);
         let is_idle = is_alive && self.streams.is_empty() && self.phase == Phase::Open && !is_warm;
         [
-            (closing_ms.map(|since_ms| since_ms.saturating_add(ms(limits.linger))), Overdue::Linger),
+            (lingers_ms.map(|since_ms| since_ms.saturating_add(ms(limits.linger))), Overdue::Linger),
             (after(is_half_open, times.opened_ms, limits.handshake_timeout), Overdue::Handshake),
             (after(has_begun, times.begun_ms, limits.frame_timeout), Overdue::Frame),
             (after(is_alive && !self.output.is_empty(), times.moved_ms, limits.stall_timeout), Overdue::Output),
@@ -93,6 +94,9 @@ impl<G: Gate> Relay<G> {
         // The wheel has forgotten the timer.
         connection.times.timer = crate::timer::Timer::UNSET;
         connection.times.timer_ms = u64::MAX;
+        if connection.output.is_empty() {
+            self.outputs.give(connection.output.take_buffer());
+        }
         let Some(connection) = self.connections.get(slot) else { return };
         let is_warm = self.is_kept_open(connection);
         let dues = connection.dues(&self.limits, is_warm);

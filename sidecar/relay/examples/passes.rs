@@ -1,0 +1,27 @@
+//! What one unary call costs the relay alone, without sockets and TLS: prints the median of rounds, in ns a call, for each scenario.
+
+#[path = "../tests/steady/mod.rs"]
+mod steady;
+
+fn main() {
+    println!("{:<16} {:>10} {:>14}", "scenario", "ns/call", "calls");
+    for (name, clients, streams, bytes, rounds) in [
+        ("1x1-100b", 1, 1, 100, 40_000),
+        ("10x10-100b", 10, 10, 100, 4_000),
+        ("50x10-100b", 50, 10, 100, 800),
+        ("10x10-10kb", 10, 10, 10_240, 800),
+    ] {
+        let mut steady = steady::Steady::new(clients, streams, bytes);
+        let calls = clients * streams;
+        let mut costs: Vec<u128> = (0..rounds)
+            .map(|_| {
+                let before = steady.spent;
+                steady.round();
+                (steady.spent - before).as_nanos() / calls as u128
+            })
+            .collect();
+        costs.sort_unstable();
+        assert_eq!(steady.relay.gate().served, (rounds * calls) as u64);
+        println!("{name:<16} {:>10} {:>14}", costs[costs.len() / 2], rounds * calls);
+    }
+}

@@ -1,0 +1,13 @@
+//! The relay between scripted ends: both speak frames by hand, time is wound by hand.
+
+mod attacks;
+mod calls;
+mod endings;
+mod flow;
+mod gate;
+mod hooks;
+mod places;
+mod protocol;
+mod settings;
+mod timers;
+mod world;
