@@ -18,12 +18,9 @@ impl Purpose {
     /// # Errors
     /// When it is no percent-encoded UTF-8, too long, or holds control characters.
     pub fn parse(value: &[u8]) -> Result<Option<Self>, MalformedPurpose> {
-        let decoded = decoded(value)?;
-        let text = std::str::from_utf8(&decoded).map_err(|_| MalformedPurpose)?.trim();
-        if text.chars().any(char::is_control) {
-            return Err(MalformedPurpose);
-        }
-        Ok((!text.is_empty()).then(|| Self(Arc::from(text))))
+        let mut text = String::new();
+        let stated = read_into(value, &mut text)?;
+        Ok(stated.then(|| Self(Arc::from(text))))
     }
 
     /// The text.
@@ -56,8 +53,26 @@ impl Purpose {
 )]
 pub struct MalformedPurpose;
 
-fn decoded(value: &[u8]) -> Result<Vec<u8>, MalformedPurpose> {
-    let mut bytes = Vec::with_capacity(value.len().min(PURPOSE_BYTES_MAX));
+/// As [`Purpose::parse`], into a text that was used before: for the call path, which allocates nothing. What the text held is
+/// gone either way. False: nothing is stated.
+///
+/// # Errors
+/// As [`Purpose::parse`].
+pub fn read_into(value: &[u8], text: &mut String) -> Result<bool, MalformedPurpose> {
+    let mut bytes = std::mem::take(text).into_bytes();
+    bytes.clear();
+    decode(value, &mut bytes)?;
+    *text = String::from_utf8(bytes).map_err(|_| MalformedPurpose)?;
+    text.truncate(text.trim_end().len());
+    let blank = text.len() - text.trim_start().len();
+    text.drain(..blank);
+    if text.chars().any(char::is_control) {
+        return Err(MalformedPurpose);
+    }
+    Ok(!text.is_empty())
+}
+
+fn decode(value: &[u8], bytes: &mut Vec<u8>) -> Result<(), MalformedPurpose> {
     let mut rest = value;
     while let Some((first, after)) = rest.split_first() {
         let byte = if *first == b'%' {
@@ -74,7 +89,7 @@ fn decoded(value: &[u8]) -> Result<Vec<u8>, MalformedPurpose> {
         }
         bytes.push(byte);
     }
-    Ok(bytes)
+    Ok(())
 }
 
 #[cfg(test)]

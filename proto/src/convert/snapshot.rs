@@ -120,7 +120,7 @@ impl Contents {
     /// The snapshot, indexed.
     #[must_use]
     pub fn snapshot(self) -> PolicySnapshot {
-        PolicySnapshot::new(self.parts)
+        PolicySnapshot::new(self.parts).with_subject_key(self.settings.subject_key)
     }
 
     /// Reads every resource of `set`.

@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 pub use crate::passport::{InquiryKind, SubjectKind};
 use crate::{
     identity::{AgencyName, SpiffeId, TrustDomain},
+    subject::SubjectKey,
     time::Timestamp,
 };
 
@@ -171,6 +172,7 @@ pub struct PolicySnapshot {
     revocations: Index<String, Revocation>,
     agencies: Index<AgencyName, Standing>,
     someone_is_suspended: bool,
+    subject_key: Option<SubjectKey>,
 }
 
 /// An inquiry as a snapshot offers it: with the grants on it, by consumer.
@@ -225,7 +227,20 @@ impl PolicySnapshot {
             revocations: parts.revocations.into_iter().collect(),
             someone_is_suspended: agencies.values().any(|standing| *standing != Standing::Good),
             agencies,
+            subject_key: None,
         }
+    }
+
+    /// The same, with the key that data subjects are hashed with.
+    #[must_use]
+    pub fn with_subject_key(self, subject_key: Option<SubjectKey>) -> Self {
+        Self { subject_key, ..self }
+    }
+
+    /// What data subjects are hashed with. `None`: not at all.
+    #[must_use]
+    pub const fn subject_key(&self) -> Option<&SubjectKey> {
+        self.subject_key.as_ref()
     }
 
     /// The exchange that signed it.
