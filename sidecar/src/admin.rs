@@ -13,20 +13,19 @@ use chapar_core::policy::certificate_in_order;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use crate::{relay::Engine, upstream::Upstreams};
+use crate::worker::{Common, Phase};
 
 /// What the pages are made from.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    engine: Arc<Engine>,
-    upstreams: Arc<Upstreams>,
+    common: Arc<Common>,
 }
 
 impl Admin {
-    /// Pages about `engine`.
+    /// Pages about what the workers do.
     #[must_use]
-    pub fn new(engine: &Arc<Engine>) -> Self {
-        Self { engine: Arc::clone(engine), upstreams: Arc::clone(&engine.upstreams) }
+    pub(crate) fn new(common: &Arc<Common>) -> Self {
+        Self { common: Arc::clone(common) }
     }
 
     /// Serves the pages until the process ends: metrics stay readable while the sidecar drains.
@@ -49,14 +48,14 @@ impl Admin {
     /// What keeps the sidecar from serving; empty when it is ready. Each says who must act.
     #[must_use]
     pub fn obstacles(&self) -> Vec<String> {
-        let desk = &self.engine.desk;
-        let now = desk.clock.now();
+        let common = &self.common;
+        let now = common.clock.now();
         let mut obstacles = Vec::new();
-        if *self.engine.draining().borrow() {
+        if *common.phase.borrow() != Phase::Serving {
             obstacles.push("the sidecar is shutting down".to_owned());
         }
-        let own = desk.trust.own();
-        match desk.current.load() {
+        let own = common.trust.own();
+        match common.current.load() {
             None => obstacles.push("there is no snapshot yet: the operator must connect it to the control plane".to_owned()),
             Some(snapshot) if now >= snapshot.valid_until() => obstacles.push(format!(
                 "the snapshot was valid until {}: the operator must restore the connection to the control plane",
@@ -65,7 +64,7 @@ impl Admin {
             // Revoked, expired, or of a suspended agency: every call would be refused.
             Some(snapshot) => obstacles.extend(certificate_in_order(&snapshot, &own, now).err().map(|refusal| refusal.detail)),
         }
-        for service in self.upstreams.unwell() {
+        for service in common.upstreams.unwell() {
             obstacles.push(format!("no server of {service} is well: the agency must see to it"));
         }
         obstacles
@@ -81,10 +80,10 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let desk = &admin.engine.desk;
-    let (metrics, now) = (desk.book.metrics(), desk.clock.now());
+    let common = &admin.common;
+    let (metrics, now) = (&common.metrics, common.clock.now());
     let seconds = |ms: i64| ms.div_euclid(1_000);
-    match desk.current.load() {
+    match common.current.load() {
         Some(snapshot) => metrics.snapshot(
             snapshot.revision(),
             snapshot.policy_version(),
@@ -93,8 +92,8 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
         ),
         None => metrics.snapshot(0, 0, -1, -1),
     }
-    metrics.certificate(seconds(desk.trust.own().not_after.ms_since(now)));
-    desk.book.reporting();
+    metrics.certificate(seconds(common.trust.own().not_after.ms_since(now)));
+    metrics.reporter(common.reporter.depth(), common.reporter.lost());
     match metrics.text() {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text),
         Err(problem) => {
@@ -154,8 +153,8 @@ struct EndpointLine {
 }
 
 async fn snapshot(State(admin): State<Admin>) -> impl IntoResponse {
-    let desk = &admin.engine.desk;
-    let page = desk.current.load().map(|snapshot| page(&snapshot, desk.clock.now()));
+    let common = &admin.common;
+    let page = common.current.load().map(|snapshot| page(&snapshot, common.clock.now()));
     match page {
         Some(page) => Json(page).into_response(),
         None => (StatusCode::NOT_FOUND, "there is no snapshot yet\n").into_response(),

@@ -3,19 +3,28 @@
 //!
 //! Each stage takes what the stage before it made, and nothing else makes it: a stage that is left out does not compile.
 //! The account of the call is opened by `accept`, before anything can fail, and travels along; whatever becomes of the call,
-//! dropping the account closes it. The stages know nothing of HTTP libraries: an engine (`relay`) hands in a [`Head`], and
-//! carries out the [`forward::Forward`] that comes back.
+//! dropping the account closes it. The stages know nothing of HTTP/2: the gate hands in a [`Head`], and carries out the
+//! [`forward::Forward`] that comes back.
+//!
+//! A permitted call allocates nothing here: names are borrowed from the snapshot for as long as the path is walked, and what
+//! is kept of a call is its permit, its numbers, and who brought it.
 
-use std::sync::Arc;
+// A refused call is the rare case, and carries its account along; a box for it would make all the others allocate.
+#![allow(clippy::result_large_err)]
 
-use chapar_core::{identity::AgencyName, policy::PeerCertificate};
+use std::rc::Rc;
 
-use crate::{clock::Clock, live::Live, snapshot::Current, trust::Trust};
+use chapar_core::policy::PeerCertificate;
+use chapar_relay::hpack::KnownName;
 
 pub mod accept;
 pub mod authorize;
+pub mod book;
+pub mod desk;
 pub mod forward;
+pub mod hex;
 pub mod identify;
+pub mod live;
 pub mod minimise;
 mod proof;
 pub mod record;
@@ -23,8 +32,11 @@ pub mod route;
 pub mod timeout;
 pub mod trace;
 
+pub use book::Book;
+pub use desk::{Desk, Ties};
 pub use forward::Forward;
-pub use record::{Book, Refused};
+pub use live::Live;
+pub use record::Refused;
 
 /// Walks the path for a call of the agency's own application, at the consumer's sidecar.
 ///
@@ -32,78 +44,102 @@ pub use record::{Book, Refused};
 /// The [`Refused`] call, its account still open, at whichever stage refused it.
 pub fn from_application(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
     let accepted = accept::from_application(desk, head)?;
-    let identified = identify::application(desk, accepted);
+    let identified = identify::application(accepted);
     let routed = route::find(identified)?;
     let permitted = authorize::decide(routed)?;
     let minimised = minimise::narrow(permitted);
-    forward::to_provider(desk, minimised)
+    forward::on(minimised)
 }
 
 /// Walks the path for a call that another agency's sidecar brings, at the provider's sidecar.
 ///
 /// # Errors
 /// As [`from_application`].
-pub fn from_sidecar(desk: &Desk, peer: &Arc<PeerCertificate>, head: &Head<'_>) -> Result<Forward, Refused> {
+pub fn from_sidecar(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
     let accepted = accept::from_sidecar(desk, head)?;
-    let identified = identify::sidecar(accepted, peer)?;
+    let identified = identify::sidecar(accepted)?;
     let routed = route::find(identified)?;
     let permitted = authorize::decide(routed)?;
     let minimised = minimise::narrow(permitted);
-    forward::to_upstream(desk, minimised)
+    forward::on(minimised)
 }
 
-/// What the stages consult: the same for every call of this sidecar.
-#[derive(Debug, Clone)]
-pub struct Desk {
-    /// The agency that this sidecar speaks for.
-    pub agency: AgencyName,
-    /// What time it is.
-    pub clock: Clock,
-    /// The certificate that this sidecar shows.
-    pub trust: Trust,
-    /// What the control plane last said.
-    pub current: Current,
-    /// Where accounts of calls are closed.
-    pub book: Arc<Book>,
-    /// Calls that are under way.
-    pub live: Arc<Live>,
+/// Who is at the other end of a connection that came in. One for each connection, shared by its calls.
+#[derive(Debug)]
+pub struct Caller {
+    peer: Option<PeerCertificate>,
+    address: Box<str>,
 }
 
-/// The metadata of a call, as an engine holds it.
+impl Caller {
+    /// One of the agency's own applications.
+    #[must_use]
+    pub fn application(address: &str) -> Self {
+        Self { peer: None, address: address.into() }
+    }
+
+    /// The sidecar with this certificate, which was verified when the connection was made.
+    #[must_use]
+    pub fn sidecar(peer: PeerCertificate, address: &str) -> Self {
+        Self { peer: Some(peer), address: address.into() }
+    }
+
+    /// Its certificate; `None` for the agency's own.
+    #[must_use]
+    pub const fn peer(&self) -> Option<&PeerCertificate> {
+        self.peer.as_ref()
+    }
+
+    /// Where it connected from.
+    #[must_use]
+    pub const fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+/// The metadata of a call, as the engine holds it.
 pub trait Metadata {
-    /// The first value under `name` (lower case), undecoded.
-    fn first(&self, name: &str) -> Option<&[u8]>;
+    /// The first value under `name`, undecoded.
+    fn first(&self, name: KnownName) -> Option<&[u8]>;
     /// Whether there is more than one value under `name`.
-    fn repeats(&self, name: &str) -> bool;
+    fn repeats(&self, name: KnownName) -> bool;
 }
 
-/// The head of a call, as an engine hands it in.
+/// The head of a call, as the engine hands it in.
 #[derive(Clone, Copy)]
 pub struct Head<'h> {
     /// HTTP method.
-    pub method: &'h str,
+    pub method: &'h [u8],
     /// HTTP/2 path, without a query.
-    pub path: &'h str,
+    pub path: &'h [u8],
     /// Everything else.
     pub metadata: &'h dyn Metadata,
-    /// Address of the other end of the connection.
-    pub peer_address: &'h Arc<str>,
+    /// Who brings it.
+    pub caller: &'h Rc<Caller>,
 }
 
 impl std::fmt::Debug for Head<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Metadata may hold credentials: it is never printed.
-        f.debug_struct("Head").field("method", &self.method).field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Head").finish_non_exhaustive()
     }
 }
 
-impl Head<'_> {
+impl<'h> Head<'h> {
     /// The value under `name`, where there is exactly one and it is text.
-    fn text(&self, name: &str) -> Option<&str> {
+    fn text(&self, name: KnownName) -> Option<&'h str> {
+        let value = self.metadata.first(name)?;
         if self.metadata.repeats(name) {
             return None;
         }
-        std::str::from_utf8(self.metadata.first(name)?).ok()
+        std::str::from_utf8(value).ok()
+    }
+
+    /// The path as a record keeps it: text, and not endless.
+    fn path_on_record(&self) -> Box<str> {
+        let path = String::from_utf8_lossy(self.path);
+        let end = path.floor_char_boundary(chapar_core::record::PATH_BYTES_MAX);
+        path.get(..end).unwrap_or_default().into()
     }
 }
 
@@ -111,8 +147,5 @@ impl Head<'_> {
 pub const PROVIDER_METADATA: &str = "chapar-provider";
 /// The tracking ID of the call, from sidecar to sidecar and back to the caller.
 pub const CALL_ID_METADATA: &str = "chapar-call-id";
-pub use chapar_core::purpose::PURPOSE_METADATA;
 /// From the provider's sidecar to the consumer's: it was I who refused, for this reason.
 pub const REFUSED_METADATA: &str = "chapar-refused";
-/// All metadata of ours begins so; from outside it is stripped.
-pub const OWN_PREFIX: &str = "chapar-";

@@ -2,30 +2,18 @@
 
 use std::fmt;
 
-use chapar_core::{
-    policy::{Reason, Side},
-    record::CallRecord,
-};
-use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-/// Buckets of the duration of calls, in seconds: half a millisecond to a minute.
-const DURATION_BUCKETS_S: [f64; 15] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+use crate::tally::Tallies;
 
 /// All metrics of the sidecar.
 pub struct Metrics {
     registry: Registry,
-    calls: IntCounterVec,
-    duration: [Histogram; 2],
-    messages: IntCounterVec,
-    bytes: IntCounterVec,
-    live: IntGaugeVec,
+    tallies: Tallies,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
     handshakes_failed: IntCounterVec,
+    limit_breaches: IntCounterVec,
     links: IntGaugeVec,
     ejections: IntCounterVec,
     retries: IntCounter,
@@ -74,11 +62,8 @@ impl Metrics {
     #[allow(clippy::too_many_lines)] // One line a metric.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("chapar_sidecar".to_owned()), None)?;
-        let duration = HistogramVec::new(
-            HistogramOpts::new("call_duration_seconds", "Duration of calls, by side.").buckets(DURATION_BUCKETS_S.to_vec()),
-            &["side"],
-        )?;
-        registry.register(Box::new(duration.clone()))?;
+        let tallies = Tallies::new()?;
+        registry.register(Box::new(tallies.clone()))?;
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(counter.clone()))?;
@@ -99,18 +84,11 @@ impl Metrics {
         let records_lost = IntCounter::new("records_lost_total", "Records of calls that were lost before their export.")?;
         registry.register(Box::new(records_lost.clone()))?;
         Ok(Self {
-            calls: counters(
-                "calls_total",
-                "Calls that ended, by side, outcome, reason of refusal and gRPC status.",
-                &["side", "outcome", "reason", "status"],
-            )?,
-            duration: [Side::Consumer, Side::Provider].map(|side| duration.with_label_values(&[side.as_str()])),
-            messages: counters("messages_total", "gRPC messages of calls that ended.", &["side", "direction"])?,
-            bytes: counters("message_bytes_total", "Bytes of gRPC messages of calls that ended.", &["side", "direction"])?,
-            live: gauges("calls_live", "Calls under way.", &["side"])?,
+            tallies,
             connections: gauges("connections_open", "Connections that came in and are open.", &["listener"])?,
             connections_refused: counters("connections_refused_total", "Connections closed at once.", &["listener", "cause"])?,
             handshakes_failed: counters("handshakes_failed_total", "TLS handshakes refused.", &["cause"])?,
+            limit_breaches: counters("limit_breaches_total", "Times that a peer broke a limit of the relay.", &["limit"])?,
             links: gauges("links_open", "Connections to peers and upstreams that are open.", &["to"])?,
             ejections: counters("ejections_total", "Endpoints left out because they failed.", &["to"])?,
             retries,
@@ -143,22 +121,10 @@ impl Metrics {
         &self.registry
     }
 
-    pub(crate) fn call_began(&self, side: Side) {
-        self.live.with_label_values(&[side.as_str()]).inc();
-    }
-
-    pub(crate) fn call_ended(&self, record: &CallRecord<'_>) {
-        let side = record.side.as_str();
-        let reason = record.reason.map_or("", Reason::as_str);
-        self.live.with_label_values(&[side]).dec();
-        self.calls.with_label_values(&[side, record.outcome.as_str(), reason, record.status.as_str()]).inc();
-        // Seconds from microseconds: exact up to 2^53 microseconds, 285 years.
-        #[allow(clippy::cast_precision_loss)]
-        self.duration[record.side as usize].observe(record.duration_us as f64 / 1e6);
-        for (direction, flow) in [("request", record.request), ("response", record.response)] {
-            self.messages.with_label_values(&[side, direction]).inc_by(flow.messages);
-            self.bytes.with_label_values(&[side, direction]).inc_by(flow.bytes);
-        }
+    /// What the workers count of calls.
+    #[must_use]
+    pub const fn tallies(&self) -> &Tallies {
+        &self.tallies
     }
 
     pub(crate) fn connections(&self, listener: Listener) -> IntGauge {
@@ -181,12 +147,18 @@ impl Metrics {
         self.ejections.with_label_values(&[to]).inc();
     }
 
-    pub(crate) fn ejected(&self, to: &'static str, count: usize) {
-        self.ejected.with_label_values(&[to]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// Of one worker's endpoints `count` are left out, and `before` were when it last said so.
+    pub(crate) fn ejected(&self, to: &'static str, count: usize, before: usize) {
+        let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.ejected.with_label_values(&[to]).add(signed(count) - signed(before));
     }
 
-    pub(crate) fn retry(&self) {
-        self.retries.inc();
+    pub(crate) fn retried(&self, times: u64) {
+        self.retries.inc_by(times);
+    }
+
+    pub(crate) fn limit_breached(&self, limit: &'static str, times: u64) {
+        self.limit_breaches.with_label_values(&[limit]).inc_by(times);
     }
 
     pub(crate) fn upstream_healthy(&self, service: &str, address: &str, healthy: bool) {
@@ -217,7 +189,7 @@ mod tests {
     #[test]
     fn registers_every_metric_once() {
         let metrics = Metrics::new().expect("names differ");
-        metrics.call_began(Side::Consumer);
+        metrics.tallies().another().began(chapar_core::policy::Side::Consumer);
         let text = String::from_utf8(metrics.text().expect("encodes")).expect("is text");
         assert!(text.contains("chapar_sidecar_calls_live{side=\"consumer\"} 1"), "{text}");
     }

@@ -3,23 +3,20 @@
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
     admin::Admin,
-    call::{Book, Desk},
+    call::Live,
     clock::Clock,
     config::{BindAddress, Config},
     drain,
-    listen::{self, Bound},
-    live::Live,
     metrics::Metrics,
-    peers::Peers,
-    relay::Engine,
-    report::{Reporter, SpoolError},
+    report::Reporter,
     snapshot::Current,
     trust::Trust,
     upstream::{UpstreamTlsError, Upstreams},
+    worker::{Bound, Common, Phase, WorkerError, Workers},
 };
 
 /// Why no calls can be taken; the sidecar's operator must act.
@@ -38,12 +35,12 @@ pub enum TrafficError {
     /// TLS to the agency's own server cannot be set up.
     #[error(transparent)]
     UpstreamTls(#[from] UpstreamTlsError),
+    /// The threads that carry calls cannot be started.
+    #[error(transparent)]
+    Workers(#[from] WorkerError),
     /// Two metrics have one name.
     #[error("the metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
-    /// Calls could not be put on record.
-    #[error("records of calls cannot be kept")]
-    Spool(#[from] SpoolError),
 }
 
 /// What traffic needs from the tie to the control plane.
@@ -59,14 +56,14 @@ pub struct Ties {
     pub reporter: Reporter,
 }
 
-/// Running listeners and the engine behind them.
+/// Running listeners and the workers behind them.
 #[derive(Debug)]
 pub struct Traffic {
-    engine: Arc<Engine>,
+    common: Arc<Common>,
     addresses: BTreeMap<&'static str, String>,
+    workers: Workers,
     /// Watchers and pages; they end with this value.
     _background: JoinSet<()>,
-    listeners: JoinSet<()>,
 }
 
 impl Traffic {
@@ -75,10 +72,11 @@ impl Traffic {
     /// # Errors
     /// When a listener cannot be bound or an upstream cannot be set up.
     pub async fn start(config: &Config, ties: Ties) -> Result<Self, TrafficError> {
-        let engine = engine(config, ties)?;
+        let common = common(config, ties)?;
+        let workers = config.workers();
         let refused = |listener, address: String| move |source| TrafficError::Listen { listener, address, source };
         let outbound = &config.listen.outbound;
-        let outbound = Bound::bind(outbound).await.map_err(refused("outbound", outbound.to_string()))?;
+        let outbound = Bound::bind(outbound, workers).map_err(refused("outbound", outbound.to_string()))?;
         if let BindAddress::Tcp(address) = &config.listen.outbound
             && !address.ip().is_loopback()
         {
@@ -89,7 +87,7 @@ impl Traffic {
             );
         }
         let inbound = match config.listen.inbound {
-            Some(address) => Some(Bound::tcp(address).await.map_err(refused("inbound", address.to_string()))?),
+            Some(address) => Some(Bound::tcp(address, workers).map_err(refused("inbound", address.to_string()))?),
             None => None,
         };
         let at = config.listen.admin;
@@ -98,14 +96,12 @@ impl Traffic {
 
         let mut addresses = BTreeMap::from([("outbound", outbound.address().to_owned())]);
         addresses.insert("admin", admin_address.to_string());
-        let mut listeners = JoinSet::new();
-        listeners.spawn(listen::serve_outbound(Arc::clone(&engine), outbound));
-        if let Some(inbound) = inbound {
+        if let Some(inbound) = &inbound {
             addresses.insert("inbound", inbound.address().to_owned());
-            listeners.spawn(listen::serve_inbound(Arc::clone(&engine), inbound));
         }
-        let background = background(&engine, admin);
-        Ok(Self { engine, addresses, _background: background, listeners })
+        let workers = Workers::start(&common, workers, outbound, inbound)?;
+        let background = background(&common, admin);
+        Ok(Self { common, addresses, workers, _background: background })
     }
 
     /// The bound address of each listener by its name.
@@ -117,46 +113,45 @@ impl Traffic {
     /// The metrics, for those who have some of their own to register.
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
-        self.engine.desk.book.metrics()
+        &self.common.metrics
     }
 
     /// Calls under way.
     #[must_use]
     pub fn calls(&self) -> usize {
-        self.engine.desk.live.count()
+        self.common.metrics.tallies().live()
     }
 
     /// Stops: no new calls, running ones may take `timeout` to finish. Returns how many had to be cut. The admin pages stay
     /// up until the value is dropped.
     pub async fn drain(&mut self, timeout: Duration) -> usize {
-        let cut = drain::drain(&self.engine, timeout).await;
-        self.listeners.shutdown().await;
+        let cut = drain::drain(&self.common, timeout).await;
+        self.workers.stop().await;
         cut
     }
 }
 
-fn engine(config: &Config, ties: Ties) -> Result<Arc<Engine>, TrafficError> {
+fn common(config: &Config, ties: Ties) -> Result<Arc<Common>, TrafficError> {
     let metrics = Arc::new(Metrics::new()?);
-    let peers = Peers::new(ties.trust.clone(), &config.limits, &metrics);
-    let upstreams = Upstreams::new(&config.services, &config.limits, &metrics)?;
-    let desk = Desk {
+    let upstreams = Upstreams::new(&config.services, &metrics)?;
+    Ok(Arc::new(Common {
         agency: config.agency.clone(),
         clock: ties.clock,
         trust: ties.trust,
         current: ties.current,
-        book: Arc::new(Book::new(ties.reporter, metrics)?),
+        reporter: ties.reporter,
         live: Arc::new(Live::new(config.limits.calls_max)),
-    };
-    Ok(Arc::new(Engine::new(desk, Arc::new(peers), Arc::new(upstreams), config.limits)))
+        limits: config.limits,
+        upstreams: Arc::new(upstreams),
+        metrics,
+        phase: watch::Sender::new(Phase::Serving),
+    }))
 }
 
-fn background(engine: &Arc<Engine>, admin: TcpListener) -> JoinSet<()> {
+fn background(common: &Arc<Common>, admin: TcpListener) -> JoinSet<()> {
     let mut background = JoinSet::new();
-    let desk = &engine.desk;
-    background.spawn(Arc::clone(&desk.live).watch(desk.clone()));
-    background.spawn(Arc::clone(&engine.peers).keep(desk.current.clone()));
-    background.spawn(Arc::clone(&engine.upstreams).keep());
-    let pages = Admin::new(engine);
+    background.spawn(Arc::clone(&common.upstreams).keep());
+    let pages = Admin::new(common);
     background.spawn(async move {
         if let Err(problem) = pages.serve(admin).await {
             tracing::error!(%problem, "the admin listener broke down");

@@ -3,30 +3,50 @@
 mod health;
 mod tls;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::sync::watch;
 
 use crate::{
-    config::{HostPort, Limits, Service, UpstreamAddress},
+    config::{HealthCheck, HostPort, Service, UpstreamAddress},
     metrics::Metrics,
-    places::{Dial, Place, PlaceLimits, Towards},
+    worker::dial::Dial,
 };
 
 pub use tls::UpstreamTlsError;
 
-/// How often places are tidied up.
-const TIDY_INTERVAL: Duration = Duration::from_secs(5);
-
 /// The servers of every service that the agency offers.
 #[derive(Debug)]
 pub struct Upstreams {
-    services: HashMap<Box<str>, Upstream>,
+    servers: Vec<Server>,
+    /// Changes whenever a server falls ill or is well again.
+    changes: watch::Sender<u64>,
     metrics: Arc<Metrics>,
 }
 
+/// One server of one service.
 #[derive(Debug)]
-struct Upstream {
-    service: Service,
-    places: Vec<Arc<Place>>,
+pub(crate) struct Server {
+    pub(crate) service: Arc<str>,
+    /// As people write it.
+    pub(crate) address: Arc<str>,
+    /// How to connect.
+    pub(crate) dial: Dial,
+    /// What the server sees as `:authority`.
+    pub(crate) authority: String,
+    check: HealthCheck,
+    /// True until a health check says otherwise.
+    well: AtomicBool,
+}
+
+impl Server {
+    /// What the last health check said.
+    pub(crate) fn is_well(&self) -> bool {
+        self.well.load(Ordering::Acquire)
+    }
 }
 
 impl Upstreams {
@@ -34,50 +54,62 @@ impl Upstreams {
     ///
     /// # Errors
     /// When a certificate or key file cannot be used.
-    pub fn new(services: &[Service], limits: &Limits, metrics: &Arc<Metrics>) -> Result<Self, UpstreamTlsError> {
-        let limits = PlaceLimits::new(limits, Towards::Upstream);
-        let mut all = HashMap::new();
+    pub fn new(services: &[Service], metrics: &Arc<Metrics>) -> Result<Self, UpstreamTlsError> {
+        let mut servers = Vec::new();
         for service in services {
-            let mut places = Vec::with_capacity(service.upstreams.len());
             for address in &service.upstreams {
                 let (dial, authority) = dial(service, address)?;
-                let text = Arc::from(address.to_string());
-                places.push(Arc::new(Place::new(dial, Towards::Upstream, text, &authority, limits, metrics)));
+                servers.push(Server {
+                    service: service.name.as_str().into(),
+                    address: address.to_string().into(),
+                    dial,
+                    authority,
+                    check: service.health_check.clone(),
+                    well: AtomicBool::new(true),
+                });
             }
-            all.insert(service.name.as_str().into(), Upstream { service: service.clone(), places });
         }
-        Ok(Self { services: all, metrics: Arc::clone(metrics) })
+        Ok(Self { servers, changes: watch::Sender::new(0), metrics: Arc::clone(metrics) })
     }
 
-    /// The servers of `service`; `None` when this sidecar is not told of any.
-    pub(crate) fn places(&self, service: &str) -> Option<&[Arc<Place>]> {
-        self.services.get(service).map(|upstream| upstream.places.as_slice())
+    /// All servers, in the order of the configuration.
+    pub(crate) fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// Changes whenever what health checks say of a server does.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Services none of whose servers is well, for readiness.
     #[must_use]
     pub fn unwell(&self) -> Vec<&str> {
-        let unwell =
-            |upstream: &&Upstream| upstream.service.health_check.enabled && !upstream.places.iter().any(|place| place.is_well());
-        self.services.values().filter(unwell).map(|upstream| upstream.service.name.as_str()).collect()
+        let well = |service: &str| self.servers.iter().any(|server| *server.service == *service && server.is_well());
+        let mut unwell: Vec<&str> = self.servers.iter().map(|server| &*server.service).filter(|service| !well(service)).collect();
+        unwell.dedup();
+        unwell
     }
 
     /// Watches over the servers for as long as the sidecar runs.
     pub async fn keep(self: Arc<Self>) {
         let mut watches = tokio::task::JoinSet::new();
-        for upstream in self.services.values().filter(|upstream| upstream.service.health_check.enabled) {
-            for place in &upstream.places {
-                let check = upstream.service.health_check.clone();
-                let metrics = Arc::clone(&self.metrics);
-                watches.spawn(health::watch(Arc::clone(place), upstream.service.name.clone(), check, metrics));
-            }
+        for at in 0..self.servers.len() {
+            let upstreams = Arc::clone(&self);
+            watches.spawn(async move {
+                if let Some(server) = upstreams.servers.get(at).filter(|server| server.check.enabled) {
+                    health::watch(server, &upstreams).await;
+                }
+            });
         }
-        loop {
-            tokio::time::sleep(TIDY_INTERVAL).await;
-            let places = || self.services.values().flat_map(|upstream| &upstream.places);
-            places().for_each(|place| place.tidy());
-            let ejected = places().filter(|place| place.is_ejected()).count();
-            self.metrics.ejected(Towards::Upstream.as_str(), ejected);
+        while watches.join_next().await.is_some() {}
+    }
+
+    /// Puts down what a health check found.
+    fn found(&self, server: &Server, well: bool) {
+        self.metrics.upstream_healthy(&server.service, &server.address, well);
+        if server.well.swap(well, Ordering::AcqRel) != well {
+            self.changes.send_modify(|change| *change += 1);
         }
     }
 }

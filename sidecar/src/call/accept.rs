@@ -1,157 +1,194 @@
 //! Accept: open the account of a call, and read from its head what every later stage relies on.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use chapar_core::{
-    policy::{PeerCertificate, PolicySnapshot, Reason, Refusal, Side},
-    purpose::Purpose,
+    policy::{PolicySnapshot, Reason, Refusal, Side},
+    purpose::PURPOSE_METADATA,
     record::{CallId, PATH_BYTES_MAX},
-    time::Timestamp,
 };
+use chapar_relay::hpack::KnownName;
 
 use super::{
-    CALL_ID_METADATA, Desk, Head, PROVIDER_METADATA, PURPOSE_METADATA, record::Account, record::Refused, timeout, trace,
+    Desk, Head, PROVIDER_METADATA,
+    record::{Account, Form, Refused},
+    timeout, trace,
 };
 
 /// A call whose head is well formed, and whose account is open.
 #[derive(Debug)]
-pub struct Accepted(Opened);
+pub struct Accepted<'c>(Opened<'c>);
 
 /// What accept read. Only the stages see inside.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct Opened<'c> {
     pub(super) account: Account,
-    pub(super) side: Side,
-    pub(super) now: Timestamp,
+    pub(super) desk: &'c Desk,
+    pub(super) head: &'c Head<'c>,
+    pub(super) path: &'c str,
     pub(super) deadline: Option<Instant>,
-    pub(super) wanted_provider: Option<Box<str>>,
-    pub(super) purpose: Option<Purpose>,
+    pub(super) wanted_provider: Option<&'c str>,
     pub(super) trace_joined: trace::Joined,
-    pub(super) own_agency: chapar_core::identity::AgencyName,
-    pub(super) own: Arc<PeerCertificate>,
-    pub(super) snapshot: Arc<PolicySnapshot>,
+    pub(super) snapshot: &'c PolicySnapshot,
 }
 
-impl Accepted {
-    pub(super) fn into_opened(self) -> Opened {
+impl<'c> Accepted<'c> {
+    pub(super) fn into_opened(self) -> Opened<'c> {
         self.0
+    }
+}
+
+impl Opened<'_> {
+    /// Ends as refused before it is known what inquiry is asked for.
+    pub(super) fn refused(self, refusal: Refusal) -> Refused {
+        refuse(self.account, self.head, refusal)
     }
 }
 
 /// Accepts a call of the agency's own application.
 ///
 /// # Errors
-/// `MALFORMED_CALL`, `DEADLINE_EXCEEDED`, `RECORDS_FULL` or `SNAPSHOT_MISSING`.
-pub fn from_application(desk: &Desk, head: &Head<'_>) -> Result<Accepted, Refused> {
-    let call_id = trace::call_id();
-    accept(desk, head, Side::Consumer, call_id)
+/// `MALFORMED_CALL`, `RECORDS_FULL`, `DEADLINE_EXCEEDED` or `SNAPSHOT_MISSING`.
+pub fn from_application<'c>(desk: &'c Desk, head: &'c Head<'_>) -> Result<Accepted<'c>, Refused> {
+    let call_id = trace::call_id(&mut desk.chance().borrow_mut());
+    let wanted_provider = head.text(KnownName::ChaparProvider);
+    accept(desk, head, Side::Consumer, call_id, wanted_provider)
 }
 
 /// Accepts a call that another sidecar brings. That sidecar's tracking ID is kept where it is one, so that both halves of
-/// the account can be paired.
+/// the account can be paired. Whoever reached this sidecar asks this agency.
 ///
 /// # Errors
 /// As [`from_application`].
-pub fn from_sidecar(desk: &Desk, head: &Head<'_>) -> Result<Accepted, Refused> {
-    let brought = head.text(CALL_ID_METADATA).and_then(|id| id.parse().ok());
-    let call_id = brought.unwrap_or_else(trace::call_id);
-    accept(desk, head, Side::Provider, call_id)
+pub fn from_sidecar<'c>(desk: &'c Desk, head: &'c Head<'_>) -> Result<Accepted<'c>, Refused> {
+    let brought = head.text(KnownName::ChaparCallId).and_then(|id| CallId::parse(id.as_bytes()).ok());
+    let call_id = brought.unwrap_or_else(|| trace::call_id(&mut desk.chance().borrow_mut()));
+    accept(desk, head, Side::Provider, call_id, Some(desk.agency().as_str()))
 }
 
-fn accept(desk: &Desk, head: &Head<'_>, side: Side, call_id: CallId) -> Result<Accepted, Refused> {
-    let started = Instant::now();
-    let now = desk.clock.now();
-    let (place, trace_joined) = trace::join(head.text("traceparent"));
-    let mut account = Account::open(&desk.book, side, call_id, place, head, now);
+fn accept<'c>(
+    desk: &'c Desk,
+    head: &'c Head<'_>,
+    side: Side,
+    call_id: CallId,
+    wanted_provider: Option<&'c str>,
+) -> Result<Accepted<'c>, Refused> {
+    let traceparent = head.text(KnownName::Traceparent).map(str::as_bytes);
+    let (place, trace_joined) = trace::join(traceparent, &mut desk.chance().borrow_mut());
+    let mut account = Account::open(desk, side, call_id, place, head);
     if !is_grpc(head) {
-        return Err(account.not_grpc());
+        return Err(not_grpc(account, head));
     }
-    if let Err(problem) = well_formed(head) {
-        return Err(account.refused(Refusal::new(Reason::MalformedCall, problem)));
+    match read(desk, head, &mut account) {
+        Ok((path, deadline, snapshot)) => {
+            Ok(Accepted(Opened { account, desk, head, path, deadline, wanted_provider, trace_joined, snapshot }))
+        }
+        Err(refusal) => Err(refuse(account, head, refusal)),
     }
-    let deadline = match deadline(head, started) {
-        Ok(deadline) => deadline,
-        Err(refusal) => return Err(account.refused(refusal)),
-    };
-    let purpose = match head.text(PURPOSE_METADATA).map(|text| Purpose::parse(text.as_bytes())).transpose() {
-        Ok(purpose) => purpose.flatten(),
-        Err(malformed) => return Err(account.refused(Refusal::new(Reason::MalformedCall, malformed.to_string()))),
-    };
-    if let Some(purpose) = &purpose {
-        account.states(purpose.clone());
+}
+
+type Read<'c> = (&'c str, Option<Instant>, &'c PolicySnapshot);
+
+fn read<'c>(desk: &'c Desk, head: &'c Head<'_>, account: &mut Account) -> Result<Read<'c>, Refusal> {
+    let path = well_formed(head)?;
+    if !desk.book().admits() {
+        let detail = "there is no room left to keep the account of another call, and no call goes without; \
+                      the sidecar's operator must make room or restore the connection to the control plane";
+        return Err(Refusal::new(Reason::RecordsFull, detail));
     }
-    if !desk.book.admits() {
-        return Err(account.refused(Refusal::new(
-            Reason::RecordsFull,
-            "this sidecar has no room left to put calls on record and carries none that it cannot account for; its operator must \
-             bring back the control plane, or give the spool room",
-        )));
+    let deadline = deadline(desk, head)?;
+    if let Some(purpose) = purpose(desk, head)? {
+        account.states(purpose);
     }
-    let Some(snapshot) = desk.current.load() else {
-        return Err(account.refused(Refusal::new(
-            Reason::SnapshotMissing,
-            "this sidecar has no snapshot of the policy yet; its operator must connect it to the control plane",
-        )));
-    };
-    let wanted_provider = match side {
-        Side::Consumer => head.text(PROVIDER_METADATA).map(Box::from),
-        // Whoever reached this sidecar asks this agency.
-        Side::Provider => Some(Box::from(desk.agency.as_str())),
-    };
-    Ok(Accepted(Opened {
-        account,
-        side,
-        now,
-        deadline,
-        wanted_provider,
-        purpose,
-        trace_joined,
-        own_agency: desk.agency.clone(),
-        own: desk.trust.own(),
-        snapshot,
-    }))
+    let snapshot = desk.snapshot().ok_or_else(|| {
+        let detail = "this sidecar has no snapshot of the policy yet; its operator must connect it to the control plane";
+        Refusal::new(Reason::SnapshotMissing, detail)
+    })?;
+    Ok((path, deadline, snapshot))
+}
+
+fn refuse(mut account: Account, head: &Head<'_>, refusal: Refusal) -> Refused {
+    account.asks_for_path(head.path_on_record());
+    account.refuse(&refusal);
+    Refused { account, refusal, form: Form::GrpcStatus }
+}
+
+fn not_grpc(account: Account, head: &Head<'_>) -> Refused {
+    let detail = "the content type is not application/grpc; the application must use a gRPC client";
+    let refused = refuse(account, head, Refusal::new(Reason::MalformedCall, detail));
+    Refused { form: Form::UnsupportedMediaType, ..refused }
 }
 
 /// gRPC over HTTP/2: anything else gets HTTP 415, as the protocol asks of servers.
 fn is_grpc(head: &Head<'_>) -> bool {
     const GRPC: &[u8] = b"application/grpc";
-    head.metadata.first("content-type").is_some_and(|kind| {
+    head.metadata.first(KnownName::ContentType).is_some_and(|kind| {
         let rest = kind.get(..GRPC.len()).filter(|start| start.eq_ignore_ascii_case(GRPC));
         rest.is_some() && matches!(kind.get(GRPC.len()), None | Some(b'+' | b';' | b' '))
     })
 }
 
-fn well_formed(head: &Head<'_>) -> Result<(), String> {
-    if head.method != "POST" {
-        return Err("a gRPC call is an HTTP POST; the application must use a gRPC client".to_owned());
-    }
-    let method = head.path.strip_prefix('/').and_then(|path| path.split_once('/'));
-    let shaped = method.is_some_and(|(service, method)| !service.is_empty() && !method.is_empty() && !method.contains('/'));
-    if !shaped || head.path.len() > PATH_BYTES_MAX {
-        return Err(format!(
-            "the path is not /package.Service/Method of at most {PATH_BYTES_MAX} bytes; the application must name an inquiry"
-        ));
-    }
-    for name in [PROVIDER_METADATA, PURPOSE_METADATA, "grpc-timeout"] {
-        if head.metadata.first(name).is_some() && head.text(name).is_none() {
-            return Err(format!("the metadata {name} must occur once and be text; the application must correct it"));
-        }
-    }
-    Ok(())
+fn malformed(detail: impl Into<String>) -> Refusal {
+    Refusal::new(Reason::MalformedCall, detail)
 }
 
-fn deadline(head: &Head<'_>, started: Instant) -> Result<Option<Instant>, Refusal> {
-    let Some(text) = head.metadata.first("grpc-timeout") else {
+/// The path, if the call is one that gRPC allows.
+fn well_formed<'c>(head: &'c Head<'_>) -> Result<&'c str, Refusal> {
+    if head.method != b"POST" {
+        return Err(malformed("a gRPC call is an HTTP POST; the application must use a gRPC client"));
+    }
+    let path = std::str::from_utf8(head.path).ok().filter(|path| path.len() <= PATH_BYTES_MAX);
+    let Some(path) = path.filter(|path| names_a_method(path)) else {
+        return Err(malformed(format!(
+            "the path is not /package.Service/Method of at most {PATH_BYTES_MAX} bytes; the application must name an inquiry"
+        )));
+    };
+    for (known, name) in [(KnownName::ChaparProvider, PROVIDER_METADATA), (KnownName::GrpcTimeout, "grpc-timeout")] {
+        once(head, known, name)?;
+    }
+    Ok(path)
+}
+
+fn names_a_method(path: &str) -> bool {
+    let named = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+    named.is_some_and(|(service, method)| !service.is_empty() && !method.is_empty() && !method.contains('/'))
+}
+
+/// The value under a name that may occur once at most.
+fn once<'c>(head: &'c Head<'_>, known: KnownName, name: &str) -> Result<Option<&'c [u8]>, Refusal> {
+    let value = head.metadata.first(known);
+    if value.is_some() && head.text(known).is_none() {
+        return Err(malformed(format!("the metadata {name} must occur once and be text; the application must correct it")));
+    }
+    Ok(value)
+}
+
+fn deadline(desk: &Desk, head: &Head<'_>) -> Result<Option<Instant>, Refusal> {
+    let Some(text) = head.metadata.first(KnownName::GrpcTimeout) else {
         return Ok(None);
     };
     let timeout = timeout::parse(text).map_err(|_| {
-        let detail = "grpc-timeout is not one to eight digits and a unit (n, u, m, S, M, H); the application must correct it";
-        Refusal::new(Reason::MalformedCall, detail)
+        malformed("grpc-timeout is not one to eight digits and a unit (n, u, m, S, M, H); the application must correct it")
     })?;
     if timeout.is_zero() {
         let detail = "the deadline had passed when the call arrived; the application must allow more time";
         return Err(Refusal::new(Reason::DeadlineExceeded, detail));
     }
     // A deadline beyond what the machine's clock can count is none.
-    Ok(started.checked_add(timeout))
+    Ok(desk.at().checked_add(timeout))
+}
+
+fn purpose(desk: &Desk, head: &Head<'_>) -> Result<Option<String>, Refusal> {
+    let Some(stated) = once(head, KnownName::ChaparPurpose, PURPOSE_METADATA)? else {
+        return Ok(None);
+    };
+    let mut text = desk.book().text();
+    match chapar_core::purpose::read_into(stated, &mut text) {
+        Ok(true) => Ok(Some(text)),
+        Ok(false) => {
+            desk.book().keep_text(text);
+            Ok(None)
+        }
+        Err(problem) => Err(malformed(problem.to_string())),
+    }
 }

@@ -1,7 +1,5 @@
 //! Authorise: may this consumer make this inquiry now. The only maker of a permit is `chapar_core::policy::decide`.
 
-use std::sync::Arc;
-
 use chapar_core::{
     identity::AgencyName,
     policy::{self, Facts, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side},
@@ -10,22 +8,23 @@ use chapar_core::{
 
 use super::{
     identify::Known,
-    record::Refused,
+    record::{Form, Refused},
     route::{Found, Routed},
 };
 
 /// A call that a grant in force allows.
 #[derive(Debug)]
-pub struct Permitted(Allowed);
+pub struct Permitted<'c>(Allowed<'c>);
 
+/// A known call with its permit.
 #[derive(Debug)]
-pub(super) struct Allowed {
-    pub(super) known: Known,
+pub(super) struct Allowed<'c> {
+    pub(super) known: Known<'c>,
     pub(super) permit: Permit,
 }
 
-impl Permitted {
-    pub(super) fn into_allowed(self) -> Allowed {
+impl<'c> Permitted<'c> {
+    pub(super) fn into_allowed(self) -> Allowed<'c> {
         self.0
     }
 }
@@ -34,30 +33,27 @@ impl Permitted {
 ///
 /// # Errors
 /// What `policy::decide` refuses for.
-pub fn decide(routed: Routed) -> Result<Permitted, Refused> {
-    let Found { mut known, inquiry } = routed.into_found();
+pub fn decide(routed: Routed<'_>) -> Result<Permitted<'_>, Refused> {
+    let Found { mut known, offer } = routed.into_found();
     let opened = &mut known.opened;
-    let snapshot = Arc::clone(&opened.snapshot);
-    let Ok(offer) = snapshot.inquiry(&inquiry.path, Some(inquiry.key.provider.as_str())) else {
-        let detail = "the inquiry is not in the snapshot that it was found in";
-        return Err(known.opened.account.refused(Refusal::new(Reason::UnknownInquiry, detail)));
-    };
     let facts = Facts {
-        side: opened.side,
-        consumer: &known.consumer,
+        side: opened.account.side(),
+        consumer: known.consumer,
         offer,
-        own: &opened.own,
-        peer: known.peer.as_deref(),
-        purpose_stated: opened.purpose.is_some(),
-        now: opened.now,
+        own: opened.desk.own(),
+        peer: known.peer,
+        purpose_stated: opened.account.states_purpose(),
+        now: opened.desk.now(),
     };
     opened.account.decided_on(opened.snapshot.policy_version());
-    match policy::decide(&opened.snapshot, &facts) {
-        Ok(permit) => {
-            opened.account.permitted_by(&permit);
-            Ok(Permitted(Allowed { known, permit }))
+    match policy::decide(opened.snapshot, &facts) {
+        Ok(permit) => Ok(Permitted(Allowed { known, permit })),
+        Err(refusal) => {
+            let mut account = known.opened.account;
+            account.asks_for(offer.inquiry());
+            account.refuse(&refusal);
+            Err(Refused { account, refusal, form: Form::GrpcStatus })
         }
-        Err(refusal) => Err(known.opened.account.refused(refusal)),
     }
 }
 
@@ -74,7 +70,7 @@ pub struct Standing<'c> {
     pub provider: &'c AgencyName,
     /// The certificate that the other sidecar showed.
     pub peer: Option<&'c PeerCertificate>,
-    /// Whether it stated its purpose.
+    /// Whether the caller said what it asks for.
     pub purpose_stated: bool,
 }
 
@@ -88,7 +84,7 @@ pub fn again(snapshot: &PolicySnapshot, own: &PeerCertificate, now: Timestamp, c
             format!("{} is no longer in an approved passport of {}; only an approval brings it back", call.path, call.provider);
         Refusal::new(Reason::UnknownInquiry, detail)
     })?;
-    let Standing { side, consumer, peer, purpose_stated, .. } = *call;
-    let facts = Facts { side, consumer, offer, own, peer, purpose_stated, now };
+    let facts =
+        Facts { side: call.side, consumer: call.consumer, offer, own, peer: call.peer, purpose_stated: call.purpose_stated, now };
     policy::decide(snapshot, &facts)
 }

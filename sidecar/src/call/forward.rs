@@ -1,61 +1,36 @@
-//! Forward: where a permitted call goes, and what goes with it. The engine does the carrying.
+//! Forward: a permitted call may go on its way, if there is room for it. The engine does the carrying.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use chapar_core::{
-    identity::AgencyName,
-    policy::{Inquiry, PolicySnapshot, Side},
+    policy::{Reason, Refusal},
+    time::Timestamp,
 };
 
 use super::{
-    CALL_ID_METADATA, Desk, PURPOSE_METADATA,
     authorize::Allowed,
     minimise::{Extent, Minimised},
-    record::{Account, Refused},
+    record::{Account, Form, Refused},
     trace,
 };
-use crate::live::{Pass, Running};
 
-/// A call that may go on its way. Only the stages make one; only an engine takes it apart.
+/// A call that may go on its way. Only the stages make one; only the gate takes it apart.
 #[derive(Debug)]
 pub struct Forward(Way);
 
-/// What an engine needs to carry the call.
+/// What the gate needs to carry the call.
 #[derive(Debug)]
 pub(crate) struct Way {
-    /// Closed by how the call ends.
+    /// Holds the permit; closed by how the call ends.
     pub(crate) account: Account,
-    /// Where to.
-    pub(crate) destination: Destination,
     /// When the caller stops waiting.
     pub(crate) deadline: Option<Instant>,
-    /// Metadata that is put in place of whatever the call brought under these names.
-    pub(crate) metadata: Vec<(&'static str, Box<str>)>,
+    /// From then on the call has to be decided again.
+    pub(crate) valid_until: Timestamp,
     /// Whether `tracestate` goes along: only with the trace it belongs to.
     pub(crate) keeps_tracestate: bool,
     /// How much of the messages passes.
     pub(crate) extent: Extent,
-    /// Tells when the call may not go on.
-    pub(crate) pass: Pass,
-}
-
-/// Where a call goes.
-#[derive(Debug)]
-pub(crate) enum Destination {
-    /// To a sidecar of the provider.
-    Provider {
-        /// Names the provider and the service.
-        inquiry: Arc<Inquiry>,
-        /// For nodes that are reserved for someone.
-        consumer: AgencyName,
-        /// Holds the provider's endpoints.
-        snapshot: Arc<PolicySnapshot>,
-    },
-    /// To the agency's own server of this service.
-    Upstream {
-        /// Names the service.
-        inquiry: Arc<Inquiry>,
-    },
 }
 
 impl Forward {
@@ -64,68 +39,40 @@ impl Forward {
     }
 }
 
-/// Sends the call on to the provider's sidecar.
+/// Sends the call on: at the consumer's sidecar to the provider's, there to the agency's own server.
+///
+/// The policy cannot change between the decision and the call's being under way: a worker takes in a new snapshot between
+/// calls only, and then decides all of its calls again.
 ///
 /// # Errors
-/// When the policy changed under the call, what the new one refuses for.
-pub fn to_provider(desk: &Desk, minimised: Minimised) -> Result<Forward, Refused> {
-    forward(desk, minimised, |allowed| Destination::Provider {
-        inquiry: Arc::clone(allowed.permit.inquiry()),
-        consumer: allowed.known.consumer.clone(),
-        snapshot: Arc::clone(&allowed.known.opened.snapshot),
-    })
-}
-
-/// Sends the call on to the agency's own server.
-///
-/// # Errors
-/// As [`to_provider`].
-pub fn to_upstream(desk: &Desk, minimised: Minimised) -> Result<Forward, Refused> {
-    forward(desk, minimised, |allowed| Destination::Upstream { inquiry: Arc::clone(allowed.permit.inquiry()) })
-}
-
-fn forward(desk: &Desk, minimised: Minimised, destination: impl FnOnce(&Allowed) -> Destination) -> Result<Forward, Refused> {
-    let (allowed, extent) = minimised.into_parts();
-    let destination = destination(&allowed);
-    let metadata = metadata(&allowed);
-    let Allowed { known, permit } = allowed;
+/// `DRAINING` or `OVERLOADED`.
+pub fn on(minimised: Minimised<'_>) -> Result<Forward, Refused> {
+    let (Allowed { known, permit }, extent) = minimised.into_parts();
     let opened = known.opened;
-    let running = Running::new(opened.side, known.consumer, known.peer, opened.purpose.is_some(), &permit);
-    let entered = desk.live.enter(running, |running| {
-        // The policy may have changed between the decision and the entry, and the change then passed this call by.
-        running.decided_again_if_changed(desk, &opened.snapshot)
-    });
-    let pass = match entered {
-        Ok(pass) => pass,
-        Err(refusal) => return Err(opened.account.refused(refusal)),
-    };
-    Ok(Forward(Way {
-        account: opened.account,
-        destination,
-        deadline: opened.deadline,
-        metadata,
-        keeps_tracestate: opened.trace_joined == trace::Joined::Caller,
-        extent,
-        pass,
-    }))
+    let mut account = opened.account;
+    let valid_until = permit.valid_until();
+    account.permitted_by(permit);
+    let live = opened.desk.book().share().live();
+    if live.is_closed() {
+        return Err(refused(account, draining()));
+    }
+    if !account.enter() {
+        let detail = format!(
+            "{} calls are under way (limits.callsMax); the sidecar's operator must raise it or add a sidecar",
+            live.calls_max()
+        );
+        return Err(refused(account, Refusal::new(Reason::Overloaded, detail)));
+    }
+    let keeps_tracestate = opened.trace_joined == trace::Joined::Caller;
+    Ok(Forward(Way { account, deadline: opened.deadline, valid_until, keeps_tracestate, extent }))
 }
 
-/// The tracking ID, the trace and the purpose go to both; the agency's own server also learns who asks and by which resolution, as the
-/// sidecar vouches for it.
-fn metadata(allowed: &Allowed) -> Vec<(&'static str, Box<str>)> {
-    let opened = &allowed.known.opened;
-    let account = &opened.account;
-    let mut metadata = Vec::with_capacity(6);
-    metadata.push((CALL_ID_METADATA, account.call_id().to_string().into_boxed_str()));
-    metadata.push(("traceparent", trace::traceparent(account.trace()).into_boxed_str()));
-    if let Some(purpose) = &opened.purpose {
-        metadata.push((PURPOSE_METADATA, purpose.encoded().into_boxed_str()));
-    }
-    if opened.side == Side::Provider {
-        let grant = allowed.permit.grant();
-        metadata.push(("chapar-consumer", Box::from(allowed.known.consumer.as_str())));
-        metadata.push(("chapar-inquiry", Box::from(&*grant.inquiry.inquiry)));
-        metadata.push(("chapar-resolution", Box::from(&*grant.resolution)));
-    }
-    metadata
+/// The sidecar goes down.
+pub(crate) fn draining() -> Refusal {
+    Refusal::new(Reason::Draining, "this sidecar is shutting down; the call may be made again elsewhere or later")
+}
+
+fn refused(mut account: Account, refusal: Refusal) -> Refused {
+    account.refuse(&refusal);
+    Refused { account, refusal, form: Form::GrpcStatus }
 }

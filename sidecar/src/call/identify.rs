@@ -1,41 +1,38 @@
 //! Identify: who asks. The answer comes from where the call came in, never from what it says of itself.
 
-use std::sync::Arc;
-
 use chapar_core::{
     identity::AgencyName,
     policy::{PeerCertificate, Reason, Refusal, certificate_in_order},
 };
 
 use super::{
-    Desk,
     accept::{Accepted, Opened},
     record::Refused,
 };
 
 /// A call of which it is known who asks.
 #[derive(Debug)]
-pub struct Identified(Known);
+pub struct Identified<'c>(Known<'c>);
 
 #[derive(Debug)]
-pub(super) struct Known {
-    pub(super) opened: Opened,
-    pub(super) consumer: AgencyName,
-    pub(super) peer: Option<Arc<PeerCertificate>>,
+pub(super) struct Known<'c> {
+    pub(super) opened: Opened<'c>,
+    pub(super) consumer: &'c AgencyName,
+    pub(super) peer: Option<&'c PeerCertificate>,
 }
 
-impl Identified {
-    pub(super) fn into_known(self) -> Known {
+impl<'c> Identified<'c> {
+    pub(super) fn into_known(self) -> Known<'c> {
         self.0
     }
 }
 
 /// The outbound listener is the agency's own: whoever reaches it speaks for the agency.
 #[must_use]
-pub fn application(desk: &Desk, accepted: Accepted) -> Identified {
+pub fn application(accepted: Accepted<'_>) -> Identified<'_> {
     let mut opened = accepted.into_opened();
-    opened.account.asked_by(&desk.agency);
-    Identified(Known { opened, consumer: desk.agency.clone(), peer: None })
+    opened.account.identified();
+    Identified(Known { consumer: opened.desk.agency(), opened, peer: None })
 }
 
 /// The peer's certificate, verified when its connection was made, says who asks. Whether it is still in order is asked anew
@@ -43,15 +40,19 @@ pub fn application(desk: &Desk, accepted: Accepted) -> Identified {
 ///
 /// # Errors
 /// `PEER_NOT_IDENTIFIED`, `CERTIFICATE_REVOKED`, `CERTIFICATE_EXPIRED` or `AGENCY_SUSPENDED`.
-pub fn sidecar(accepted: Accepted, peer: &Arc<PeerCertificate>) -> Result<Identified, Refused> {
+pub fn sidecar(accepted: Accepted<'_>) -> Result<Identified<'_>, Refused> {
     let mut opened = accepted.into_opened();
-    let Some(consumer) = peer.spiffe_id.agency().cloned() else {
-        let detail = format!("{} is not the sidecar of an agency and cannot make inquiries", peer.spiffe_id);
-        return Err(opened.account.refused(Refusal::new(Reason::PeerNotIdentified, detail)));
+    let Some(peer) = opened.head.caller.peer() else {
+        let detail = "the connection shows no certificate, and only sidecars of agencies make inquiries here";
+        return Err(opened.refused(Refusal::new(Reason::PeerNotIdentified, detail)));
     };
-    opened.account.asked_by(&consumer);
-    if let Err(refusal) = certificate_in_order(&opened.snapshot, peer, opened.now) {
-        return Err(opened.account.refused(refusal));
+    let Some(consumer) = peer.spiffe_id.agency() else {
+        let detail = format!("{} is not the sidecar of an agency and cannot make inquiries", peer.spiffe_id);
+        return Err(opened.refused(Refusal::new(Reason::PeerNotIdentified, detail)));
+    };
+    opened.account.identified();
+    if let Err(refusal) = certificate_in_order(opened.snapshot, peer, opened.desk.now()) {
+        return Err(opened.refused(refusal));
     }
-    Ok(Identified(Known { opened, consumer, peer: Some(Arc::clone(peer)) }))
+    Ok(Identified(Known { opened, consumer, peer: Some(peer) }))
 }

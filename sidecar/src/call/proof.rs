@@ -3,11 +3,11 @@
 //! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
 //! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
 //! let accepted = accept::from_application(desk, head)?;
-//! let identified = identify::application(desk, accepted);
+//! let identified = identify::application(accepted);
 //! let routed = route::find(identified)?;
 //! let permitted = authorize::decide(routed)?;
 //! let minimised = minimise::narrow(permitted);
-//! forward::to_provider(desk, minimised)
+//! forward::on(minimised)
 //! # }
 //! ```
 //!
@@ -21,7 +21,7 @@
 //! let routed = route::find(accepted)?;
 //! let permitted = authorize::decide(routed)?;
 //! let minimised = minimise::narrow(permitted);
-//! forward::to_provider(desk, minimised)
+//! forward::on(minimised)
 //! # }
 //! ```
 //!
@@ -30,10 +30,10 @@
 //! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
 //! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
 //! let accepted = accept::from_application(desk, head)?;
-//! let identified = identify::application(desk, accepted);
+//! let identified = identify::application(accepted);
 //! let permitted = authorize::decide(identified)?;
 //! let minimised = minimise::narrow(permitted);
-//! forward::to_provider(desk, minimised)
+//! forward::on(minimised)
 //! # }
 //! ```
 //!
@@ -42,10 +42,10 @@
 //! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
 //! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
 //! let accepted = accept::from_application(desk, head)?;
-//! let identified = identify::application(desk, accepted);
+//! let identified = identify::application(accepted);
 //! let routed = route::find(identified)?;
 //! let minimised = minimise::narrow(routed);
-//! forward::to_provider(desk, minimised)
+//! forward::on(minimised)
 //! # }
 //! ```
 //!
@@ -54,10 +54,10 @@
 //! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
 //! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
 //! let accepted = accept::from_application(desk, head)?;
-//! let identified = identify::application(desk, accepted);
+//! let identified = identify::application(accepted);
 //! let routed = route::find(identified)?;
 //! let permitted = authorize::decide(routed)?;
-//! forward::to_provider(desk, permitted)
+//! forward::on(permitted)
 //! # }
 //! ```
 //!
@@ -76,6 +76,6 @@
 //! # use chapar_sidecar::call::{Desk, Forward, Head, Refused, accept, authorize, forward, identify, minimise, route};
 //! # fn walk(desk: &Desk, head: &Head<'_>) -> Result<Forward, Refused> {
 //! let _ = (head, accept::from_application, identify::application, route::find, authorize::decide);
-//! forward::to_provider(desk, minimise::Minimised { allowed: unreachable!(), extent: minimise::Extent::Whole })
+//! forward::on(minimise::Minimised { allowed: unreachable!(), extent: minimise::Extent::Whole })
 //! # }
 //! ```

@@ -1,145 +1,56 @@
 //! Record: the account of a call. Opened before anything can fail, closed by being dropped, so that no ending is missed.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use chapar_core::{
-    identity::AgencyName,
     policy::{GrpcCode, Inquiry, Permit, Reason, Refusal, Side},
-    purpose::Purpose,
-    record::{CallId, CallRecord, Flow, Outcome, PATH_BYTES_MAX, TraceContext},
+    record::{CallId, CallRecord, Flow, Outcome, SubjectHash, TraceContext},
     time::Timestamp,
 };
 
-use super::Head;
-use crate::{
-    metrics::Metrics,
-    report::{Lane, Reporter, SpoolError},
-};
-
-/// Where accounts are closed: the lane gets the record, the metrics count it.
-#[derive(Debug)]
-pub struct Book {
-    reporter: Reporter,
-    lane: Mutex<Lane>,
-    metrics: Arc<Metrics>,
-}
-
-impl Book {
-    /// A book whose records go to a lane of `reporter`.
-    ///
-    /// # Errors
-    /// When there is no such lane to be had.
-    pub fn new(reporter: Reporter, metrics: Arc<Metrics>) -> Result<Self, SpoolError> {
-        let lane = Mutex::new(reporter.lane()?);
-        Ok(Self { reporter, lane, metrics })
-    }
-
-    /// Puts down a finished record.
-    pub fn put(&self, record: &CallRecord<'_>) {
-        self.metrics.call_ended(record);
-        self.keep(record);
-    }
-
-    /// Puts down a handshake that was refused: no call, so it counts as none.
-    pub(crate) fn put_handshake(&self, record: &CallRecord<'_>) {
-        self.keep(record);
-    }
-
-    /// Whether new calls may be carried: see [`Lane::admits`].
-    pub(crate) fn admits(&self) -> bool {
-        self.lane().admits()
-    }
-
-    fn keep(&self, record: &CallRecord<'_>) {
-        let mut lane = self.lane();
-        lane.put(record);
-        lane.commit();
-    }
-
-    fn lane(&self) -> MutexGuard<'_, Lane> {
-        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Brings the metrics of the reporter up to date.
-    pub(crate) fn reporting(&self) {
-        self.metrics.reporter(self.reporter.depth(), self.reporter.lost());
-    }
-
-    /// Where calls are counted.
-    #[must_use]
-    pub const fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
-    }
-}
+use super::{Caller, Desk, Head, book::Book};
 
 /// The open account of one call. Whatever was put down when it is dropped is on record; nothing put down means that the
 /// caller went away.
 #[derive(Debug)]
 pub struct Account {
-    draft: Box<Draft>,
-    started: Instant,
-    book: Arc<Book>,
-}
-
-/// What an account keeps until its record is made.
-#[derive(Debug)]
-struct Draft {
+    book: Rc<Book>,
+    caller: Rc<Caller>,
     call_id: CallId,
     trace: TraceContext,
     side: Side,
-    consumer: Option<AgencyName>,
-    inquiry: Option<Arc<Inquiry>>,
-    purpose: Option<Purpose>,
-    /// As the call named it, where it named no inquiry.
-    path: Box<str>,
-    permit: Option<Permit>,
-    /// The grant that a refusal named.
-    refused_by_grant: Option<Box<str>>,
+    started_at: Timestamp,
+    started: Instant,
+    identified: bool,
+    asked: Asked,
+    /// Known before the permit is, since a refusal was decided on a policy too.
     policy_version: u64,
+    purpose: Option<String>,
+    subject: Option<SubjectHash>,
+    /// Whether permission was taken from the pool, and has to go back.
+    entered: bool,
+    server: Option<Rc<str>>,
     outcome: Outcome,
     reason: Option<Reason>,
     status: GrpcCode,
-    started_at: Timestamp,
+    /// Name of the grant that a refusal looked at.
+    refusing_grant: Option<Box<str>>,
     request: Flow,
     response: Flow,
-    peer_address: Arc<str>,
-    server_address: Option<Arc<str>>,
 }
 
-impl Draft {
-    fn record(&self) -> CallRecord<'_> {
-        let mut record = CallRecord {
-            consumer: self.consumer.as_ref().map_or("", AgencyName::as_str),
-            purpose: self.purpose.as_ref().map_or("", Purpose::as_str),
-            policy_version: self.policy_version,
-            outcome: self.outcome,
-            reason: self.reason,
-            status: self.status,
-            request: self.request,
-            response: self.response,
-            server_address: self.server_address.as_deref().unwrap_or_default(),
-            ..CallRecord::begun(self.call_id, self.trace, self.side, &self.path, self.started_at, &self.peer_address)
-        };
-        if let Some(inquiry) = &self.inquiry {
-            record.path = &inquiry.path;
-            record.provider = inquiry.key.provider.as_str();
-            record.inquiry = &inquiry.key.inquiry;
-            record.kind = inquiry.kind.as_str();
-        }
-        if let Some(permit) = &self.permit {
-            record.permitted_by(permit);
-        }
-        if let Some(grant) = &self.refused_by_grant {
-            record.grant = grant;
-        }
-        record
-    }
+/// What was asked, as far as it is known.
+#[derive(Debug)]
+enum Asked {
+    /// No inquiry was found at this path.
+    Path(Box<str>),
+    /// An inquiry.
+    Inquiry(Arc<Inquiry>),
+    /// An inquiry that may be made.
+    Permitted(Permit),
 }
 
-/// A call that a stage refused: the engine tells the caller, and the account is closed.
+/// A call that a stage refused: the gate tells the caller, and the account is closed.
 #[derive(Debug)]
 pub struct Refused {
     pub(crate) account: Account,
@@ -157,136 +68,204 @@ pub(crate) enum Form {
 }
 
 impl Account {
-    pub(super) fn open(
-        book: &Arc<Book>,
-        side: Side,
-        call_id: CallId,
-        trace: TraceContext,
-        head: &Head<'_>,
-        started_at: Timestamp,
-    ) -> Self {
-        let draft = Draft {
+    pub(super) fn open(desk: &Desk, side: Side, call_id: CallId, trace: TraceContext, head: &Head<'_>) -> Self {
+        let book = Rc::clone(desk.book());
+        book.opened(side);
+        Self {
+            book,
+            caller: Rc::clone(head.caller),
             call_id,
             trace,
             side,
-            consumer: None,
-            inquiry: None,
-            purpose: None,
-            path: Box::from(clip(head.path)),
-            permit: None,
-            refused_by_grant: None,
+            started_at: desk.now(),
+            started: desk.at(),
+            identified: false,
+            asked: Asked::Path(Box::default()),
             policy_version: 0,
+            purpose: None,
+            subject: None,
+            entered: false,
+            server: None,
             outcome: Outcome::Abandoned,
             reason: None,
             status: GrpcCode::Cancelled,
-            started_at,
-            request: Flow::default(),
-            response: Flow::default(),
-            peer_address: Arc::clone(head.peer_address),
-            server_address: None,
-        };
-        book.metrics.call_began(side);
-        Self { draft: Box::new(draft), started: Instant::now(), book: Arc::clone(book) }
+            refusing_grant: None,
+            request: Flow { messages: 0, bytes: 0 },
+            response: Flow { messages: 0, bytes: 0 },
+        }
     }
 
-    pub(super) fn asked_by(&mut self, consumer: &AgencyName) {
-        self.draft.consumer = Some(consumer.clone());
+    /// Puts down that it is known who asks: this agency, or that of the caller's certificate.
+    pub(super) const fn identified(&mut self) {
+        self.identified = true;
+    }
+
+    /// Puts down a path that no inquiry was found at.
+    pub(super) fn asks_for_path(&mut self, path: Box<str>) {
+        self.asked = Asked::Path(path);
     }
 
     pub(super) fn asks_for(&mut self, inquiry: &Arc<Inquiry>) {
-        self.draft.inquiry = Some(Arc::clone(inquiry));
-    }
-
-    pub(super) fn states(&mut self, purpose: Purpose) {
-        self.draft.purpose = Some(purpose);
+        self.asked = Asked::Inquiry(Arc::clone(inquiry));
     }
 
     pub(super) const fn decided_on(&mut self, policy_version: u64) {
-        self.draft.policy_version = policy_version;
+        self.policy_version = policy_version;
     }
 
-    pub(super) fn permitted_by(&mut self, permit: &Permit) {
-        self.draft.permit = Some(permit.clone());
+    pub(super) fn permitted_by(&mut self, permit: Permit) {
+        self.asked = Asked::Permitted(permit);
     }
 
-    /// Ends as refused.
-    pub(crate) fn refused(mut self, refusal: Refusal) -> Refused {
-        self.end(Outcome::Refused, Some(refusal.reason), refusal.reason.code());
-        if let Some(grant) = &refusal.grant {
-            self.draft.refused_by_grant = Some(Box::from(grant.as_str()));
-        }
-        Refused { account: self, refusal, form: Form::GrpcStatus }
+    pub(super) fn states(&mut self, purpose: String) {
+        self.purpose = Some(purpose);
     }
 
-    /// Ends as refused, since it is no gRPC call.
-    pub(super) fn not_grpc(self) -> Refused {
-        let detail = "the content type is not application/grpc; the application must use a gRPC client";
-        let refused = self.refused(Refusal::new(Reason::MalformedCall, detail));
-        Refused { form: Form::UnsupportedMediaType, ..refused }
+    /// Takes permission for one call more; false when as many are under way as may be.
+    pub(super) fn enter(&mut self) -> bool {
+        self.entered = self.book.share().enter();
+        self.entered
     }
 
-    /// Ends as permitted and broken on the way, for a reason of ours.
-    pub(crate) fn broken(mut self, refusal: Refusal) -> Refused {
-        self.end(Outcome::Failed, Some(refusal.reason), refusal.reason.code());
-        Refused { account: self, refusal, form: Form::GrpcStatus }
+    /// Puts down whom the call asks about.
+    pub(crate) const fn asks_about(&mut self, subject: SubjectHash) {
+        self.subject = Some(subject);
     }
 
-    /// Ends as broken by the other side, which told this status.
-    pub(crate) fn failed(mut self, status: GrpcCode) {
-        self.end(Outcome::Failed, None, status);
-    }
-
-    /// Ends as served: the server answered with this status.
-    pub(crate) fn served(mut self, status: GrpcCode) {
-        self.end(Outcome::Served, None, status);
-    }
-
-    /// Ends as refused by the provider's sidecar, in its own words.
-    pub(crate) fn refused_elsewhere(mut self, reason: Reason, status: GrpcCode) {
-        self.end(Outcome::Refused, Some(reason), status);
-    }
-
-    /// Puts down where it was forwarded to.
-    pub(crate) fn forwarded_to(&mut self, address: &Arc<str>) {
-        self.draft.server_address = Some(Arc::clone(address));
+    /// Puts down where it was sent.
+    pub(crate) fn forwarded_to(&mut self, address: &Rc<str>) {
+        self.server = Some(Rc::clone(address));
     }
 
     /// Puts down what has flowed.
     pub(crate) const fn flowed(&mut self, request: Flow, response: Flow) {
-        (self.draft.request, self.draft.response) = (request, response);
+        self.request = request;
+        self.response = response;
     }
 
-    /// The record as far as it is known.
-    pub(crate) fn so_far(&self) -> CallRecord<'_> {
-        self.draft.record()
+    /// Ends as refused here.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal) {
+        self.end(Outcome::Refused, Some(refusal.reason), refusal.reason.code());
+        self.refusing_grant = refusal.grant.as_deref().map(Box::from);
     }
 
-    pub(crate) const fn call_id(&self) -> CallId {
-        self.draft.call_id
+    /// Ends as permitted and broken on the way, for a reason of ours.
+    pub(crate) const fn break_off(&mut self, reason: Reason) {
+        self.end(Outcome::Failed, Some(reason), reason.code());
     }
 
-    pub(super) fn path(&self) -> &str {
-        self.draft.inquiry.as_ref().map_or(&self.draft.path, |inquiry| &inquiry.path)
+    /// Ends as broken by the other side, which told this status.
+    pub(crate) const fn fail(&mut self, status: GrpcCode) {
+        self.end(Outcome::Failed, None, status);
     }
 
-    pub(super) const fn trace(&self) -> &TraceContext {
-        &self.draft.trace
+    /// Ends as served: the server answered with this status.
+    pub(crate) const fn serve(&mut self, status: GrpcCode) {
+        self.end(Outcome::Served, None, status);
+    }
+
+    /// Ends as refused by the provider's sidecar, in its own words.
+    pub(crate) const fn refuse_elsewhere(&mut self, reason: Reason, status: GrpcCode) {
+        self.end(Outcome::Refused, Some(reason), status);
+    }
+
+    /// Ends because the caller went away.
+    pub(crate) const fn abandon(&mut self) {
+        self.end(Outcome::Abandoned, None, GrpcCode::Cancelled);
     }
 
     const fn end(&mut self, outcome: Outcome, reason: Option<Reason>, status: GrpcCode) {
-        self.draft.outcome = outcome;
-        self.draft.reason = reason;
-        self.draft.status = status;
+        self.outcome = outcome;
+        self.reason = reason;
+        self.status = status;
     }
+
+    /// Tracking ID.
+    pub(crate) const fn call_id(&self) -> CallId {
+        self.call_id
+    }
+
+    /// Its place in the trace.
+    pub(crate) const fn trace(&self) -> &TraceContext {
+        &self.trace
+    }
+
+    /// Which side this is.
+    pub(crate) const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Whether a purpose was stated.
+    pub(crate) const fn states_purpose(&self) -> bool {
+        self.purpose.is_some()
+    }
+
+    /// Who brings it.
+    pub(crate) const fn caller(&self) -> &Rc<Caller> {
+        &self.caller
+    }
+
+    /// What permits it; `None` until it is decided.
+    pub(crate) const fn permit(&self) -> Option<&Permit> {
+        match &self.asked {
+            Asked::Permitted(permit) => Some(permit),
+            Asked::Path(_) | Asked::Inquiry(_) => None,
+        }
+    }
+
+    /// The record as far as it is known.
+    pub(crate) fn record(&self) -> CallRecord<'_> {
+        let mut record = CallRecord::begun(self.call_id, self.trace, self.side, "", self.started_at, self.caller.address());
+        record.policy_version = self.policy_version;
+        match &self.asked {
+            Asked::Path(path) => record.path = path,
+            Asked::Inquiry(inquiry) => asks_for(&mut record, inquiry),
+            Asked::Permitted(permit) => {
+                asks_for(&mut record, permit.inquiry());
+                record.permitted_by(permit);
+            }
+        }
+        record.consumer = self.consumer();
+        record.purpose = self.purpose.as_deref().unwrap_or_default();
+        record.subject = self.subject;
+        (record.outcome, record.reason, record.status) = (self.outcome, self.reason, self.status);
+        if let Some(grant) = &self.refusing_grant {
+            record.grant = grant;
+        }
+        record.server_address = self.server.as_deref().unwrap_or_default();
+        (record.request, record.response) = (self.request, self.response);
+        record
+    }
+
+    fn consumer(&self) -> &str {
+        match (self.identified, self.side) {
+            (false, _) => "",
+            (true, Side::Consumer) => self.book.agency().as_str(),
+            (true, Side::Provider) => {
+                self.caller.peer().and_then(|peer| peer.spiffe_id.agency()).map_or("", |agency| agency.as_str())
+            }
+        }
+    }
+}
+
+fn asks_for<'r>(record: &mut CallRecord<'r>, inquiry: &'r Inquiry) {
+    record.path = &inquiry.path;
+    record.provider = inquiry.key.provider.as_str();
+    record.inquiry = &inquiry.key.inquiry;
+    record.kind = inquiry.kind.as_str();
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.book.put(&CallRecord { duration_us, ..self.draft.record() });
+        let duration = self.book.now().saturating_duration_since(self.started);
+        let mut record = self.record();
+        record.duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.book.closed(&record);
+        if self.entered {
+            self.book.share().leave();
+        }
+        if let Some(text) = self.purpose.take() {
+            self.book.keep_text(text);
+        }
     }
-}
-
-fn clip(path: &str) -> &str {
-    path.get(..path.floor_char_boundary(PATH_BYTES_MAX)).unwrap_or(path)
 }

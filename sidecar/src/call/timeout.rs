@@ -5,15 +5,30 @@ use std::time::Duration;
 /// Most digits of a timeout value.
 const DIGITS_MAX: usize = 8;
 /// The largest value that fits into them.
-const VALUE_MAX: u128 = 99_999_999;
+const VALUE_MAX: u64 = 99_999_999;
 
 /// Units, finest first: letter and length in nanoseconds.
-const UNITS_NS: [(char, u128); 6] =
-    [('n', 1), ('u', 1_000), ('m', 1_000_000), ('S', 1_000_000_000), ('M', 60_000_000_000), ('H', 3_600_000_000_000)];
+const UNITS_NS: [(u8, u64); 6] =
+    [(b'n', 1), (b'u', 1_000), (b'm', 1_000_000), (b'S', 1_000_000_000), (b'M', 60_000_000_000), (b'H', 3_600_000_000_000)];
 
 /// The text is no `grpc-timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MalformedTimeout;
+
+/// A `grpc-timeout`, written out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Text {
+    bytes: [u8; DIGITS_MAX + 1],
+    len: usize,
+}
+
+impl Text {
+    /// As it goes on the wire.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
 
 /// Reads a `grpc-timeout`.
 ///
@@ -38,15 +53,26 @@ pub fn parse(text: &[u8]) -> Result<Duration, MalformedTimeout> {
 
 /// Writes `left` in the finest unit that it fits; never longer than `left`, so that a deadline is never extended.
 #[must_use]
-pub fn format(left: Duration) -> String {
-    let nanos = left.as_nanos();
-    for (letter, length_ns) in UNITS_NS {
-        let value = nanos / length_ns;
-        if value <= VALUE_MAX {
-            return format!("{value}{letter}");
+pub fn format(left: Duration) -> Text {
+    // 584 years are as good as more.
+    let nanos = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
+    let (letter, length_ns) = UNITS_NS.into_iter().find(|(_, length_ns)| nanos / length_ns <= VALUE_MAX).unwrap_or(UNITS_NS[5]);
+    write(nanos / length_ns, letter)
+}
+
+fn write(value: u64, letter: u8) -> Text {
+    let mut bytes = [0; DIGITS_MAX + 1];
+    let len = value.checked_ilog10().unwrap_or(0) as usize + 2;
+    let mut rest = value;
+    if let Some((last, digits)) = bytes.get_mut(..len).and_then(<[u8]>::split_last_mut) {
+        *last = letter;
+        for digit in digits.iter_mut().rev() {
+            // A digit fits into a byte.
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
         }
     }
-    format!("{VALUE_MAX}H")
+    Text { bytes, len }
 }
 
 #[cfg(test)]
@@ -68,6 +94,21 @@ mod tests {
         for text in ["", "S", "5", "5s", "-5S", "123456789S", "5 S", "٥S", "0x5S"] {
             assert_eq!(parse(text.as_bytes()), Err(MalformedTimeout), "{text}");
         }
+    }
+
+    #[test]
+    fn writes_the_finest_unit_that_fits() {
+        for (left, text) in [
+            (Duration::ZERO, "0n"),
+            (Duration::from_nanos(9), "9n"),
+            (Duration::from_nanos(99_999_999), "99999999n"),
+            (Duration::from_nanos(100_000_000), "100000u"),
+            (Duration::from_secs(30), "30000000u"),
+            (Duration::from_secs(3_600 * 24 * 365), "31536000S"),
+        ] {
+            assert_eq!(format(left).as_bytes(), text.as_bytes());
+        }
+        assert_eq!(parse(format(Duration::MAX).as_bytes()), Ok(Duration::from_secs(5_124_095 * 3_600)));
     }
 
     proptest::proptest! {

@@ -34,8 +34,34 @@ pub struct Limits {
     pub idle_timeout_ms: u32,
     /// Time that connecting to a peer or an upstream may take, in milliseconds. Default 3,000.
     pub connect_timeout_ms: u32,
-    /// Connections kept to one endpoint of a provider, or to one upstream. Default 16.
+    /// Connections that each worker keeps to one endpoint of a provider, or to one upstream. Default 16.
     pub connections_per_endpoint_max: usize,
+    /// Fields of one header list. Default 256.
+    pub header_fields_max: u32,
+    /// Calls that wait on one worker for room at one endpoint; further ones are refused as OVERLOADED. Default 4,096.
+    pub waiting_per_endpoint_max: usize,
+    /// Time that a call waits for room at an endpoint, in milliseconds. Default 10,000.
+    pub waiting_timeout_ms: u32,
+    /// Time that a frame or header block that has begun may take to become whole, in milliseconds. Default 10,000.
+    pub frame_timeout_ms: u32,
+    /// Time for which the other end of a connection may take nothing of what is sent to it, in milliseconds. Default 60,000.
+    pub stall_timeout_ms: u32,
+    /// Time for which the receiver of a call's data may leave its window closed, in milliseconds. Default 300,000.
+    pub call_stall_timeout_ms: u32,
+    /// The time that the following limits are for, in milliseconds. Default 10,000.
+    pub flood_window_ms: u32,
+    /// Streams of one connection that its peer resets, or that are reset for its errors. Default 500.
+    pub resets_max: u32,
+    /// SETTINGS frames on one connection. Default 50.
+    pub settings_max: u32,
+    /// PING frames on one connection, beyond one for each DATA frame. Default 200.
+    pub pings_max: u32,
+    /// PRIORITY frames and frames of unknown type on one connection. Default 1,000.
+    pub priorities_max: u32,
+    /// DATA frames that hold nothing and end nothing, on one connection. Default 200.
+    pub empty_data_max: u32,
+    /// WINDOW_UPDATE frames on one connection, beyond two for each DATA frame that was sent. Default 2,000.
+    pub window_updates_max: u32,
 }
 
 impl Default for Limits {
@@ -55,6 +81,19 @@ impl Default for Limits {
             idle_timeout_ms: 900_000,
             connect_timeout_ms: 3_000,
             connections_per_endpoint_max: 16,
+            header_fields_max: 256,
+            waiting_per_endpoint_max: 4_096,
+            waiting_timeout_ms: 10_000,
+            frame_timeout_ms: 10_000,
+            stall_timeout_ms: 60_000,
+            call_stall_timeout_ms: 300_000,
+            flood_window_ms: 10_000,
+            resets_max: 500,
+            settings_max: 50,
+            pings_max: 200,
+            priorities_max: 1_000,
+            empty_data_max: 200,
+            window_updates_max: 2_000,
         }
     }
 }
@@ -85,7 +124,7 @@ impl Limits {
         Ok(())
     }
 
-    fn counts(&self) -> [(&'static str, u64); 11] {
+    fn counts(&self) -> [(&'static str, u64); 24] {
         [
             ("connectionsMax", self.connections_max as u64),
             ("connectionsPerPeerMax", self.connections_per_peer_max as u64),
@@ -98,6 +137,19 @@ impl Limits {
             ("idleTimeoutMs", self.idle_timeout_ms.into()),
             ("connectTimeoutMs", self.connect_timeout_ms.into()),
             ("connectionsPerEndpointMax", self.connections_per_endpoint_max as u64),
+            ("headerFieldsMax", self.header_fields_max.into()),
+            ("waitingPerEndpointMax", self.waiting_per_endpoint_max as u64),
+            ("waitingTimeoutMs", self.waiting_timeout_ms.into()),
+            ("frameTimeoutMs", self.frame_timeout_ms.into()),
+            ("stallTimeoutMs", self.stall_timeout_ms.into()),
+            ("callStallTimeoutMs", self.call_stall_timeout_ms.into()),
+            ("floodWindowMs", self.flood_window_ms.into()),
+            ("resetsMax", self.resets_max.into()),
+            ("settingsMax", self.settings_max.into()),
+            ("pingsMax", self.pings_max.into()),
+            ("prioritiesMax", self.priorities_max.into()),
+            ("emptyDataMax", self.empty_data_max.into()),
+            ("windowUpdatesMax", self.window_updates_max.into()),
         ]
     }
 
@@ -105,18 +157,6 @@ impl Limits {
     #[must_use]
     pub const fn handshake_timeout(&self) -> Duration {
         Duration::from_millis(self.handshake_timeout_ms as u64)
-    }
-
-    /// See `keepalive_interval_ms`.
-    #[must_use]
-    pub const fn keepalive_interval(&self) -> Duration {
-        Duration::from_millis(self.keepalive_interval_ms as u64)
-    }
-
-    /// See `keepalive_timeout_ms`.
-    #[must_use]
-    pub const fn keepalive_timeout(&self) -> Duration {
-        Duration::from_millis(self.keepalive_timeout_ms as u64)
     }
 
     /// See `idle_timeout_ms`.
@@ -129,5 +169,37 @@ impl Limits {
     #[must_use]
     pub const fn connect_timeout(&self) -> Duration {
         Duration::from_millis(self.connect_timeout_ms as u64)
+    }
+
+    /// What the relay of one worker is held to. What is not configurable keeps the relay's own defaults.
+    #[must_use]
+    pub fn relay(&self) -> chapar_relay::Limits {
+        let ms = |ms: u32| Duration::from_millis(ms.into());
+        chapar_relay::Limits {
+            calls_per_connection_max: self.calls_per_connection_max,
+            header_list_bytes_max: self.header_list_bytes_max,
+            header_fields_max: self.header_fields_max,
+            frame_bytes_max: self.frame_bytes_max,
+            call_window_bytes: self.call_window_bytes,
+            connection_window_bytes: self.connection_window_bytes,
+            links_per_place_max: self.connections_per_endpoint_max,
+            parked_per_place_max: self.waiting_per_endpoint_max,
+            seat_wait: ms(self.waiting_timeout_ms),
+            handshake_timeout: self.handshake_timeout(),
+            keepalive_interval: ms(self.keepalive_interval_ms),
+            keepalive_timeout: ms(self.keepalive_timeout_ms),
+            idle_timeout: self.idle_timeout(),
+            frame_timeout: ms(self.frame_timeout_ms),
+            stall_timeout: ms(self.stall_timeout_ms),
+            call_stall_timeout: ms(self.call_stall_timeout_ms),
+            flood_window: ms(self.flood_window_ms),
+            resets_max: self.resets_max,
+            settings_max: self.settings_max,
+            pings_max: self.pings_max,
+            priorities_max: self.priorities_max,
+            empty_data_max: self.empty_data_max,
+            window_updates_max: self.window_updates_max,
+            ..chapar_relay::Limits::default()
+        }
     }
 }

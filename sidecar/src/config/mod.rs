@@ -12,7 +12,9 @@ mod service;
 
 use std::{
     fs,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -34,6 +36,9 @@ const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Most services that one sidecar can offer (`chapar.v1.RegisterRequest.services`).
 const SERVICES_MAX: usize = 256;
+
+/// Most threads that carry calls: more than any machine has cores for them.
+const WORKERS_MAX: usize = 256;
 
 /// Everything that the sidecar is told at its start.
 #[derive(Clone, Debug, Deserialize)]
@@ -61,6 +66,9 @@ pub struct Config {
     /// What the agency offers.
     #[serde(default)]
     pub services: Vec<Service>,
+    /// Threads that carry calls. Unset: one a core that the machine gives to the process.
+    #[serde(default)]
+    pub workers: Option<NonZeroUsize>,
     /// Named limits of everything on the call path.
     #[serde(default)]
     pub limits: Limits,
@@ -119,6 +127,12 @@ impl Config {
         Ok(config)
     }
 
+    /// See `workers`.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+    }
+
     /// Says what cannot be although each field alone can.
     fn check(&self) -> Result<(), (String, String)> {
         let wrong = |field: &str, problem: &str| Err((field.to_owned(), problem.to_owned()));
@@ -136,6 +150,9 @@ impl Config {
             if self.services[..at].iter().any(|earlier| earlier.name == service.name) {
                 return Err((format!("services[{at}].name"), format!("{:?} is named twice", service.name)));
             }
+        }
+        if self.workers.is_some_and(|workers| workers.get() > WORKERS_MAX) {
+            return wrong("workers", &format!("at most {WORKERS_MAX} are allowed"));
         }
         self.limits.check()?;
         self.control_plane.check()?;

@@ -41,6 +41,18 @@ impl Current {
         self.shared.snapshot.load_full()
     }
 
+    /// Brings `held` up to date; true when it was not. For whoever looks often: what has not changed costs neither a lock nor a
+    /// count of references.
+    pub fn refresh(&self, held: &mut Option<Arc<PolicySnapshot>>) -> bool {
+        let newest = self.shared.snapshot.load();
+        let address = |snapshot: &Option<Arc<PolicySnapshot>>| snapshot.as_ref().map(Arc::as_ptr);
+        let changed = address(&newest) != address(held);
+        if changed {
+            held.clone_from(&newest);
+        }
+        changed
+    }
+
     /// Changes whenever another snapshot comes into force, also when only its validity was prolonged.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {

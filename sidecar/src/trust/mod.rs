@@ -157,6 +157,14 @@ impl Trust {
         Arc::clone(&self.shared.material.load().own)
     }
 
+    /// Brings `held` up to date with the certificate that this sidecar shows now, for whoever looks often.
+    pub fn refresh_own(&self, held: &mut Arc<PeerCertificate>) {
+        let material = self.shared.material.load();
+        if !Arc::ptr_eq(&material.own, held) {
+            held.clone_from(&material.own);
+        }
+    }
+
     /// The chain of the certificate that this sidecar shows now, leaf first.
     #[must_use]
     pub fn own_chain(&self) -> Vec<CertificateDer<'static>> {

@@ -1,18 +1,17 @@
-//! Asking the agency's server how it is: the standard gRPC health service (doc/health-checking.md), over the same links as
-//! the calls.
+//! Asking the agency's server how it is: the standard gRPC health service (doc/health-checking.md), over a connection of its own,
+//! away from the threads that carry calls.
 
-use std::{future::poll_fn, sync::Arc};
+use std::future::poll_fn;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use h2::client::SendRequest;
 use http::{HeaderMap, Method, Request, Version, header};
 use prost::Message as _;
+use tokio::task::JoinSet;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
 
-use crate::{
-    config::HealthCheck,
-    metrics::Metrics,
-    places::{Place, SeatError},
-};
+use super::{Server, Upstreams};
+use crate::worker::{DialError, io::Io};
 
 /// Largest answer to a health check, in bytes; a real one has two.
 const ANSWER_BYTES_MAX: usize = 1024;
@@ -20,32 +19,51 @@ const ANSWER_BYTES_MAX: usize = 1024;
 const UNIMPLEMENTED: &str = "12";
 const PATH: &str = "/grpc.health.v1.Health/Check";
 
-/// Asks again and again; puts the answers down with the place.
-pub(super) async fn watch(place: Arc<Place>, service: String, check: HealthCheck, metrics: Arc<Metrics>) {
+/// Asks again and again; puts the answers down with the server.
+pub(super) async fn watch(server: &Server, upstreams: &Upstreams) {
+    let (check, service) = (&server.check, &server.service);
+    let mut link = None;
     let mut was_well = None;
     loop {
-        let asked = tokio::time::timeout(check.timeout(), ask(&place, &check.service)).await;
-        let problem = match asked {
+        let problem = match tokio::time::timeout(check.timeout(), ask(server, &mut link)).await {
             Ok(Ok(())) => None,
             Ok(Err(problem)) => Some(problem),
-            Err(_) => {
-                // It may be the connection that is dead rather than the server.
-                place.hang_up();
-                Some(Unwell::Silent)
-            }
+            Err(_) => Some(Unwell::Silent),
         };
         let well = problem.is_none();
-        place.found(well);
-        metrics.upstream_healthy(&service, place.address(), well);
+        upstreams.found(server, well);
         if was_well.replace(well) != Some(well) {
-            match problem {
-                None => tracing::info!(%service, address = %place.address(), "the agency's server is well"),
+            match &problem {
+                None => tracing::info!(%service, address = %server.address, "the agency's server is well"),
                 Some(problem) => {
-                    tracing::warn!(%service, address = %place.address(), %problem, "the agency's server is not well and gets no calls")
+                    tracing::warn!(%service, address = %server.address, %problem, "the agency's server is not well and gets no calls")
                 }
             }
         }
+        if !well {
+            // It may be the connection that is dead rather than the server.
+            link = None;
+        }
         tokio::time::sleep(check.interval()).await;
+    }
+}
+
+/// A connection of the health check's own, kept open between its questions. Ends with this value.
+struct Link {
+    send: SendRequest<Bytes>,
+    _drive: JoinSet<()>,
+}
+
+impl Link {
+    async fn open(server: &Server) -> Result<Self, Unwell> {
+        let dialled = server.dial.connect().await?;
+        let (send, connection) = h2::client::Builder::new().enable_push(false).handshake::<Io, Bytes>(dialled.io).await?;
+        let mut drive = JoinSet::new();
+        drive.spawn(async move {
+            // What breaks it is told by the next question.
+            let _ = connection.await;
+        });
+        Ok(Self { send, _drive: drive })
     }
 }
 
@@ -54,7 +72,7 @@ enum Unwell {
     #[error("it does not answer in time")]
     Silent,
     #[error("{0}")]
-    Unreachable(#[from] SeatError),
+    Unreachable(#[from] DialError),
     #[error("the connection broke: {0}")]
     Broken(#[from] h2::Error),
     #[error("its health service answers with gRPC status {0}")]
@@ -65,20 +83,36 @@ enum Unwell {
     Malformed,
 }
 
-async fn ask(place: &Arc<Place>, service: &str) -> Result<(), Unwell> {
-    let seat = place.seat().await?;
-    let mut sender = seat.sender().ready().await?;
-    let (scheme, authority) = place.origin();
+async fn ask(server: &Server, link: &mut Option<Link>) -> Result<(), Unwell> {
+    if let Some(kept) = link.take() {
+        match question(server, &kept).await {
+            // A connection that was closed since the last question says nothing about the server.
+            Err(Unwell::Broken(_)) => {}
+            found => {
+                *link = Some(kept);
+                return found;
+            }
+        }
+    }
+    let opened = Link::open(server).await?;
+    let found = question(server, &opened).await;
+    *link = Some(opened);
+    found
+}
+
+async fn question(server: &Server, link: &Link) -> Result<(), Unwell> {
+    let mut sender = link.send.clone().ready().await?;
+    let scheme = if server.dial.is_encrypted() { "https" } else { "http" };
     let request = Request::builder()
         .method(Method::POST)
-        .uri(format!("{scheme}://{authority}{PATH}"))
+        .uri(format!("{scheme}://{}{PATH}", server.authority))
         .version(Version::HTTP_2)
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
         .body(())
         .map_err(|_| Unwell::Malformed)?;
     let (response, mut body) = sender.send_request(request, false)?;
-    body.send_data(framed(&HealthCheckRequest { service: service.to_owned() }), true)?;
+    body.send_data(framed(&HealthCheckRequest { service: server.check.service.clone() }), true)?;
     let (head, mut body) = response.await?.into_parts();
     if let Some(status) = status(&head.headers) {
         return judge(&status, &[]);

@@ -1,6 +1,7 @@
 //! Who connects to the inbound listener. A handshake that fails goes on record: somebody tried to be who they are not.
 
 use std::{
+    rc::Rc,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -12,10 +13,12 @@ use chapar_core::{
     policy::{PeerCertificate, Reason, Side},
     record::{CallRecord, Outcome},
 };
+use rand::rngs::StdRng;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
-use crate::{call::trace, relay::Engine, trust::HandshakeProblem};
+use super::Worker;
+use crate::{call::trace, trust::HandshakeProblem};
 
 /// Failed handshakes that go on record in one second; all are counted. An attacker cannot fill the ledger.
 const RECORDS_PER_S_MAX: u32 = 20;
@@ -24,13 +27,13 @@ const NO_CALL: &str = "/chapar.tls/Handshake";
 
 /// Completes the handshake. `None` when it failed, which has been counted and recorded then.
 pub(super) async fn accept(
-    engine: &Engine,
+    worker: &Rc<Worker>,
     tcp: TcpStream,
     address: &Arc<str>,
 ) -> Option<(TlsStream<TcpStream>, PeerCertificate)> {
-    let trust = &engine.desk.trust;
+    let trust = &worker.common.trust;
     let acceptor = TlsAcceptor::from(trust.server_config());
-    let accepted = tokio::time::timeout(engine.limits.handshake_timeout(), acceptor.accept(tcp)).await;
+    let accepted = tokio::time::timeout(worker.common.limits.handshake_timeout(), acceptor.accept(tcp)).await;
     let problem = match accepted {
         Ok(Ok(tls)) => match trust.peer_certificate(tls.get_ref().1.peer_certificates().unwrap_or_default()) {
             Ok(peer) => return Some((tls.into(), peer)),
@@ -39,13 +42,12 @@ pub(super) async fn accept(
         Ok(Err(error)) => HandshakeProblem::of(&error),
         Err(_) => HandshakeProblem::Broken("it was not completed in time".to_owned()),
     };
-    refused(engine, address, &problem);
+    refused(worker, address, &problem);
     None
 }
 
-fn refused(engine: &Engine, address: &Arc<str>, problem: &HandshakeProblem) {
-    let book = &engine.desk.book;
-    book.metrics().handshake_failed(problem.as_str());
+fn refused(worker: &Worker, address: &str, problem: &HandshakeProblem) {
+    worker.common.metrics.handshake_failed(problem.as_str());
     // What broke off or spoke another protocol claimed to be nobody.
     let HandshakeProblem::Peer(peer) = problem else {
         tracing::debug!(peer = %address, %problem, "TLS handshake failed");
@@ -60,14 +62,22 @@ fn refused(engine: &Engine, address: &Arc<str>, problem: &HandshakeProblem) {
         Reason::PeerIdentityMismatch => Reason::PeerNotIdentified,
         reason => reason,
     };
-    let (place, _) = trace::join(None);
-    book.put_handshake(&CallRecord {
-        provider: engine.desk.agency.as_str(),
+    worker.state().relay.gate().book().put_handshake(&record(worker, address, reason));
+    worker.bell.ring();
+}
+
+fn record<'r>(worker: &'r Worker, address: &'r str, reason: Reason) -> CallRecord<'r> {
+    let common = &worker.common;
+    let mut chance: StdRng = rand::make_rng();
+    let (trace, _) = trace::join(None, &mut chance);
+    let begun = CallRecord::begun(trace::call_id(&mut chance), trace, Side::Provider, NO_CALL, common.clock.now(), address);
+    CallRecord {
+        provider: common.agency.as_str(),
         outcome: Outcome::Refused,
         reason: Some(reason),
         status: reason.code(),
-        ..CallRecord::begun(trace::call_id(), place, Side::Provider, NO_CALL, engine.desk.clock.now(), address)
-    });
+        ..begun
+    }
 }
 
 /// Whether this second has room for another record.

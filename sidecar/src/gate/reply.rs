@@ -6,54 +6,35 @@ use chapar_core::{
     record::CallRecord,
 };
 use chapar_proto::rpc::{ErrorInfo, Status};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use chapar_relay::Reply;
 use prost::Message as _;
 
-use super::caller::Caller;
-use crate::call::{CALL_ID_METADATA, REFUSED_METADATA, Refused, record::Form};
+use crate::call::{
+    CALL_ID_METADATA, REFUSED_METADATA,
+    record::{Account, Form},
+};
 
 /// The domain of our reasons (google.rpc.ErrorInfo).
 const DOMAIN: &str = "chapar";
 const ERROR_INFO_TYPE: &str = "type.googleapis.com/google.rpc.ErrorInfo";
+/// "Unsupported Media Type" (RFC 9110, section 15.5.16): what gRPC asks of servers where the content type is another.
+const UNSUPPORTED_MEDIA_TYPE: u16 = 415;
 
-/// Tells the caller, and closes the account.
-pub(super) fn refuse(caller: &mut Caller, refused: Refused) {
-    let record = &refused.account.so_far();
-    let told = match (&caller, refused.form) {
-        (Caller::Waiting(_), Form::UnsupportedMediaType) => caller.head(unsupported_media_type(record), true),
-        (Caller::Waiting(_), Form::GrpcStatus) => {
-            let mut head = Response::new(());
-            *head.headers_mut() = trailers(record, &refused.refusal);
-            head.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            caller.head(head, true)
+/// Writes what the caller of `account` is told. Refusals are rare: here, text is made as it is needed.
+pub(super) fn put(account: &Account, refusal: &Refusal, form: Form, reply: &mut Reply) {
+    let record = account.record();
+    if form == Form::UnsupportedMediaType {
+        reply.http_status(UNSUPPORTED_MEDIA_TYPE);
+    } else {
+        let code = refusal.reason.code();
+        reply.field(b"grpc-status", (code as u32).to_string().as_bytes());
+        reply.field(b"grpc-message", percent_encoded(&refusal.detail).as_bytes());
+        reply.field(b"grpc-status-details-bin", STANDARD_NO_PAD.encode(details(&record, refusal, code)).as_bytes());
+        if record.side == Side::Provider {
+            reply.field(REFUSED_METADATA.as_bytes(), refusal.reason.as_str().as_bytes());
         }
-        (Caller::Answering(_), _) => caller.trailers(trailers(record, &refused.refusal)),
-        (Caller::Done, _) => Ok(()),
-    };
-    if let Err(error) = told {
-        // The caller went away meanwhile; the account says what it would have been told.
-        tracing::debug!(%error, "the refusal could not be sent");
     }
-}
-
-fn unsupported_media_type(record: &CallRecord<'_>) -> Response<()> {
-    let mut head = Response::new(());
-    *head.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    insert(head.headers_mut(), CALL_ID_METADATA, &record.call_id.to_string());
-    head
-}
-
-fn trailers(record: &CallRecord<'_>, refusal: &Refusal) -> HeaderMap {
-    let code = refusal.reason.code();
-    let mut trailers = HeaderMap::with_capacity(6);
-    insert(&mut trailers, "grpc-status", &(code as u32).to_string());
-    insert(&mut trailers, "grpc-message", &percent_encoded(&refusal.detail));
-    insert(&mut trailers, "grpc-status-details-bin", &STANDARD_NO_PAD.encode(details(record, refusal, code)));
-    insert(&mut trailers, CALL_ID_METADATA, &record.call_id.to_string());
-    if record.side == Side::Provider {
-        insert(&mut trailers, REFUSED_METADATA, refusal.reason.as_str());
-    }
-    trailers
+    reply.field(CALL_ID_METADATA.as_bytes(), &record.call_id.hex());
 }
 
 fn details(record: &CallRecord<'_>, refusal: &Refusal, code: GrpcCode) -> Vec<u8> {
@@ -63,7 +44,7 @@ fn details(record: &CallRecord<'_>, refusal: &Refusal, code: GrpcCode) -> Vec<u8
     };
     let call_id = record.call_id.to_string();
     let metadata = [
-        ("call_id", call_id.as_str()),
+        ("call_id", &*call_id),
         ("consumer", record.consumer),
         ("provider", record.provider),
         ("inquiry", record.inquiry),
@@ -83,12 +64,6 @@ fn details(record: &CallRecord<'_>, refusal: &Refusal, code: GrpcCode) -> Vec<u8
     // gRPC numbers fit: the last is 16.
     let code = code as i32;
     Status { code, message: refusal.detail.clone(), details: vec![detail] }.encode_to_vec()
-}
-
-fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(HeaderName::from_static(name), value);
-    }
 }
 
 /// As the gRPC protocol writes `Status-Message`: printable ASCII but for the percent sign, everything else as %XX.

@@ -8,11 +8,11 @@ use thiserror::Error;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use super::Io;
+use super::io::Io;
 use crate::trust::{HandshakeProblem, PeerProblem, Trust, nominal_server_name};
 
 /// How a place is reached.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Dial {
     /// By mutual TLS; who answers must be `expected`.
     Peer { address: Arc<str>, expected: SpiffeId, trust: Trust },
@@ -36,9 +36,6 @@ pub(crate) enum DialError {
     /// The server speaks TLS but not HTTP/2.
     #[error("the server does not offer HTTP/2 (ALPN h2)")]
     NotHttp2,
-    /// The HTTP/2 preface failed.
-    #[error("HTTP/2 could not be begun: {0}")]
-    Http2(#[from] h2::Error),
     /// It took too long.
     #[error("no answer within {0} ms")]
     TimedOut(u128),
@@ -58,14 +55,14 @@ impl DialError {
 
 /// An open connection, and who is at its other end.
 #[derive(Debug)]
-pub(super) struct Dialled {
-    pub(super) io: Io,
-    pub(super) peer: Option<Arc<PeerCertificate>>,
+pub(crate) struct Dialled {
+    pub(crate) io: Io,
+    pub(crate) peer: Option<PeerCertificate>,
 }
 
 impl Dial {
     /// Connects, once. The caller sets the time limit.
-    pub(super) async fn connect(&self) -> Result<Dialled, DialError> {
+    pub(crate) async fn connect(&self) -> Result<Dialled, DialError> {
         match self {
             Self::Peer { address, expected, trust } => {
                 let tcp = tcp(TcpStream::connect(&**address).await)?;
@@ -92,18 +89,18 @@ impl Dial {
     }
 
     /// The generation of the credentials that a connection would be made with now; a later one outdates it.
-    pub(super) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         match self {
             Self::Peer { trust, .. } => *trust.generation().borrow(),
             Self::Plain { .. } | Self::Tls { .. } | Self::Unix { .. } => 0,
         }
     }
 
-    /// `:scheme` of requests.
-    pub(super) const fn scheme(&self) -> &'static str {
+    /// Whether TLS is spoken.
+    pub(crate) const fn is_encrypted(&self) -> bool {
         match self {
-            Self::Peer { .. } | Self::Tls { .. } => "https",
-            Self::Plain { .. } | Self::Unix { .. } => "http",
+            Self::Peer { .. } | Self::Tls { .. } => true,
+            Self::Plain { .. } | Self::Unix { .. } => false,
         }
     }
 }
@@ -113,7 +110,7 @@ async fn peer(tcp: TcpStream, expected: &SpiffeId, trust: &Trust) -> Result<Dial
     let tls = connector.connect(nominal_server_name(), tcp).await.map_err(|error| handshake(&error))?;
     let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = trust.peer_certificate(chain).map_err(|problem| DialError::Handshake(problem.into()))?;
-    Ok(Dialled { io: Io::Tls(Box::new(tls.into())), peer: Some(Arc::new(peer)) })
+    Ok(Dialled { io: Io::Tls(Box::new(tls.into())), peer: Some(peer) })
 }
 
 fn tcp(connected: io::Result<TcpStream>) -> Result<TcpStream, DialError> {

@@ -1,0 +1,161 @@
+//! How many calls are under way, over all workers, and whether new ones are taken.
+//!
+//! Workers share no lock for it: each takes permission for a handful of calls at a time from the common pool, and gives back
+//! what it has too much of.
+
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+/// Parts that the pool is divided into: a worker takes one at a time, so that little of the pool lies idle with others.
+const PARTS: usize = 256;
+/// Most permissions that a worker takes at a time.
+const PART_MAX: usize = 64;
+
+/// The pool of permissions to carry a call.
+#[derive(Debug)]
+pub struct Live {
+    calls_max: usize,
+    /// Permissions that no worker holds.
+    free: AtomicUsize,
+    closed: AtomicBool,
+}
+
+impl Live {
+    /// A pool for `calls_max` calls at a time.
+    #[must_use]
+    pub const fn new(calls_max: usize) -> Self {
+        Self { calls_max, free: AtomicUsize::new(calls_max), closed: AtomicBool::new(false) }
+    }
+
+    /// Most calls at a time (`limits.callsMax`).
+    #[must_use]
+    pub const fn calls_max(&self) -> usize {
+        self.calls_max
+    }
+
+    /// From now on, no call is taken in.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether calls are no longer taken in.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    fn take(&self, most: usize) -> usize {
+        let mut taken = 0;
+        let less = |free: usize| {
+            taken = free.min(most);
+            Some(free - taken)
+        };
+        // Never fails: `less` always says how much is left.
+        let _ = self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+        taken
+    }
+}
+
+/// One worker's share of the pool.
+#[derive(Debug)]
+pub struct Share {
+    live: Arc<Live>,
+    spare: Cell<usize>,
+    part: usize,
+}
+
+impl Share {
+    /// A share that holds nothing yet.
+    #[must_use]
+    pub fn new(live: Arc<Live>) -> Self {
+        let part = (live.calls_max / PARTS).clamp(1, PART_MAX);
+        Self { live, spare: Cell::new(0), part }
+    }
+
+    /// The pool.
+    #[must_use]
+    pub const fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// Permission for one call more; false when there is none.
+    #[must_use]
+    pub fn enter(&self) -> bool {
+        if self.spare.get() == 0 {
+            self.spare.set(self.live.take(self.part));
+        }
+        let spare = self.spare.get();
+        self.spare.set(spare.saturating_sub(1));
+        spare > 0
+    }
+
+    /// Gives the permission for one call back.
+    pub fn leave(&self) {
+        let spare = self.spare.get() + 1;
+        // Between nothing and two parts no other worker is disturbed. A pool so small that its part is one is shared at once.
+        let keep = if self.part == 1 { 0 } else { self.part };
+        if spare >= keep + self.part {
+            self.live.free.fetch_add(spare - keep, Ordering::AcqRel);
+            self.spare.set(keep);
+        } else {
+            self.spare.set(spare);
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.live.free.fetch_add(self.spare.get(), Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entered(share: &Share) -> usize {
+        std::iter::repeat_with(|| share.enter()).take_while(|entered| *entered).count()
+    }
+
+    #[test]
+    fn as_many_calls_are_taken_as_the_pool_holds_whoever_takes_them() {
+        for calls_max in [1, 2, 5, 255, 256, 1_000, 16_384] {
+            let live = Arc::new(Live::new(calls_max));
+            let (one, other) = (Share::new(Arc::clone(&live)), Share::new(Arc::clone(&live)));
+            assert_eq!((entered(&one), entered(&other)), (calls_max, 0));
+            for _ in 0..calls_max {
+                one.leave();
+            }
+            drop(one);
+            assert_eq!(entered(&other), calls_max);
+        }
+    }
+
+    #[test]
+    fn what_an_idle_worker_keeps_back_is_little() {
+        let live = Arc::new(Live::new(16_384));
+        let (one, other) = (Share::new(Arc::clone(&live)), Share::new(Arc::clone(&live)));
+        assert_eq!(entered(&one), 16_384);
+        for _ in 0..16_384 {
+            one.leave();
+        }
+        assert!(entered(&other) >= 16_384 - 2 * PART_MAX);
+    }
+
+    #[test]
+    fn a_pool_of_one_goes_back_and_forth() {
+        let live = Arc::new(Live::new(1));
+        let (one, other) = (Share::new(Arc::clone(&live)), Share::new(Arc::clone(&live)));
+        for _ in 0..3 {
+            assert!(one.enter() && !other.enter());
+            one.leave();
+            assert!(other.enter() && !one.enter());
+            other.leave();
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Counting calls without a lock, a look-up or a shared cache line: each worker counts for itself, and the page of metrics adds
+//! up.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use chapar_core::{
+    policy::{GrpcCode, Reason, Side},
+    record::{CallRecord, Flow, Outcome},
+};
+use prometheus::{
+    core::{Collector, Desc},
+    proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
+};
+
+/// Upper bounds of the buckets of the duration of calls, in microseconds: a tenth of a millisecond to a minute.
+const DURATION_BUCKETS_US: [u64; 18] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
+    10_000_000, 30_000_000, 60_000_000,
+];
+const SIDES: [Side; 2] = [Side::Consumer, Side::Provider];
+/// gRPC codes are numbered from 0 to 16.
+const CODES: usize = 17;
+/// Reasons, and none.
+const REASONS: usize = Reason::ALL.len() + 1;
+const ENDINGS: usize = SIDES.len() * Outcome::ALL.len() * REASONS * CODES;
+
+/// What one worker has counted. It alone writes; others read.
+pub struct Tally {
+    endings: Box<[AtomicU64]>,
+    sides: [OfSide; 2],
+}
+
+/// Counts of one side.
+#[derive(Default)]
+struct OfSide {
+    began: AtomicU64,
+    ended: AtomicU64,
+    /// One more than there are bounds: what is above the last.
+    durations: [AtomicU64; DURATION_BUCKETS_US.len() + 1],
+    duration_us: AtomicU64,
+    request: Flowed,
+    response: Flowed,
+}
+
+#[derive(Default)]
+struct Flowed {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl fmt::Debug for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tally").field("live", &SIDES.map(|side| self.live(side))).finish_non_exhaustive()
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { endings: std::iter::repeat_with(AtomicU64::default).take(ENDINGS).collect(), sides: Default::default() }
+    }
+}
+
+/// Only one thread writes, so that adding needs no locked instruction.
+fn add(count: &AtomicU64, more: u64) {
+    count.store(count.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+}
+
+fn read(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+impl Tally {
+    /// A call has begun.
+    pub fn began(&self, side: Side) {
+        add(&self.sides[side as usize].began, 1);
+    }
+
+    /// A call has ended.
+    pub fn ended(&self, record: &CallRecord<'_>) {
+        if let Some(count) = self.endings.get(ending(record.side, record.outcome, record.reason, record.status)) {
+            add(count, 1);
+        }
+        let side = &self.sides[record.side as usize];
+        add(&side.ended, 1);
+        let bucket = DURATION_BUCKETS_US.partition_point(|bound_us| *bound_us < record.duration_us);
+        add(&side.durations[bucket], 1);
+        add(&side.duration_us, record.duration_us);
+        for (flowed, flow) in [(&side.request, record.request), (&side.response, record.response)] {
+            flowed.add(flow);
+        }
+    }
+
+    /// Calls of one side that are under way.
+    #[must_use]
+    pub fn live(&self, side: Side) -> u64 {
+        let side = &self.sides[side as usize];
+        // Read in this order, a call that ends meanwhile is counted as under way rather than as less than none.
+        let ended = read(&side.ended);
+        read(&side.began).saturating_sub(ended)
+    }
+}
+
+impl Flowed {
+    fn add(&self, flow: Flow) {
+        add(&self.messages, flow.messages);
+        add(&self.bytes, flow.bytes);
+    }
+}
+
+/// The place of an ending in the table.
+fn ending(side: Side, outcome: Outcome, reason: Option<Reason>, status: GrpcCode) -> usize {
+    let reason = reason.map_or(0, |reason| reason as usize + 1);
+    ((side as usize * Outcome::ALL.len() + outcome as usize) * REASONS + reason) * CODES + usize::from(status as u8)
+}
+
+/// The tallies of all workers, as Prometheus finds them.
+#[derive(Clone)]
+pub struct Tallies {
+    all: Arc<Mutex<Vec<Arc<Tally>>>>,
+    descs: Arc<[Desc]>,
+}
+
+impl fmt::Debug for Tallies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tallies").finish_non_exhaustive()
+    }
+}
+
+/// Name, help, labels and type of each metric.
+const METRICS: [(&str, &str, &[&str], MetricType); 5] = [
+    (
+        "calls_total",
+        "Calls that ended, by side, outcome, reason of refusal and gRPC status.",
+        &["side", "outcome", "reason", "status"],
+        MetricType::COUNTER,
+    ),
+    ("call_duration_seconds", "Duration of calls, by side.", &["side"], MetricType::HISTOGRAM),
+    ("messages_total", "gRPC messages of calls that ended.", &["side", "direction"], MetricType::COUNTER),
+    ("message_bytes_total", "Bytes of gRPC messages of calls that ended.", &["side", "direction"], MetricType::COUNTER),
+    ("calls_live", "Calls under way.", &["side"], MetricType::GAUGE),
+];
+
+impl Tallies {
+    /// No worker counts yet.
+    ///
+    /// # Errors
+    /// When a metric's name is none, which only a mistake in this file can bring about.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let desc = |(name, help, labels, _): &(&str, &str, &[&str], MetricType)| {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            Desc::new((*name).to_owned(), (*help).to_owned(), labels, std::collections::HashMap::new())
+        };
+        let descs = METRICS.iter().map(desc).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { all: Arc::default(), descs: descs.into() })
+    }
+
+    /// A tally for one worker more.
+    #[must_use]
+    pub fn another(&self) -> Arc<Tally> {
+        let tally = Arc::new(Tally::default());
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&tally));
+        tally
+    }
+
+    /// Calls under way.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        let live: u64 = SIDES.iter().map(|side| self.sum(|tally| tally.live(*side))).sum();
+        usize::try_from(live).unwrap_or(usize::MAX)
+    }
+
+    fn sum(&self, count: impl Fn(&Tally) -> u64) -> u64 {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|tally| count(tally)).sum()
+    }
+
+    fn endings(&self) -> Vec<Metric> {
+        let mut metrics = Vec::new();
+        let reasons = || std::iter::once(None).chain(Reason::ALL.iter().copied().map(Some));
+        for (side, outcome) in SIDES.iter().flat_map(|side| Outcome::ALL.iter().map(move |outcome| (*side, *outcome))) {
+            for (reason, code) in reasons().flat_map(|reason| (0..=16).map(move |code| (reason, GrpcCode::from_number(code)))) {
+                let at = ending(side, outcome, reason, code);
+                let count = self.sum(|tally| tally.endings.get(at).map_or(0, read));
+                if count > 0 {
+                    let reason = reason.map_or("", Reason::as_str);
+                    let values = [side.as_str(), outcome.as_str(), reason, code.as_str()];
+                    metrics.push(counter(labels(METRICS[0].2, &values), count));
+                }
+            }
+        }
+        metrics
+    }
+
+    fn durations(&self, side: Side) -> Metric {
+        let mut below = 0;
+        let mut buckets = Vec::with_capacity(DURATION_BUCKETS_US.len());
+        for (at, bound_us) in DURATION_BUCKETS_US.into_iter().enumerate() {
+            below += self.sum(|tally| read(&tally.sides[side as usize].durations[at]));
+            let mut bucket = Bucket::default();
+            bucket.set_cumulative_count(below);
+            bucket.set_upper_bound(seconds(bound_us));
+            buckets.push(bucket);
+        }
+        let above = self.sum(|tally| read(&tally.sides[side as usize].durations[DURATION_BUCKETS_US.len()]));
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(buckets);
+        histogram.set_sample_count(below + above);
+        histogram.set_sample_sum(seconds(self.sum(|tally| read(&tally.sides[side as usize].duration_us))));
+        let mut metric = Metric::from_label(labels(METRICS[1].2, &[side.as_str()]));
+        metric.set_histogram(histogram);
+        metric
+    }
+
+    fn flows(&self, metric: usize, count: impl Fn(&Flowed) -> u64) -> Vec<Metric> {
+        let mut metrics = Vec::new();
+        for side in SIDES {
+            let of = |tally: &Tally| {
+                let side = &tally.sides[side as usize];
+                [count(&side.request), count(&side.response)]
+            };
+            for (at, direction) in ["request", "response"].into_iter().enumerate() {
+                let labels = labels(METRICS[metric].2, &[side.as_str(), direction]);
+                metrics.push(counter(labels, self.sum(|tally| of(tally)[at])));
+            }
+        }
+        metrics
+    }
+
+    fn lives(&self) -> Vec<Metric> {
+        let live = |side: Side| {
+            let mut gauge = Gauge::default();
+            gauge.set_value(float(self.sum(|tally| tally.live(side))));
+            let mut metric = Metric::from_label(labels(METRICS[4].2, &[side.as_str()]));
+            metric.set_gauge(gauge);
+            metric
+        };
+        SIDES.into_iter().map(live).collect()
+    }
+}
+
+impl Collector for Tallies {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let durations = SIDES.into_iter().map(|side| self.durations(side)).collect();
+        let flows = [self.flows(2, |flowed| read(&flowed.messages)), self.flows(3, |flowed| read(&flowed.bytes))];
+        let [messages, bytes] = flows;
+        let families = METRICS.iter().zip([self.endings(), durations, messages, bytes, self.lives()]);
+        families.map(|((name, help, _, kind), metrics)| family(name, help, *kind, metrics)).collect()
+    }
+}
+
+fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+fn counter(labels: Vec<LabelPair>, count: u64) -> Metric {
+    let mut counter = Counter::default();
+    counter.set_value(float(count));
+    let mut metric = Metric::from_label(labels);
+    metric.set_counter(counter);
+    metric
+}
+
+fn labels(names: &[&str], values: &[&str]) -> Vec<LabelPair> {
+    let pair = |(name, value): (&&str, &&str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    };
+    names.iter().zip(values).map(pair).collect()
+}
+
+/// Prometheus counts in floating point: exact up to 2^53.
+#[allow(clippy::cast_precision_loss)]
+const fn float(count: u64) -> f64 {
+    count as f64
+}
+
+const fn seconds(us: u64) -> f64 {
+    float(us) / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use chapar_core::{
+        record::{CallId, TraceContext},
+        time::Timestamp,
+    };
+    use prometheus::{Encoder as _, Registry, TextEncoder};
+
+    use super::*;
+
+    fn record(side: Side, duration_us: u64) -> CallRecord<'static> {
+        let trace = TraceContext { trace_id: [1; 16], span_id: [2; 8], parent_span_id: None, sampled: true };
+        let mut record = CallRecord::begun(CallId::from_bytes([3; 16]), trace, side, "/a/b", Timestamp::from_unix_ms(0), "peer");
+        record.duration_us = duration_us;
+        record.request = Flow { messages: 2, bytes: 30 };
+        record
+    }
+
+    fn page(tallies: &Tallies) -> String {
+        let registry = Registry::new_custom(Some("chapar_sidecar".to_owned()), None).expect("a name");
+        registry.register(Box::new(tallies.clone())).expect("names differ");
+        let mut page = Vec::new();
+        TextEncoder::new().encode(&registry.gather(), &mut page).expect("encodes");
+        String::from_utf8(page).expect("is text")
+    }
+
+    #[test]
+    fn what_all_workers_counted_is_on_the_page() {
+        let tallies = Tallies::new().expect("names are good");
+        let workers = [tallies.another(), tallies.another()];
+        for tally in &workers {
+            tally.began(Side::Consumer);
+            tally.began(Side::Consumer);
+            tally.ended(&record(Side::Consumer, 500));
+        }
+        let mut refused = record(Side::Consumer, 90_000_000);
+        (refused.outcome, refused.reason, refused.status) = (Outcome::Refused, Some(Reason::NoGrant), GrpcCode::PermissionDenied);
+        workers[1].ended(&refused);
+        let page = page(&tallies);
+        for line in [
+            "chapar_sidecar_calls_total{outcome=\"abandoned\",reason=\"\",side=\"consumer\",status=\"CANCELLED\"} 2",
+            "chapar_sidecar_calls_total{outcome=\"refused\",reason=\"NO_GRANT\",side=\"consumer\",status=\"PERMISSION_DENIED\"} 1",
+            "chapar_sidecar_calls_live{side=\"consumer\"} 1",
+            "chapar_sidecar_call_duration_seconds_bucket{side=\"consumer\",le=\"0.00025\"} 0",
+            "chapar_sidecar_call_duration_seconds_bucket{side=\"consumer\",le=\"0.0005\"} 2",
+            "chapar_sidecar_call_duration_seconds_bucket{side=\"consumer\",le=\"+Inf\"} 3",
+            "chapar_sidecar_call_duration_seconds_count{side=\"consumer\"} 3",
+            "chapar_sidecar_messages_total{direction=\"request\",side=\"consumer\"} 6",
+            "chapar_sidecar_message_bytes_total{direction=\"request\",side=\"consumer\"} 90",
+            "chapar_sidecar_message_bytes_total{direction=\"response\",side=\"provider\"} 0",
+        ] {
+            let sorted = |line: &str| {
+                let mut parts: Vec<_> = line.split(['{', '}', ',', ' ']).map(str::to_owned).collect();
+                parts.sort();
+                parts
+            };
+            assert!(page.lines().any(|found| sorted(found) == sorted(line)), "{line}\n{page}");
+        }
+        assert_eq!(tallies.live(), 1);
+    }
+
+    #[test]
+    fn every_ending_has_a_place_of_its_own() {
+        let mut seen = std::collections::HashSet::new();
+        for side in SIDES {
+            for outcome in Outcome::ALL {
+                for reason in std::iter::once(None).chain(Reason::ALL.iter().copied().map(Some)) {
+                    for code in 0..=16 {
+                        let at = ending(side, outcome, reason, GrpcCode::from_number(code));
+                        assert!(at < ENDINGS && seen.insert(at));
+                    }
+                }
+            }
+        }
+        assert_eq!(seen.len(), ENDINGS);
+    }
+}

@@ -1,0 +1,82 @@
+//! The open connections of one worker, by the relay's keys.
+
+use std::task::Waker;
+
+use chapar_relay::ConnKey;
+use prometheus::IntGauge;
+
+use super::{door::Admitted, wire::Wire};
+
+/// All of them. The relay's keys are dense, so that finding one is an index and a comparison.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    slots: Vec<Option<Connection>>,
+}
+
+/// One connection's socket, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) key: ConnKey,
+    pub(super) wire: Wire,
+    /// Wakes the task that reads.
+    pub(super) waker: Waker,
+    /// The socket had no room; the waker is woken when it has.
+    pub(super) blocked: bool,
+    /// Counts the connection for as long as it is there.
+    _counted: Counted,
+}
+
+/// What an open connection counts towards.
+#[derive(Debug)]
+pub(super) enum Counted {
+    /// The connections that a listener lets in.
+    CameIn { _admitted: Admitted },
+    /// The links to peers or upstreams.
+    Dialled(IntGauge),
+}
+
+impl Counted {
+    pub(super) fn dialled(links: IntGauge) -> Self {
+        links.inc();
+        Self::Dialled(links)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        match self {
+            Self::CameIn { .. } => {}
+            Self::Dialled(links) => links.dec(),
+        }
+    }
+}
+
+impl Connections {
+    pub(super) fn insert(&mut self, key: ConnKey, wire: Wire, counted: Counted) {
+        let slot = key.index();
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some(Connection { key, wire, waker: Waker::noop().clone(), blocked: false, _counted: counted });
+        }
+    }
+
+    /// The connection, unless it is gone.
+    pub(super) fn find(&mut self, key: ConnKey) -> Option<&mut Connection> {
+        self.slots.get_mut(key.index())?.as_mut().filter(|connection| connection.key == key)
+    }
+
+    /// Takes the connection out, and ends the task that reads from it.
+    pub(super) fn remove(&mut self, key: ConnKey) -> Option<Connection> {
+        let slot = self.slots.get_mut(key.index())?;
+        let connection = slot.take_if(|connection| connection.key == key)?;
+        connection.waker.wake_by_ref();
+        Some(connection)
+    }
+
+    /// The keys of all that are open.
+    pub(super) fn keys(&self) -> Vec<ConnKey> {
+        self.slots.iter().flatten().map(|connection| connection.key).collect()
+    }
+}

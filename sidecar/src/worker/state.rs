@@ -1,0 +1,130 @@
+//! What one worker holds: the relay, and the sockets that feed it and that it feeds.
+
+use std::{
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use chapar_relay::{CloseWhy, ConnKey, Relay};
+
+use super::{
+    connections::{Connections, Counted},
+    wire::{Arrived, Wire},
+};
+use crate::gate::Gate;
+
+/// Bytes that are read from a socket at a time, through one buffer for all connections of the worker: as much as a socket
+/// commonly holds under load, in one system call.
+const READ_BYTES: usize = 64 * 1024;
+/// Reads from one connection before the others get their turn.
+const READS_A_TURN: usize = 4;
+
+/// The worker's own; nothing of it is shared with other threads.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) relay: Relay<Gate>,
+    pub(super) connections: Connections,
+    /// Connections whose sockets have room again.
+    pub(super) unblocked: Vec<ConnKey>,
+    buffer: Box<[u8]>,
+}
+
+/// A connection that is done with; what is left of it need not be waited for by anyone.
+#[derive(Debug)]
+pub(super) enum Gone {
+    /// The relay closed it: the last bytes should still reach the other end.
+    Closed(Wire),
+    /// It broke, or the other end closed it.
+    Broken,
+}
+
+impl State {
+    pub(super) fn new(relay: Relay<Gate>) -> Self {
+        let buffer = vec![0; READ_BYTES].into_boxed_slice();
+        Self { relay, connections: Connections::default(), unblocked: Vec::new(), buffer }
+    }
+
+    /// Takes a connection in whose relay end is `key`, with what was read of it already.
+    pub(super) fn begin(&mut self, key: ConnKey, mut wire: Wire, counted: Counted, now: Instant) {
+        // What breaks here breaks again at the first real read.
+        let _ = wire.read_ahead(|bytes| self.relay.received(key, bytes, now));
+        self.connections.insert(key, wire, counted);
+    }
+
+    /// Reads what has come from `key`. Ready when the connection is gone.
+    pub(super) fn poll_read(&mut self, key: ConnKey, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        for _ in 0..READS_A_TURN {
+            let Some(connection) = self.connections.find(key) else { return Poll::Ready(()) };
+            if !connection.waker.will_wake(cx.waker()) {
+                connection.waker.clone_from(cx.waker());
+            }
+            if std::mem::take(&mut connection.blocked) {
+                self.unblocked.push(key);
+            }
+            if self.relay.closing(key).is_some() {
+                // What it still says is read and thrown away while it lingers.
+                return Poll::Pending;
+            }
+            let relay = &mut self.relay;
+            match connection.wire.poll_read(cx, &mut self.buffer, |bytes| relay.received(key, bytes, now)) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(Arrived::Bytes)) => {}
+                Poll::Ready(Ok(Arrived::End) | Err(_)) => {
+                    self.end(key, now);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        // There may be more, after the others.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// The next connection that there may be something to write to.
+    pub(super) fn next_to_write(&mut self) -> Option<ConnKey> {
+        match self.unblocked.pop() {
+            Some(key) => Some(key),
+            None => self.relay.next_dirty(),
+        }
+    }
+
+    /// Writes what there is for `key`; gives it back when that was the last.
+    pub(super) fn write(&mut self, key: ConnKey, now: Instant) -> Option<(Gone, Option<CloseWhy>)> {
+        loop {
+            // Before anybody can learn that a call has ended, the call is on record. Nothing is done when nothing waits.
+            self.relay.gate_mut().commit();
+            let connection = self.connections.find(key)?;
+            let output = self.relay.output(key);
+            let idle = output.is_empty() && !connection.wire.wants_write();
+            if idle || connection.blocked {
+                let why = self.relay.closing(key).filter(|_| output.is_empty())?;
+                return self.end(key, now).map(|wire| (Gone::Closed(wire), Some(why)));
+            }
+            let mut cx = Context::from_waker(&connection.waker);
+            match connection.wire.write(&mut cx, output) {
+                Ok(left) => {
+                    connection.blocked = left.blocked;
+                    if left.taken > 0 {
+                        self.relay.written(key, left.taken, now);
+                    } else if !left.blocked {
+                        // TLS had something of its own to say, and has said it.
+                        continue;
+                    }
+                }
+                Err(_) => {
+                    let why = self.relay.closing(key);
+                    self.end(key, now);
+                    return Some((Gone::Broken, why));
+                }
+            }
+        }
+    }
+
+    /// The connection is no longer: its calls learn of it, and its socket is given back.
+    pub(super) fn end(&mut self, key: ConnKey, now: Instant) -> Option<Wire> {
+        let connection = self.connections.remove(key)?;
+        self.relay.closed(key, now);
+        Some(connection.wire)
+    }
+}

@@ -1,0 +1,95 @@
+//! What a worker heeds beside its connections: new policy, renewed credentials, health of upstreams, the clock, and the end.
+
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use tokio::time::MissedTickBehavior;
+
+use super::{Phase, Worker, places};
+
+/// How often running calls are compared with the clock: a grant or certificate that ends takes its calls with it within
+/// this time.
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// Calls decided again before other work gets a turn.
+const DECISIONS_A_TURN: usize = 512;
+
+/// Heeds all of it until the sidecar stops.
+pub(super) async fn keep(worker: &Rc<Worker>) {
+    let common = &worker.common;
+    let mut snapshots = common.current.watch();
+    let mut credentials = common.trust.generation();
+    let mut health = common.upstreams.watch();
+    let mut phase = common.phase.subscribe();
+    let mut clock = tokio::time::interval(CLOCK_CHECK_INTERVAL);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    worker.follow_snapshot();
+    loop {
+        // A channel whose sender is gone brings nothing more: only the phase ends this.
+        tokio::select! {
+            Ok(()) = snapshots.changed() => {
+                worker.follow_snapshot();
+                worker.recheck().await;
+            }
+            Ok(()) = credentials.changed() => places::retire_links(&mut worker.state().relay, Instant::now()),
+            Ok(()) = health.changed() => places::heed_health(&mut worker.state().relay, &common.upstreams),
+            changed = phase.changed() => {
+                let now = *phase.borrow_and_update();
+                if changed.is_err() || worker.enter(now) {
+                    return;
+                }
+            }
+            _ = clock.tick() => {
+                worker.recheck().await;
+                worker.publish();
+            }
+        }
+        worker.bell.ring();
+    }
+}
+
+impl Worker {
+    fn follow_snapshot(&self) {
+        let common = &self.common;
+        if let Some(snapshot) = common.current.load() {
+            places::follow(&mut self.state().relay, &snapshot, &common.agency, &common.trust, Instant::now());
+        }
+    }
+
+    /// Decides running calls again; those that the policy no longer allows are ended.
+    async fn recheck(&self) {
+        {
+            let mut state = self.state();
+            state.relay.gate_mut().refresh(Instant::now());
+            state.relay.start_recheck();
+        }
+        while self.recheck_some() {
+            self.bell.ring();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn recheck_some(&self) -> bool {
+        self.state().relay.continue_recheck(Instant::now(), DECISIONS_A_TURN)
+    }
+
+    /// True when the worker ends.
+    fn enter(&self, phase: Phase) -> bool {
+        match phase {
+            Phase::Serving => {}
+            Phase::Draining => self.state().relay.drain(Instant::now()),
+            Phase::Cutting => self.state().relay.cut_all(Instant::now()),
+            Phase::Stopped => return true,
+        }
+        false
+    }
+
+    /// Brings the metrics up to date.
+    fn publish(&self) {
+        let mut state = self.state();
+        let recent = self.common.limits.idle_timeout();
+        places::keep_warm(&mut state.relay, recent, Instant::now());
+        self.published.publish(&state.relay, &self.common.metrics);
+    }
+}
