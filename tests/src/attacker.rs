@@ -20,7 +20,7 @@ use tokio::{
     sync::watch,
     task::JoinHandle,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
 
 /// Life of a certificate that is meant to be valid now.
@@ -141,6 +141,23 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 /// # Errors
 /// When the disguise cannot be worn.
 pub fn channel(address: &str, disguise: Option<&Disguise>) -> Result<Channel> {
+    let (connector, address) = (connector(disguise)?, address.to_owned());
+    let endpoint = Endpoint::from_static("http://victim.invalid").timeout(ANSWER_LIMIT);
+    Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
+        let (connector, address) = (connector.clone(), address.clone());
+        async move { handshake(&connector, &address).await.map(TokioIo::new) }
+    })))
+}
+
+/// A connection to the TLS listener at `address` that shows `disguise`, for bytes written by hand.
+///
+/// # Errors
+/// When the disguise cannot be worn, or the handshake fails.
+pub async fn connect(address: &str, disguise: Option<&Disguise>) -> Result<TlsStream<TcpStream>> {
+    Ok(handshake(&connector(disguise)?, address).await?)
+}
+
+fn connector(disguise: Option<&Disguise>) -> Result<TlsConnector> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
@@ -150,16 +167,13 @@ pub fn channel(address: &str, disguise: Option<&Disguise>) -> Result<Channel> {
         config.client_auth_cert_resolver = disguise.shown()?;
     }
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let (connector, address) = (TlsConnector::from(Arc::new(config)), address.to_owned());
-    let endpoint = Endpoint::from_static("http://victim.invalid").timeout(ANSWER_LIMIT);
-    Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
-        let (connector, address) = (connector.clone(), address.clone());
-        async move {
-            let tcp = TcpStream::connect(address).await?;
-            let name = ServerName::try_from("victim.invalid").map_err(io::Error::other)?;
-            connector.connect(name, tcp).await.map(TokioIo::new)
-        }
-    })))
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn handshake(connector: &TlsConnector, address: &str) -> io::Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("victim.invalid").map_err(io::Error::other)?;
+    connector.connect(name, tcp).await
 }
 
 /// Believes every server: the attacker does not care whom it attacks.

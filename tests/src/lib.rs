@@ -9,6 +9,7 @@ pub mod binaries;
 pub mod control_plane;
 pub mod echo;
 pub mod evidence;
+pub mod frames;
 pub mod grpc_interop;
 pub mod mesh;
 pub mod ports;
