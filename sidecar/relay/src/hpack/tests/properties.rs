@@ -25,7 +25,7 @@ struct Encoder {
 
 impl Encoder {
     fn entries(&self) -> impl Iterator<Item = (usize, &str, &str)> {
-        let fixed = (1..=statics::ENTRIES).filter_map(|at| statics::entry(at)).map(|(name, value, _)| (*name, *value));
+        let fixed = (1..=statics::ENTRIES).filter_map(statics::entry).map(|(name, value, _)| (*name, *value));
         let table = self.table.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         fixed.chain(table).enumerate().map(|(at, (name, value))| (at + 1, name, value))
     }
