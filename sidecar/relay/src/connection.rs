@@ -158,6 +158,8 @@ pub(crate) struct Connection<G: Gate> {
 
     pub(crate) streams: Streams,
     pub(crate) recent: Recent,
+    /// The last stream that a GOAWAY of ours named: later ones must not name a higher (RFC 9113, section 6.8).
+    pub(crate) told_last: u32,
     pub(crate) guard: Guard,
     pub(crate) times: Times,
 }
@@ -193,6 +195,7 @@ impl<G: Gate> Connection<G> {
             waiting: Waiting { first: NONE, last: NONE },
             streams: Streams::default(),
             recent: Recent::new(),
+            told_last: frame::STREAM_ID_MAX,
             guard: Guard::new(limits),
             times: Times {
                 timer: Timer::UNSET,

@@ -108,7 +108,10 @@ impl<G: Gate> Relay<G> {
             return self.release(call, Way::Request, waiting);
         }
         if code == ErrorCode::REFUSED_STREAM && held.http_status == 0 {
-            return self.not_taken(call, false);
+            // A link is used before the server has told how many streams it takes: then it is no reason to leave the place out.
+            let link = self.connections.get(held.far.connection);
+            let too_many = link.is_some_and(|link| link.streams.len() > link.peer.streams_max);
+            return self.not_taken(call, too_many);
         }
         self.end_call(call, End::Reset(code), Some(code_for_caller(code)), None);
     }

@@ -104,7 +104,11 @@ impl<G: Gate> Relay<G> {
         let Some(connection) = self.connections.get(slot) else { return false };
         let too_many = connection.streams.len() >= self.limits.calls_per_connection_max;
         if matches!(connection.phase, Phase::Retired(why) if why != CloseWhy::Ended) {
-            // Above the last stream that our GOAWAY named: the peer knows that it was not taken.
+            // Above the last stream that our GOAWAY named: the peer knows that it was not taken. What follows on it is ignored.
+            self.note_stream(slot, stream);
+            if let Some(connection) = self.connections.get_mut(slot) {
+                connection.recent.reset(stream);
+            }
             return false;
         }
         self.note_stream(slot, stream);

@@ -11,7 +11,7 @@ impl<G: Gate> Relay<G> {
     /// Ends a connection and its calls: GOAWAY is the last it is told.
     pub(crate) fn shut(&mut self, slot: u32, why: CloseWhy, code: ErrorCode, debug: &'static str) {
         let Some(connection) = self.writer(slot) else { return };
-        let last = if connection.is_accepted() { connection.recent.last() } else { 0 };
+        let last = if connection.is_accepted() { connection.recent.last().min(connection.told_last) } else { 0 };
         put_goaway(connection.output.buffer(), last, code, debug);
         self.begin_closing(slot, why);
         self.end_calls_of(slot);
@@ -110,7 +110,8 @@ impl<G: Gate> Relay<G> {
         if let Some(connection) = self.writer(slot) {
             connection.phase = Phase::Retired(why);
             if accepted && why != CloseWhy::Ended {
-                put_goaway(connection.output.buffer(), connection.recent.last(), ErrorCode::NO_ERROR, "");
+                connection.told_last = connection.recent.last();
+                put_goaway(connection.output.buffer(), connection.told_last, ErrorCode::NO_ERROR, "");
             }
         }
         self.leave_place(slot);

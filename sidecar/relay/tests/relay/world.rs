@@ -112,7 +112,7 @@ impl World {
         frame::put_settings_ack(&mut bytes);
         self.send(&end, &bytes);
         let kinds: Vec<_> = self.frames(&mut end).into_iter().map(|frame| frame.kind).collect();
-        assert_eq!(kinds, [Kind::Settings, Kind::WindowUpdate, Kind::Settings]);
+        assert_eq!((kinds.first(), kinds.last()), (Some(&Kind::Settings), Some(&Kind::Settings)));
         end
     }
 
