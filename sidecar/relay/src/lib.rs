@@ -3,6 +3,9 @@
 //! Bytes and instants go in, bytes and wake-ups come out. Nothing here opens a socket, reads a clock or starts a task, so the whole
 //! of it can be driven by a test or a fuzzer.
 
+#[cfg(test)]
+extern crate self as chapar_relay;
+
 mod call;
 mod connection;
 mod counters;
@@ -28,3 +31,6 @@ pub use keys::{CallKey, ConnKey, PlaceKey};
 pub use limits::Limits;
 pub use place::{PlaceConfig, PlaceState};
 pub use relay::{Event, Relay};
+
+#[cfg(test)]
+mod exhaustion;

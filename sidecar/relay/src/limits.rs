@@ -63,7 +63,7 @@ pub struct Limits {
 
     /// The time that flood limits are for.
     pub flood_window: Duration,
-    /// Streams that the peer resets, or that are reset for its errors.
+    /// Streams that the peer resets, or that are reset for its errors, beyond one for each call that was answered.
     pub resets_max: u32,
     /// SETTINGS.
     pub settings_max: u32,
@@ -75,7 +75,7 @@ pub struct Limits {
     pub empty_data_max: u32,
     /// WINDOW_UPDATE, beyond two for each DATA frame that was sent.
     pub window_updates_max: u32,
-    /// Frames on streams that have ended.
+    /// Frames on streams that have ended, beyond 64 for each stream that was opened.
     pub strays_max: u32,
 }
 

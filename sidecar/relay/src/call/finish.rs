@@ -27,6 +27,9 @@ impl<G: Gate> Relay<G> {
         let Some(held) = self.calls.get(call) else { return };
         // The caller need not send the rest of its request (RFC 9113, section 8.1).
         let near_code = (!held.request.source_ended).then_some(ErrorCode::NO_ERROR);
+        if let Some(connection) = self.connections.get_mut(held.near.connection) {
+            connection.guard.call_answered(&self.limits);
+        }
         self.end_call(call, End::Answered, near_code, Some(ErrorCode::CANCEL));
     }
 

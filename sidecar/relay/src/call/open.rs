@@ -116,7 +116,8 @@ impl<G: Gate> Relay<G> {
     pub(crate) fn go_on(&mut self, call: u32) {
         let Some(held) = self.calls.get(call) else { return };
         let is_held = held.awaits_answer || held.request_hook == RequestHook::Hold;
-        if held.stage == super::Stage::Held && !is_held {
+        // One that has its answer is not sent again, though its link may be gone.
+        if held.stage == super::Stage::Held && held.http_status == 0 && !is_held {
             self.seat(call);
         }
     }

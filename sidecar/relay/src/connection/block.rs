@@ -124,6 +124,7 @@ impl<G: Gate> Relay<G> {
     fn note_stream(&mut self, slot: u32, stream: u32) {
         if let Some(connection) = self.connections.get_mut(slot) {
             connection.recent.open(stream);
+            connection.guard.stream_opened(&self.limits);
         }
     }
 

@@ -2,6 +2,9 @@
 
 use crate::{counters::Breach, limits::Limits};
 
+/// Frames on a stream that has ended which are no flood: a window of 1 MiB in frames of 16 KiB.
+const STRAYS_PER_STREAM: u32 = 64;
+
 /// A token bucket: so many at once, and as many again over the flood window.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
@@ -97,6 +100,18 @@ impl Guard {
     pub(crate) fn data_sent(&mut self, limits: &Limits) {
         self.window_updates.earn(2, limits.window_updates_max);
         self.pings.earn(1, limits.pings_max);
+    }
+
+    /// The peer opened a stream: what it sends on it before it knows of its end is no flood.
+    #[inline]
+    pub(crate) fn stream_opened(&mut self, limits: &Limits) {
+        self.strays.earn(STRAYS_PER_STREAM, limits.strays_max);
+    }
+
+    /// A call was answered: the peer may break another one off.
+    #[inline]
+    pub(crate) fn call_answered(&mut self, limits: &Limits) {
+        self.resets.earn(1, limits.resets_max);
     }
 
     /// The peer sent DATA: it may measure how fast.

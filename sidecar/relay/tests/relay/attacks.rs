@@ -51,6 +51,31 @@ fn rapid_resets() {
 }
 
 #[test]
+fn who_breaks_off_one_call_in_two_is_no_attacker() {
+    let (mut world, mut client, mut server) = World::pair(Limits::default());
+    for number in 0..2_000 {
+        let stream = number * 4 + 1;
+        world.send(&client, &unary(stream, b"ask"));
+        world.send(&server, &answer(stream, b"told"));
+        world.send(&client, &unary(stream + 2, b"ask"));
+        world.send(&client, &reset(stream + 2, ErrorCode::CANCEL));
+        (world.messages(&mut client), world.messages(&mut server));
+    }
+    assert_eq!(world.closing(&client), None);
+}
+
+#[test]
+fn refusals_of_calls_with_data_are_no_flood() {
+    let (mut world, mut client, _server) = World::pair(Limits { strays_max: 100, ..Limits::default() });
+    world.gate().refuses = true;
+    for number in 0..2_000 {
+        world.send(&client, &unary(number * 2 + 1, b"ask"));
+        world.messages(&mut client);
+    }
+    assert_eq!(world.closing(&client), None);
+}
+
+#[test]
 fn streams_that_make_us_reset_them() {
     let attack = |number: u32| headers(number * 2 + 1, &with(request_block(), "connection", "close"), false);
     assert_eq!(cut_by(Breach::Resets, Limits::default(), attack), 501);

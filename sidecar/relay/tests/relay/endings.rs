@@ -104,6 +104,27 @@ fn an_answer_that_is_whole_survives_the_loss_of_its_link() {
 }
 
 #[test]
+fn a_call_with_its_answer_is_not_sent_again_though_its_request_goes_on() {
+    let mut world = World::new(Limits::default());
+    let place = world.place("here");
+    world.relay.keep_open(place, true, world.now);
+    let server = world.dialled(place, 1);
+    let small = Settings { window_bytes: Some(3), ..Settings::default() };
+    let mut client = world.client_with(chapar_relay::Probe::Never, &small);
+    world.send(&client, &headers(1, &request_block(), false));
+    world.send(&server, &answer(1, b"whole"));
+    world.close(server);
+    let mut next = world.dialled(place, 2);
+    world.messages(&mut client);
+    world.send(&client, &data(1, b"more", false));
+    world.send(&client, &headers(1, &with(Vec::new(), "x-last", "1"), true));
+    assert!(world.messages(&mut next).is_empty());
+    world.send(&client, &crate::world::window_update(1, 100));
+    assert!(world.messages(&mut client).last().is_some_and(crate::world::Frame::ends));
+    assert_eq!(world.end(), [OK]);
+}
+
+#[test]
 fn a_refused_stream_is_tried_at_another_place_with_its_data() {
     let mut world = World::new(Limits::default());
     let (one, other) = (world.place("one"), world.place("other"));

@@ -84,7 +84,7 @@ pub(crate) struct Steady {
     server: ConnKey,
     streams: usize,
     client_stream: u32,
-    server_stream: u32,
+    pub(crate) server_stream: u32,
     request: Vec<u8>,
     response: Vec<u8>,
     bytes: Vec<u8>,
@@ -150,7 +150,7 @@ impl Steady {
         self.receive(server);
         self.drain();
         self.client_stream += 2 * self.streams as u32;
-        self.server_stream += 2 * calls as u32;
+        self.server_stream = self.server_stream.wrapping_add(2 * calls as u32);
     }
 
     fn receive(&mut self, key: ConnKey) {
