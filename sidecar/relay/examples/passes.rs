@@ -10,6 +10,7 @@ fn main() {
         ("10x10-100b", 10, 10, 100, 4_000),
         ("50x10-100b", 50, 10, 100, 800),
         ("10x10-10kb", 10, 10, 10_240, 800),
+        ("1x1-1mb", 1, 1, 1 << 20, 900),
     ] {
         let mut steady = steady::Steady::new(clients, streams, bytes);
         let calls = clients * streams;

@@ -13,18 +13,21 @@ use crate::{
     head::Reply,
     keys::{CallKey, ConnKey, PlaceKey},
     limits::Limits,
-    place::{Place, PlaceConfig, PlaceState, RetryBudget},
+    place::{Place, RetryBudget},
     pool::Pool,
     slab::Slab,
     timer::Wheel,
 };
 
+mod places;
+mod running;
+
 /// Heads, trailers, and what is kept of requests: many, and mostly small.
 const SMALL: Pool = Pool::new(512, 64 * 1024, 4 * 1024 * 1024);
 /// Queues and messages that are gathered.
-const LARGE: Pool = Pool::new(16 * 1024, 512 * 1024, 8 * 1024 * 1024);
+const LARGE: Pool = Pool::new(16 * 1024, 2 * 1024 * 1024, 4 * 1024 * 1024);
 /// Outputs, and frames that came in part: few, and apart, so that each soon has the size that it needs.
-const OUTPUTS: Pool = Pool::new(16 * 1024, 512 * 1024, 8 * 1024 * 1024);
+const OUTPUTS: Pool = Pool::new(16 * 1024, 1024 * 1024, 4 * 1024 * 1024);
 
 /// What the worker is asked to do, or may want to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,66 +270,6 @@ impl<G: Gate> Relay<G> {
         self.settle();
     }
 
-    /// Adds a place.
-    pub fn add_place(&mut self, place: G::Place, config: &PlaceConfig<'_>) -> PlaceKey {
-        PlaceKey::of(self.places.insert(Place::new(place, config)))
-    }
-
-    /// What the gate knows of a place.
-    pub fn place(&self, place: PlaceKey) -> Option<&G::Place> {
-        let slot = self.find_place(place)?;
-        self.places.get(slot).map(|place| &place.own)
-    }
-
-    /// How a place is doing.
-    pub fn place_state(&self, place: PlaceKey) -> Option<PlaceState> {
-        let place = self.places.get(self.find_place(place)?)?;
-        Some(PlaceState {
-            links: place.links.len(),
-            calls: place.calls,
-            parked: place.parked,
-            is_well: place.is_well,
-            is_ejected: place.standing.is_ejected(self.now_ms),
-        })
-    }
-
-    /// Takes a place out: its links are retired, calls on them go on, those that wait for room go elsewhere or end.
-    pub fn remove_place(&mut self, place: PlaceKey, now: Instant) {
-        self.wind(now);
-        if let Some(place) = self.find_place(place) {
-            self.forget_place(place);
-        }
-        self.settle();
-    }
-
-    /// Puts down what a health check found.
-    pub fn found(&mut self, place: PlaceKey, well: bool) {
-        if let Some(place) = self.find_place(place).and_then(|slot| self.places.get_mut(slot)) {
-            place.is_well = well;
-        }
-    }
-
-    /// Whether the place is connected to before it is needed.
-    pub fn keep_open(&mut self, place: PlaceKey, warm: bool, now: Instant) {
-        self.wind(now);
-        if let Some(slot) = self.find_place(place) {
-            if let Some(place) = self.places.get_mut(slot) {
-                place.is_warm = warm;
-            }
-            self.warm(slot);
-        }
-        self.settle();
-    }
-
-    /// No further call goes over the links that the place has now. Calls on them go on.
-    pub fn retire_links(&mut self, place: PlaceKey, now: Instant) {
-        self.wind(now);
-        if let Some(place) = self.find_place(place) {
-            self.retire_links_of(place);
-        }
-        self.settle();
-    }
-
     /// The connection takes no further call, and ends when those that it has are over.
     pub fn retire(&mut self, connection: ConnKey, now: Instant) {
         self.wind(now);
@@ -352,56 +295,8 @@ impl<G: Gate> Relay<G> {
         }
     }
 
-    /// The answer that a parked call waits for has come. False: the call is gone, or waits for none.
-    pub fn unpark(&mut self, call: CallKey, answer: G::Answer, now: Instant) -> bool {
-        self.wind(now);
-        let found = self.calls.find(call.slot, call.generation).is_some_and(|call| self.take_answer(call, answer));
-        self.settle();
-        found
-    }
-
-    /// Running calls are to be asked about again, from the first on.
-    pub const fn start_recheck(&mut self) {
-        self.recheck_next = 0;
-    }
-
-    /// Asks [`Gate::recheck`] about the next `calls_max` calls. True: more are left.
-    pub fn continue_recheck(&mut self, now: Instant, calls_max: usize) -> bool {
-        self.wind(now);
-        let mut asked = 0;
-        while self.recheck_next < self.calls.slots() && asked < calls_max {
-            let call = self.recheck_next;
-            self.recheck_next += 1;
-            asked += usize::from(self.recheck(call));
-        }
-        self.settle();
-        self.recheck_next < self.calls.slots()
-    }
-
-    /// Every connection that came in, and every one to come, is told to go elsewhere, and ends when its calls are over. Until the
-    /// peer knows, calls still come: it is the gate who refuses them.
-    pub fn drain(&mut self, now: Instant) {
-        self.wind(now);
-        self.is_draining = true;
-        for connection in 0..self.connections.slots() {
-            if self.connections.get(connection).is_some_and(Connection::is_accepted) {
-                self.notice(connection);
-            }
-        }
-        self.settle();
-    }
-
-    /// Ends every call, by [`crate::Cause::Draining`].
-    pub fn cut_all(&mut self, now: Instant) {
-        self.wind(now);
-        for call in 0..self.calls.slots() {
-            self.cut_for_drain(call);
-        }
-        self.settle();
-    }
-
     /// What is left to do once the outermost call to the relay has done its own.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         while let Some(place) = self.hungry.pop() {
             self.feed(place);
         }
@@ -409,7 +304,7 @@ impl<G: Gate> Relay<G> {
 
     /// Takes over what time it is.
     #[inline]
-    fn wind(&mut self, now: Instant) {
+    pub(crate) fn wind(&mut self, now: Instant) {
         if now > self.now {
             self.now = now;
             self.now_ms = self.now.duration_since(self.began).as_millis() as u64;

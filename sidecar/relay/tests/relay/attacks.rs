@@ -59,7 +59,8 @@ fn who_breaks_off_one_call_in_two_is_no_attacker() {
         world.send(&server, &answer(stream, b"told"));
         world.send(&client, &unary(stream + 2, b"ask"));
         world.send(&client, &reset(stream + 2, ErrorCode::CANCEL));
-        (world.messages(&mut client), world.messages(&mut server));
+        world.messages(&mut client);
+        world.messages(&mut server);
     }
     assert_eq!(world.closing(&client), None);
 }
