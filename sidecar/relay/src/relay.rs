@@ -249,6 +249,7 @@ impl<G: Gate> Relay<G> {
             if let Some(connection) = self.connections.get_mut(slot) {
                 connection.is_dirty = false;
             }
+            self.settle();
         }
         Some(key)
     }

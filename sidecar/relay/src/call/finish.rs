@@ -40,7 +40,7 @@ impl<G: Gate> Relay<G> {
         self.leave_parked(call);
         let Some(mut held) = self.calls.remove(call) else { return };
         self.wheel.unset(&mut held.timer);
-        let flows = held.flows();
+        let (flows, is_direct) = (held.flows(), held.is_direct(Way::Response));
         let ending = match end {
             End::Answered => Ending::Answered {
                 http_status: held.http_status,
@@ -56,7 +56,9 @@ impl<G: Gate> Relay<G> {
         self.leave_stream(held.near, near_code, unread);
         if held.far.is_somewhere() {
             let is_open = !(held.response.source_ended && held.request.sink_ended);
-            let unread = held.response.queue.len().max(held.response.owed_bytes);
+            // What waits was taken from the server as it is, or was made of what is owed to it.
+            let response = &held.response;
+            let unread = if is_direct { response.queue.len() } else { response.owed_bytes };
             self.leave_stream(held.far, far_code.filter(|_| is_open), unread);
             if let Some(place) = self.places.get_mut(held.place) {
                 place.calls -= 1;
@@ -168,10 +170,12 @@ impl<G: Gate> Relay<G> {
             return self.refuse(call, Why::DeadlineExceeded);
         }
         if held.seat_until_ms <= now_ms {
-            return match held.stage {
-                Stage::Parked { place } => self.go_elsewhere(call, place, Problem::Full),
-                Stage::Held | Stage::Flying => {}
-            };
+            held.seat_until_ms = u64::MAX;
+            if let Stage::Parked { place } = held.stage {
+                let deadline_ms = held.deadline_ms;
+                self.wake_call_by(call, deadline_ms);
+                return self.go_elsewhere(call, place, Problem::Full);
+            }
         }
         let stalled_ms = [Way::Request, Way::Response].map(|way| {
             let is_somewhere = held.sink(way).is_somewhere();

@@ -42,7 +42,7 @@ impl Flowing {
 impl<G: Gate> Call<G> {
     /// Whether what leaves is given back to the source as it leaves; else messages are transformed, and give it back by themselves.
     #[inline]
-    fn is_direct(&self, way: Way) -> bool {
+    pub(crate) fn is_direct(&self, way: Way) -> bool {
         way == Way::Request || self.response_hook == ResponseHook::Pass
     }
 }

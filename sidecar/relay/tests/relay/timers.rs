@@ -44,6 +44,24 @@ fn a_deadline_ends_a_call_that_waits_for_room() {
 }
 
 #[test]
+fn a_deadline_holds_for_a_call_that_went_elsewhere() {
+    let mut world = World::new(Limits::default());
+    let one = world.place("one");
+    let mut client = world.client();
+    world.gate().timeout = Some(Duration::from_secs(30));
+    world.send(&client, &unary(1, b"ask"));
+    assert_eq!(world.next_dial(), Some(one));
+    let other = world.place("other");
+    world.relay.keep_open(other, true, world.now);
+    let mut server = world.dialled(other, 2);
+    world.wind(10_001);
+    assert!(!world.messages(&mut server).is_empty());
+    world.wind(20_000);
+    assert_eq!(world.messages(&mut client).len(), 1);
+    assert_eq!(world.end(), [Ended::Told("deadline")]);
+}
+
+#[test]
 fn the_time_that_is_left_goes_on() {
     let mut world = World::new(Limits::default());
     let place = world.place("here");
