@@ -1,11 +1,14 @@
 //! The data subject of a call: who was asked about, told apart by a keyed hash and never by the ID itself (regulation,
 //! article 3, note 2).
 
+mod walk;
+
 use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+pub use self::walk::{Coding, INFLATED_BYTES_MAX, of_message};
 pub use crate::record::SubjectHash;
 
 /// What is hashed begins so, so that the key cannot be made to answer for anything else.

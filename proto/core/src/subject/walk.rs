@@ -1,0 +1,252 @@
+//! Finding the data subject in a request, without knowing more of its message than where the field is.
+//!
+//! What a server would read is what counts: of a field that occurs twice the last value holds, and messages that occur twice are
+//! merged (Protocol Buffers, "Last One Wins"), so that nobody can show one ID here and another there.
+
+use std::io::Read as _;
+
+use flate2::bufread::GzDecoder;
+
+use super::{NormalId, SubjectKey};
+use crate::{policy::SubjectField, record::SubjectHash};
+
+/// Longest message that is looked into once it is inflated, in bytes: a request that names a person is short.
+pub const INFLATED_BYTES_MAX: usize = 256 * 1024;
+/// Deepest that a field may lie: the passport's own limit is far below.
+const DEPTH_MAX: usize = 32;
+/// Bytes of a varint, at most (Protocol Buffers, "Base 128 Varints").
+const VARINT_BYTES_MAX: usize = 10;
+
+/// How a message is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// Not at all.
+    Plain,
+    /// By gzip.
+    Gzip,
+}
+
+/// The hash of whom `message` asks about: of the first of `fields` that holds an ID. `None` where none does, or where the message
+/// cannot be read.
+#[must_use]
+pub fn of_message(message: &[u8], coding: Coding, fields: &[SubjectField], key: &SubjectKey) -> Option<SubjectHash> {
+    match coding {
+        Coding::Plain => id(message, fields),
+        Coding::Gzip => id(&inflated(message)?, fields),
+    }
+    .map(|id| key.hash(&id))
+}
+
+fn inflated(message: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut rest = message;
+    GzDecoder::new(&mut rest).take(INFLATED_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).ok()?;
+    // What comes after the end would be read by some servers and not by others.
+    (bytes.len() <= INFLATED_BYTES_MAX && rest.is_empty()).then_some(bytes)
+}
+
+fn id(message: &[u8], fields: &[SubjectField]) -> Option<NormalId> {
+    fields.iter().find_map(|field| match last(message, &field.path).ok()?? {
+        Value::Bytes(text) => NormalId::of(std::str::from_utf8(text).ok()?),
+        Value::Number(number) => NormalId::of_number(number),
+    })
+}
+
+/// A field's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Value<'m> {
+    Bytes(&'m [u8]),
+    Number(u64),
+}
+
+/// The bytes are no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Malformed;
+
+/// The last value of the field at `path`, whatever lies beside it.
+fn last<'m>(message: &'m [u8], path: &[u32]) -> Result<Option<Value<'m>>, Malformed> {
+    let Some((number, below)) = path.split_first().filter(|_| path.len() <= DEPTH_MAX) else {
+        return Ok(None);
+    };
+    let mut found = None;
+    let mut rest = message;
+    let mut groups = 0_u32;
+    while !rest.is_empty() {
+        let tag = varint(&mut rest)?;
+        let value = match tag & 7 {
+            0 => Value::Number(varint(&mut rest)?),
+            1 => Value::Number(u64::from_le_bytes(array(&mut rest)?)),
+            2 => Value::Bytes(delimited(&mut rest)?),
+            // Groups are of an older day; servers skip those that they do not know.
+            3 => {
+                groups += 1;
+                continue;
+            }
+            4 => {
+                groups = groups.checked_sub(1).ok_or(Malformed)?;
+                continue;
+            }
+            5 => Value::Number(u32::from_le_bytes(array(&mut rest)?).into()),
+            _ => return Err(Malformed),
+        };
+        if groups > 0 || tag >> 3 != u64::from(*number) {
+            continue;
+        }
+        match value {
+            value if below.is_empty() => found = Some(value),
+            Value::Bytes(message) => found = last(message, below)?.or(found),
+            // Servers skip a field of another type than they know.
+            Value::Number(_) => {}
+        }
+    }
+    if groups == 0 { Ok(found) } else { Err(Malformed) }
+}
+
+fn varint(rest: &mut &[u8]) -> Result<u64, Malformed> {
+    let mut value = 0;
+    for at in 0..VARINT_BYTES_MAX {
+        let (byte, after) = rest.split_first().ok_or(Malformed)?;
+        *rest = after;
+        // Bits beyond the 64th are dropped, as servers do.
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(Malformed)
+}
+
+fn array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Malformed> {
+    let (array, after) = rest.split_first_chunk().ok_or(Malformed)?;
+    *rest = after;
+    Ok(*array)
+}
+
+fn delimited<'m>(rest: &mut &'m [u8]) -> Result<&'m [u8], Malformed> {
+    let length = usize::try_from(varint(rest)?).map_err(|_| Malformed)?;
+    let (bytes, after) = rest.split_at_checked(length).ok_or(Malformed)?;
+    *rest = after;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test says by panicking what went wrong.
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::{Compression, write::GzEncoder};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::passport::SubjectKind;
+
+    const ID: &[u8] = b"0013542419";
+    const OTHER: &[u8] = b"10380284790";
+
+    fn text(number: u8, bytes: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()][..], bytes].concat()
+    }
+
+    fn fields(paths: &[&[u32]]) -> Vec<SubjectField> {
+        paths.iter().map(|path| SubjectField { path: path.to_vec(), kind: SubjectKind::Person }).collect()
+    }
+
+    fn found(message: &[u8], paths: &[&[u32]]) -> Option<NormalId> {
+        id(message, &fields(paths))
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn normal(id: &[u8]) -> Option<NormalId> {
+        NormalId::of(std::str::from_utf8(id).unwrap())
+    }
+
+    #[test]
+    fn an_id_is_found_wherever_the_passport_says_that_it_is() {
+        let message = [text(9, b"before"), text(1, ID), vec![5 << 3, 7], text(2, b"after")].concat();
+        assert_eq!(found(&message, &[&[1]]), normal(ID));
+        let nested = text(3, &text(4, &text(1, ID)));
+        assert_eq!(found(&nested, &[&[3, 4, 1]]), normal(ID));
+        assert_eq!((found(&nested, &[&[3, 4]]), found(&nested, &[&[1]]), found(&nested, &[&[3, 1]])), (None, None, None));
+        assert_eq!(found(&text(1, "۰۰۱۳۵۴۲۴۱۹".as_bytes()), &[&[1]]), normal(ID));
+        assert_eq!(found(&text(1, &text(1, ID)), &[&[]]), None);
+    }
+
+    #[test]
+    fn an_id_may_be_a_number_of_any_width() {
+        let varint = [&[1 << 3][..], &[0xb3, 0xc6, 0xba, 0x06]].concat();
+        assert_eq!(found(&varint, &[&[1]]), NormalId::of_number(13_542_195));
+        let fixed = [&[1 << 3 | 1][..], &10_380_284_790_u64.to_le_bytes()].concat();
+        assert_eq!(found(&fixed, &[&[1]]), normal(OTHER));
+        let short = [&[1 << 3 | 5][..], &13_542_419_u32.to_le_bytes()].concat();
+        assert_eq!(found(&short, &[&[1]]), normal(ID));
+    }
+
+    #[test]
+    fn the_first_field_of_the_passport_that_holds_an_id_counts() {
+        let message = [text(2, OTHER), text(1, b"nobody"), text(3, ID)].concat();
+        assert_eq!(found(&message, &[&[1], &[3], &[2]]), normal(ID));
+        assert_eq!(found(&message, &[&[1], &[7]]), None);
+    }
+
+    #[test]
+    fn what_a_server_would_read_counts_and_not_what_is_shown_before_or_beside_it() {
+        assert_eq!(found(&[text(1, OTHER), text(1, ID)].concat(), &[&[1]]), normal(ID));
+        let merged = [text(3, &text(1, OTHER)), text(3, &text(1, ID)), text(3, &text(2, OTHER))].concat();
+        assert_eq!(found(&merged, &[&[3, 1]]), normal(ID));
+        let in_a_group = [&[9 << 3 | 3][..], &text(1, OTHER), &[9 << 3 | 4]].concat();
+        assert_eq!(found(&[text(1, ID), in_a_group.clone()].concat(), &[&[1]]), normal(ID));
+        assert_eq!(found(&in_a_group, &[&[1]]), None);
+    }
+
+    #[test]
+    fn what_is_no_message_names_nobody() {
+        let whole = [text(1, ID), text(3, &text(1, b"x"))].concat();
+        for end in 1..whole.len() {
+            let cut = whole.get(..end).unwrap();
+            assert!(found(cut, &[&[1]]).is_none() || end == text(1, ID).len(), "{end}");
+        }
+        for bad in [&[0x80; 12][..], &[1 << 3 | 6, 0], &[1 << 3 | 4], &[1 << 3 | 3], &[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]] {
+            assert_eq!(found(&[&text(1, ID)[..], bad].concat(), &[&[1]]), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_message_is_inflated_within_bounds() {
+        let (key, fields) = (SubjectKey::new(7, [0x42; 32]), fields(&[&[1]]));
+        let plain = of_message(&text(1, ID), Coding::Plain, &fields, &key).unwrap();
+        let packed = gzip(&text(1, ID));
+        assert_eq!(of_message(&packed, Coding::Gzip, &fields, &key), Some(plain));
+        assert_eq!(of_message(&packed, Coding::Plain, &fields, &key), None);
+        for end in 0..packed.len() {
+            assert_eq!(of_message(&packed[..end], Coding::Gzip, &fields, &key), None, "cut at {end}");
+        }
+        assert_eq!(of_message(&[packed.clone(), packed].concat(), Coding::Gzip, &fields, &key), None, "two members");
+        let mut bomb = text(1, ID);
+        bomb.resize(64 * INFLATED_BYTES_MAX, 0);
+        assert_eq!(of_message(&gzip(&bomb), Coding::Gzip, &fields, &key), None);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(
+            message in proptest::collection::vec(any::<u8>(), 0..200),
+            path in proptest::collection::vec(0_u32..4, 0..5),
+        ) {
+            let (key, fields) = (SubjectKey::new(7, [0x42; 32]), fields(&[&path]));
+            let _ = of_message(&message, Coding::Plain, &fields, &key);
+            let _ = of_message(&message, Coding::Gzip, &fields, &key);
+        }
+
+        #[test]
+        fn finds_it_among_any_fields(before in proptest::collection::vec((2_u8..16, "[a-z]{0,20}"), 0..8), at in 0_usize..8) {
+            let mut parts: Vec<_> = before.iter().map(|(number, content)| text(*number, content.as_bytes())).collect();
+            parts.insert(at.min(parts.len()), text(1, ID));
+            prop_assert_eq!(found(&parts.concat(), &[&[1]]), normal(ID));
+        }
+    }
+}
