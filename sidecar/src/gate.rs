@@ -4,6 +4,8 @@ mod causes;
 mod endings;
 mod reply;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 use std::{
     convert::Infallible,
@@ -13,6 +15,7 @@ use std::{
 
 use chapar_core::{
     policy::{PeerCertificate, Refusal, Side, certificate_in_order},
+    subject::Coding,
     time::Timestamp,
 };
 use chapar_relay::{
@@ -20,7 +23,6 @@ use chapar_relay::{
     Seating, Transformed, Verdict, hpack::KnownName,
 };
 
-use self::subject::Coding;
 use crate::call::{
     self, Book, CALL_ID_METADATA, Caller, Desk, Metadata,
     authorize::{self, Standing},
@@ -59,8 +61,8 @@ pub(crate) struct Call {
     valid_until: Timestamp,
     /// How many snapshots its worker had seen when it was decided.
     decided_on: u64,
-    /// How its messages may be compressed, as far as anyone here looks into them.
-    coding: Coding,
+    /// How its messages may be compressed, where that is known.
+    coding: Option<Coding>,
     /// Why the peer of the last link was found void.
     void: Option<Box<Refusal>>,
 }
@@ -118,10 +120,10 @@ impl Gate {
         if !way.keeps_tracestate {
             head.drop_tracestate();
         }
-        self.forward(way, Coding::of(head.first(KnownName::GrpcEncoding)))
+        self.forward(way, subject::coding(head.first(KnownName::GrpcEncoding)))
     }
 
-    fn forward(&self, way: Way, coding: Coding) -> Opening<Call> {
+    fn forward(&self, way: Way, coding: Option<Coding>) -> Opening<Call> {
         let Way { account, deadline, valid_until, extent, .. } = way;
         let response = match extent {
             // Bodies pass through unread.

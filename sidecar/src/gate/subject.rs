@@ -3,34 +3,29 @@
 use chapar_core::{
     policy::SubjectField,
     record::SubjectHash,
-    subject::{self, SubjectKey},
+    subject::{Coding, SubjectKey, of_message},
 };
 use chapar_relay::FirstMessage;
 
-/// How messages that say so are compressed (`grpc-encoding`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
-    /// By gzip, which every gRPC library knows.
-    Gzip,
-    /// Not at all, or by something that is not looked into.
-    Other,
-}
-
-impl Coding {
-    /// What `grpc-encoding` says.
-    pub(super) fn of(encoding: Option<&[u8]>) -> Self {
-        match encoding {
-            Some(b"gzip") => Self::Gzip,
-            _ => Self::Other,
-        }
+/// What a message that says that it is compressed is compressed by: `None` where nobody here can tell.
+pub(super) fn coding(grpc_encoding: Option<&[u8]>) -> Option<Coding> {
+    match grpc_encoding {
+        Some(b"gzip") => Some(Coding::Gzip),
+        Some(b"identity") => Some(Coding::Plain),
+        _ => None,
     }
 }
 
 /// The hash of whom `message` asks about; `None` where it names nobody, or cannot be read.
-pub(super) fn hash(message: FirstMessage<'_>, coding: Coding, fields: &[SubjectField], key: &SubjectKey) -> Option<SubjectHash> {
-    let FirstMessage::Whole { compressed, message } = message else {
-        return None;
-    };
-    let _ = (compressed, message, coding, fields, key, subject::HASH_BYTES);
-    None
+pub(super) fn hash(
+    message: FirstMessage<'_>,
+    coding: Option<Coding>,
+    fields: &[SubjectField],
+    key: &SubjectKey,
+) -> Option<SubjectHash> {
+    match message {
+        FirstMessage::Whole { compressed: false, message } => of_message(message, Coding::Plain, fields, key),
+        FirstMessage::Whole { compressed: true, message } => of_message(message, coding?, fields, key),
+        FirstMessage::TooLong | FirstMessage::Missing => None,
+    }
 }

@@ -1,0 +1,8 @@
+//! The gate by itself, and two of them behind relays that are joined in memory.
+
+#![allow(clippy::unwrap_used)] // A test says by panicking what went wrong.
+
+mod deciding;
+mod ending;
+mod wire;
+mod world;
