@@ -69,7 +69,7 @@ pub struct Limits {
     pub settings_max: u32,
     /// PING, beyond one for each DATA frame that flows.
     pub pings_max: u32,
-    /// PRIORITY, and frames of unknown type.
+    /// PRIORITY, frames of unknown type, and informational heads (1xx).
     pub priorities_max: u32,
     /// DATA frames that hold nothing and end nothing.
     pub empty_data_max: u32,

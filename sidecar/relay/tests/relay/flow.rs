@@ -106,8 +106,6 @@ fn data_beyond_the_connection_s_window_end_the_connection() {
     let limits = Limits { connection_window_bytes: 65_535, ..Limits::default() };
     let (mut world, mut client, server) = World::pair(limits);
     world.send(&server, &settings(&Settings { window_bytes: Some(0), ..Settings::default() }));
-    let key = world.relay.accept("origin", Probe::Never, world.now);
-    let _ = key;
     for stream in [1, 3] {
         world.send(&client, &headers(stream, &request_block(), false));
         world.send(&client, &data(stream, &[1; 40_000], false));

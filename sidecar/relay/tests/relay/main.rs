@@ -9,5 +9,6 @@ mod hooks;
 mod places;
 mod protocol;
 mod settings;
+mod streams;
 mod timers;
 mod world;

@@ -5,7 +5,7 @@ use chapar_relay::{
     frame::{ErrorCode, Kind, Settings, flags},
 };
 
-use crate::world::{World, body, data, headers, message, raw, request_block, settings, unary, window_update};
+use crate::world::{World, body, data, headers, raw, request_block, settings, unary, window_update};
 
 #[test]
 fn a_smaller_window_goes_below_zero_and_must_be_opened_first() {
@@ -103,5 +103,4 @@ fn settings_must_come_first() {
     bytes.extend(raw(Kind::Ping, 0, 0, &[0; 8]));
     world.relay.received(key, &bytes, world.now);
     assert!(matches!(world.relay.closing(key), Some(CloseWhy::Protocol(_))));
-    let _ = message(b"");
 }
