@@ -12,7 +12,8 @@ pub struct Limits {
     pub header_list_bytes_max: u32,
     /// Fields of one header list.
     pub header_fields_max: u32,
-    /// Bytes of one header block on the wire, over all its frames. More: the connection ends.
+    /// Bytes of one header block on the wire, over all its frames; at least twice `header_list_bytes_max`, so that a list which is
+    /// somewhat too large ends its stream only. More: the connection ends.
     pub header_block_bytes_max: u32,
     /// CONTINUATION frames of one header block.
     pub continuations_max: u32,
@@ -85,7 +86,7 @@ impl Default for Limits {
             calls_per_connection_max: 1_024,
             header_list_bytes_max: 64 * 1024,
             header_fields_max: 256,
-            header_block_bytes_max: 64 * 1024,
+            header_block_bytes_max: 128 * 1024,
             continuations_max: 8,
             frame_bytes_max: 64 * 1024,
             call_window_bytes: 1024 * 1024,
@@ -129,6 +130,7 @@ impl Limits {
         let message_bytes_max = self.call_window_bytes - 5;
         self.first_message_bytes_max = self.first_message_bytes_max.min(message_bytes_max);
         self.transformed_message_bytes_max = self.transformed_message_bytes_max.min(message_bytes_max);
+        self.header_block_bytes_max = self.header_block_bytes_max.max(self.header_list_bytes_max.saturating_mul(2));
         self.calls_per_connection_max = self.calls_per_connection_max.max(1);
         self.links_per_place_max = self.links_per_place_max.max(1);
         self.attempts_max = self.attempts_max.max(1);
