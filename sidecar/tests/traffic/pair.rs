@@ -4,8 +4,12 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use chapar_core::{
     identity::SpiffeId,
-    policy::{Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PolicySnapshot, Revocation, SnapshotParts, Standing},
+    policy::{
+        Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PolicySnapshot, Revocation, SnapshotParts, Standing,
+        SubjectField, SubjectKind,
+    },
     record::CallRecord,
+    subject::SubjectKey,
     time::Timestamp,
 };
 use chapar_sidecar::{
@@ -57,6 +61,8 @@ pub struct Changes {
     pub endpoint: Option<String>,
     pub grant_ends: Option<Timestamp>,
     pub purpose_required: bool,
+    /// Field 1 of every request names the data subject.
+    pub names_subject: bool,
     pub revision: u64,
 }
 
@@ -97,7 +103,7 @@ impl Pair {
             kind: InquiryKind::Data,
             in_force: true,
             passport_version: "00".into(),
-            subjects: Vec::new(),
+            subjects: changes.names_subject.then(subject).into_iter().collect(),
         };
         let grant = |method: &&str| Grant {
             name: format!("1/1/{CONSUMER}/{}", key(method).inquiry).into(),
@@ -130,7 +136,12 @@ impl Pair {
             revocations: changes.revoked_serial.iter().map(revocation).collect(),
             agencies: HashMap::from([CONSUMER, PROVIDER].map(|agency| (agency.parse().unwrap(), Standing::Good))),
         })
+        .with_subject_key(Some(SubjectKey::new(7, [0x42; 32])))
     }
+}
+
+fn subject() -> SubjectField {
+    SubjectField { path: vec![1], kind: SubjectKind::Person }
 }
 
 fn key(method: &str) -> InquiryKey {

@@ -182,3 +182,25 @@ async fn renewed_certificates_take_over_under_running_calls() {
     assert_eq!(bytes, [message(b"before"), message(b"after")].concat());
     assert_eq!(trailers["grpc-status"], "0");
 }
+
+#[tokio::test]
+async fn whom_a_call_asks_about_goes_on_record_as_a_hash_and_to_the_server_as_it_is() {
+    let pair = Pair::start().await;
+    let client = pair.client().await;
+    let request = [&[0x0a, 10][..], b"0013542419"].concat();
+    let answer = client.call("Echo", &[], &[&request]).await;
+    assert_eq!(answer.body, message(&request));
+    assert_eq!(pair.consumer.record().await.subject, None, "this passport names nobody");
+    let _ = pair.provider.record().await;
+
+    pair.both(&Changes { names_subject: true, ..Changes::default() });
+    let answer = client.call("Echo", &[], &[&request, b"anything"]).await;
+    assert_eq!(answer.body, [message(&request), message(b"anything")].concat());
+    for node in [&pair.consumer, &pair.provider] {
+        let subject = node.record().await.subject.unwrap();
+        // Made with another implementation of HMAC-SHA-256.
+        assert_eq!((subject.key, subject.hash[..4].to_vec()), (7, vec![0x5c, 0xbc, 0xde, 0xd3]));
+    }
+    client.call("Echo", &[], &[b"names nobody"]).await;
+    assert_eq!(pair.consumer.record().await.subject, None);
+}
