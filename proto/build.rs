@@ -14,6 +14,7 @@ const FILES: &[&str] = &[
     "chapar/admin/v1/policy.proto",
     "chapar/admin/v1/certificates.proto",
     "chapar/admin/v1/records.proto",
+    "chapar/admin/v1/ledger.proto",
     "google/rpc/status.proto",
     "google/rpc/error_details.proto",
 ];

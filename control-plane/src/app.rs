@@ -57,6 +57,8 @@ struct Parts {
     ledger: Ledger,
     refusals: Refusals,
     registry: Registry,
+    /// After which a call with one account counts as unpaired, in seconds.
+    pairing_grace_s: u32,
 }
 
 impl App {
@@ -73,7 +75,7 @@ impl App {
         let mut app = Self { parts, addresses: BTreeMap::new(), readiness, stopping, tasks, _lock: lock };
         app.open_listeners(&config, &clock).await?;
         app.tasks.spawn(upkeep(app.parts.authority.clone(), app.parts.registry.clone(), app.stopping.clone()));
-        app.tasks.spawn(ledger::keep_bounded(app.parts.ledger.clone(), config.ledger, app.stopping.clone()));
+        app.tasks.spawn(ledger::keep_up(app.parts.ledger.clone(), config.ledger.clone(), app.stopping.clone()));
         app.tasks.spawn(rotate_subject_keys(app.parts.store.clone(), config.ledger.subject_key_ages(), app.stopping.clone()));
         app.tasks.spawn(forget::keep_forgetting(app.parts.store.clone(), app.stopping.clone()));
         app.publish_addresses(&config.state_dir)?;
@@ -106,6 +108,7 @@ impl App {
         self.tasks.close();
         self.tasks.wait().await;
         self.parts.distribution.stopped().await;
+        self.parts.ledger.close().await;
         self.parts.store.close().await;
         tracing::info!("stopped");
     }
@@ -191,9 +194,11 @@ impl Parts {
         })
         .await
         .context("cannot start distribution")?;
-        let ledger = Ledger::new(store.clone(), ledger::Metrics::registered(&registry)?);
+        let ledger = Ledger::open(&config.ledger_file(), store.clone(), ledger::Metrics::registered(&registry)?)
+            .context("cannot open the ledger")?;
+        let pairing_grace_s = config.ledger.pairing_grace_s;
         let refusals = Refusals::registered(store.clone(), &registry)?;
-        Ok(Self { store, authority, distribution, ledger, refusals, registry })
+        Ok(Self { store, authority, distribution, ledger, refusals, registry, pairing_grace_s })
     }
 
     /// What sidecars may call.
@@ -208,7 +213,7 @@ impl Parts {
 
     /// What admins may call, with the reflection that generic gRPC tools ask for.
     fn admin_routes(&self) -> anyhow::Result<Routes> {
-        let Self { store, authority, distribution, ledger, .. } = self.clone();
+        let Self { store, authority, distribution, ledger, pairing_grace_s, .. } = self.clone();
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(chapar_proto::FILE_DESCRIPTOR_SET)
             .build_v1()
@@ -219,7 +224,8 @@ impl Parts {
             .add_service(api::passports::service(store.clone()))
             .add_service(api::policy::service(store.clone(), distribution))
             .add_service(api::audit::service(store))
-            .add_service(api::traces::service(ledger))
+            .add_service(api::traces::service(ledger.clone()))
+            .add_service(api::ledger::service(ledger, pairing_grace_s))
             .add_service(reflection))
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    command::{admin_cert, agency, apply, audit, ca, cert, explain, grant, passport, policy, resource, sidecar, token, trace},
+    command::{
+        admin_cert, agency, apply, audit, ca, cert, explain, grant, ledger, passport, policy, resource, sidecar, token, trace,
+    },
     input::Span,
     output::Format,
 };
@@ -139,6 +141,9 @@ pub(crate) enum Command {
     /// Traces of calls
     #[command(subcommand)]
     Trace(trace::Command),
+    /// The account of all calls: what is missing in it, what it adds up to
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     /// Who changed what, and when
     #[command(subcommand)]
     Audit(audit::Command),

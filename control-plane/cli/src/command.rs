@@ -8,6 +8,7 @@ pub(crate) mod ca;
 pub(crate) mod cert;
 pub(crate) mod explain;
 pub(crate) mod grant;
+pub(crate) mod ledger;
 pub(crate) mod passport;
 pub(crate) mod policy;
 pub(crate) mod resource;
@@ -57,6 +58,7 @@ pub(crate) async fn run(command: Command, connection: &Connection, output: Outpu
         Command::Ca(command) => ca::run(command, &session).await,
         Command::AdminCert(command) => admin_cert::run(command, &session).await,
         Command::Trace(command) => trace::run(command, &session).await,
+        Command::Ledger(command) => ledger::run(command, &session).await,
         Command::Audit(command) => audit::run(command, &session).await,
         Command::Completions { .. } | Command::Version | Command::Apply(_) | Command::Diff(_) => Ok(Verdict::Yes),
     }

@@ -78,6 +78,8 @@ const STEPS: &[(&str, &str)] = &[
     ("REQUEST_MALFORMED", "correct what the message names, and repeat the command"),
     ("PAGE_TOKEN_MALFORMED", "begin the list anew"),
     ("STATUS_UNKNOWN", "name an outcome (served, refused, failed, abandoned) or a gRPC status such as PERMISSION_DENIED"),
+    ("DECISION_UNKNOWN", "name permitted or refused"),
+    ("SIDE_UNKNOWN", "name consumer or provider"),
     ("TOKEN_LIFE_TOO_LONG", "give a shorter --valid-for; an open token is a key to the exchange"),
     ("SIDECAR_NAME_MALFORMED", "name it in kebab-case, at most 63 characters, such as main or node-2"),
     ("CONTROL_PLANE_FAILED", "the control plane's own log tells more; its operator must act"),

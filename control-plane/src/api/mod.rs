@@ -5,6 +5,7 @@ pub mod audit;
 pub mod caller;
 pub mod certificates;
 pub mod enrolment;
+pub mod ledger;
 pub mod otlp;
 pub mod page;
 pub mod passports;

@@ -1,64 +1,141 @@
-//! The standard OTLP trace service, on the sidecars' listener.
+//! The standard OTLP trace service, on the sidecars' listener. An export is handed on as the bytes that it came as: the ledger reads
+//! it in place.
 
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
-    },
-    trace::v1::Span,
+use std::{convert::Infallible, future::Future, pin::Pin, task};
+
+use bytes::{Buf as _, Bytes};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
+use prost::Message as _;
+use tonic::{
+    Code, Request, Response, Status,
+    body::Body,
+    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EnabledCompressionEncodings, EncodeBuf, Encoder},
+    server::{Grpc, NamedService, UnaryService},
 };
-use tonic::{Code, Request, Response, Status, codec::CompressionEncoding};
 
 use super::{Caller, Problem, problem::WithSources};
-use crate::ledger::Ledger;
+use crate::ledger::{IngestError, Ledger, Unreadable};
 
 /// Largest export, in bytes, after decompression: some thousand spans.
 const EXPORT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Spans of one export at most: each is a row, and one write of more would hold up every other writer.
-const EXPORT_SPANS_MAX: usize = 4_096;
+/// Its one method.
+const EXPORT_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 /// The service, for the sidecars' listener.
 #[must_use]
-pub fn service(ledger: Ledger) -> TraceServiceServer<Otlp> {
-    TraceServiceServer::new(Otlp { ledger })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(EXPORT_BYTES_MAX)
+pub fn service(ledger: Ledger) -> Otlp {
+    Otlp { ledger }
 }
 
 /// Serves the OTLP trace service.
+#[derive(Clone)]
 pub struct Otlp {
     ledger: Ledger,
 }
 
-#[tonic::async_trait]
-impl TraceService for Otlp {
-    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let reporter = Caller::of(&request)?.require_sidecar()?;
-        let spans = spans_of(request.into_inner());
-        if spans.len() > EXPORT_SPANS_MAX {
-            return Err(too_many(spans.len()).into());
-        }
-        let ingested = self.ledger.ingest(&reporter, spans).await.map_err(|error| {
-            tracing::error!(error = %WithSources(&error), "the ledger cannot be written");
-            // OTLP: of the codes, a client retries this one.
-            Problem::new(Code::Unavailable, "LEDGER_UNAVAILABLE", "the ledger cannot be written now; send the spans again")
-        })?;
-        let partial_success = (!ingested.rejected.is_empty()).then(|| ExportTracePartialSuccess {
-            rejected_spans: i64::try_from(ingested.rejected.len()).unwrap_or(i64::MAX),
-            error_message: ingested.complaint(),
-        });
-        Ok(Response::new(ExportTraceServiceResponse { partial_success }))
+impl NamedService for Otlp {
+    const NAME: &'static str = "opentelemetry.proto.collector.trace.v1.TraceService";
+}
+
+type Answering<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+impl tower::Service<http::Request<Body>> for Otlp {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answering<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> task::Poll<Result<(), Infallible>> {
+        task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let export = Export { ledger: self.ledger.clone() };
+        Box::pin(async move {
+            if request.uri().path() != EXPORT_PATH {
+                return Ok(Status::unimplemented("the OTLP trace service has the method Export only").into_http());
+            }
+            let mut compressed = EnabledCompressionEncodings::default();
+            compressed.enable(CompressionEncoding::Gzip);
+            let mut grpc = Grpc::new(AsBytes)
+                .apply_max_message_size_config(Some(EXPORT_BYTES_MAX), None)
+                .apply_compression_config(compressed, EnabledCompressionEncodings::default());
+            Ok(grpc.unary(export, request).await)
+        })
     }
 }
 
-fn spans_of(request: ExportTraceServiceRequest) -> Vec<Span> {
-    let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-    scopes.flat_map(|scope| scope.spans).collect()
+struct Export {
+    ledger: Ledger,
 }
 
-fn too_many(spans: usize) -> Problem {
-    Problem::invalid("EXPORT_TOO_LARGE", format!("{spans} spans in one export; at most {EXPORT_SPANS_MAX} are allowed"))
+impl UnaryService<Bytes> for Export {
+    type Response = ExportTraceServiceResponse;
+    type Future = Answering<Result<Response<ExportTraceServiceResponse>, Status>>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let ledger = self.ledger.clone();
+        Box::pin(async move { export(&ledger, request).await })
+    }
+}
+
+async fn export(ledger: &Ledger, request: Request<Bytes>) -> Result<Response<ExportTraceServiceResponse>, Status> {
+    let reporter = Caller::of(&request)?.require_sidecar()?;
+    let ingested = ledger.ingest(&reporter, request.into_inner()).await.map_err(problem)?;
+    let partial_success = (!ingested.rejected.is_empty()).then(|| ExportTracePartialSuccess {
+        rejected_spans: i64::try_from(ingested.rejected.len()).unwrap_or(i64::MAX),
+        error_message: ingested.complaint(),
+    });
+    Ok(Response::new(ExportTraceServiceResponse { partial_success }))
+}
+
+fn problem(error: IngestError) -> Problem {
+    match error {
+        IngestError::Unreadable(Unreadable::TooMany) => Problem::invalid("EXPORT_TOO_LARGE", error.to_string()),
+        IngestError::Unreadable(Unreadable::Malformed) => Problem::invalid("EXPORT_MALFORMED", error.to_string()),
+        IngestError::Store(error) => {
+            tracing::error!(error = %WithSources(&error), "the ledger cannot be written");
+            // OTLP: of the codes, a client retries this one.
+            Problem::new(Code::Unavailable, "LEDGER_UNAVAILABLE", "the ledger cannot be written now; send the spans again")
+        }
+    }
+}
+
+/// Takes a message as its bytes.
+#[derive(Clone, Copy)]
+struct AsBytes;
+
+impl Codec for AsBytes {
+    type Encode = ExportTraceServiceResponse;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Decoder for AsBytes {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(message.copy_to_bytes(message.remaining())))
+    }
+}
+
+impl Encoder for AsBytes {
+    type Item = ExportTraceServiceResponse;
+    type Error = Status;
+
+    fn encode(&mut self, answer: ExportTraceServiceResponse, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        answer.encode(to).map_err(|error| Status::internal(error.to_string()))
+    }
 }
 
 #[cfg(test)]

@@ -66,9 +66,31 @@ fn query_of(asked: ListTracesRequest) -> Result<Query, Problem> {
         provider: set(asked.provider),
         inquiry: set(asked.inquiry),
         call_id: set(asked.call_id),
+        trace_id: set(asked.trace_id),
+        resolution: set(asked.resolution),
+        permitted: set(asked.decision).map(permitted).transpose()?,
+        reason: set(asked.reason),
+        duration_us_min: (asked.duration_us_min > 0).then(|| duration_us(asked.duration_us_min)),
+        duration_us_max: (asked.duration_us_max > 0).then(|| duration_us(asked.duration_us_max)),
+        missing: None,
         from_us: asked.from.map(us_of_timestamp),
         until_us: asked.until.map(us_of_timestamp),
     })
+}
+
+fn duration_us(asked: u64) -> i64 {
+    i64::try_from(asked).unwrap_or(i64::MAX)
+}
+
+fn permitted(decision: String) -> Result<bool, Problem> {
+    match decision.as_str() {
+        "permitted" => Ok(true),
+        "refused" => Ok(false),
+        _ => {
+            let told = "decision must be permitted or refused";
+            Err(Problem::invalid("DECISION_UNKNOWN", told).field("decision", told))
+        }
+    }
 }
 
 fn wanted(status: String) -> Result<Wanted, Problem> {
@@ -82,7 +104,9 @@ fn wanted(status: String) -> Result<Wanted, Problem> {
     Err(Problem::invalid("STATUS_UNKNOWN", told.as_str()).field("status", told))
 }
 
-fn summary_of(call: Call) -> TraceSummary {
+/// A call as lists show it.
+pub(super) fn summary_of(call: Call) -> TraceSummary {
+    let awaited = side_name(call.awaited).to_owned();
     TraceSummary {
         trace_id: call.trace_id,
         call_id: call.call_id,
@@ -96,6 +120,8 @@ fn summary_of(call: Call) -> TraceSummary {
         duration_us: u64::try_from(call.duration_us).unwrap_or_default(),
         spans: u32::try_from(call.spans).unwrap_or(u32::MAX),
         resolution: call.resolution,
+        awaited,
+        kind: call.kind,
     }
 }
 
@@ -135,12 +161,21 @@ fn status_name(status: i64) -> &'static str {
     }
 }
 
-fn timestamp_of_us(us: i64) -> Timestamp {
+/// The side that this bit of a call's row means; empty for none.
+pub(super) fn side_name(bit: i64) -> &'static str {
+    match bit {
+        1 => "consumer",
+        2 => "provider",
+        _ => "",
+    }
+}
+
+pub(super) fn timestamp_of_us(us: i64) -> Timestamp {
     let nanos = i32::try_from(us.rem_euclid(1_000_000) * 1_000).unwrap_or_default();
     Timestamp { seconds: us.div_euclid(1_000_000), nanos }
 }
 
-fn us_of_timestamp(timestamp: Timestamp) -> i64 {
+pub(super) fn us_of_timestamp(timestamp: Timestamp) -> i64 {
     timestamp.seconds.saturating_mul(1_000_000).saturating_add(i64::from(timestamp.nanos) / 1_000)
 }
 

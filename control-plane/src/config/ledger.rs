@@ -1,37 +1,68 @@
-//! How much of what happened is kept.
+//! How much of what happened is kept, and for how long.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::subject::keys::Ages;
 
 /// Bounds of the ledger: records leave by age, or the oldest first when there are too many.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Ledger {
     /// Days that a call's record is kept. Default 90.
     pub retention_days: u32,
-    /// Spans that are kept at most; a call has two, of about one KiB each with its indexes. Default 50 million.
+    /// The same for single kinds of inquiries (verification, data, push, broadcast, bulk). Default: as all others.
+    pub retention_days_by_kind: BTreeMap<String, u32>,
+    /// Spans that are kept at most; a call has two. Default 50 million.
     pub spans_max: u64,
+    /// Size of the ledger's file at most, in bytes; beyond it the oldest leave. Default 64 GiB.
+    pub bytes_max: u64,
+    /// Seconds after which a call that only one side has reported counts as unpaired. Default 60.
+    pub pairing_grace_s: u32,
     /// Days after which data subjects are hashed with a new key. Default 30.
     pub subject_key_days: u32,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { retention_days: 90, spans_max: 50_000_000, subject_key_days: 30 }
+        Self {
+            retention_days: 90,
+            retention_days_by_kind: BTreeMap::new(),
+            spans_max: 50_000_000,
+            bytes_max: 64 * 1024 * 1024 * 1024,
+            pairing_grace_s: 60,
+            subject_key_days: 30,
+        }
     }
 }
 
 impl Ledger {
+    /// Days that the record of any kind is kept at most.
+    #[must_use]
+    pub fn retention_days_max(&self) -> u32 {
+        self.retention_days_by_kind.values().copied().fold(self.retention_days, u32::max)
+    }
+
     /// How old the keys that data subjects are hashed with get.
     #[must_use]
     pub fn subject_key_ages(&self) -> Ages {
-        Ages { rotated_after_days: self.subject_key_days, kept_days: self.retention_days }
+        Ages { rotated_after_days: self.subject_key_days, kept_days: self.retention_days_max() }
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.retention_days == 0 || self.spans_max == 0 || self.subject_key_days == 0 {
-            return Err("ledger.retentionDays, ledger.spansMax and ledger.subjectKeyDays must be at least 1".to_owned());
+        if self.retention_days == 0 || self.spans_max == 0 || self.bytes_max == 0 || self.subject_key_days == 0 {
+            let told = "ledger.retentionDays, ledger.spansMax, ledger.bytesMax and ledger.subjectKeyDays must be at least 1";
+            return Err(told.to_owned());
+        }
+        const KINDS: [&str; 5] = ["verification", "data", "push", "broadcast", "bulk"];
+        for (kind, days) in &self.retention_days_by_kind {
+            if !KINDS.contains(&kind.as_str()) || *days == 0 {
+                return Err(format!(
+                    "ledger.retentionDaysByKind: {kind}: {days} must be a kind ({}) with at least 1 day",
+                    KINDS.join(", ")
+                ));
+            }
         }
         Ok(())
     }

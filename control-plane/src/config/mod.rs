@@ -58,6 +58,12 @@ impl Config {
         self.state_dir.join("chapar.db")
     }
 
+    /// The ledger: a database of its own.
+    #[must_use]
+    pub fn ledger_file(&self) -> PathBuf {
+        self.state_dir.join("ledger.db")
+    }
+
     /// Keys and certificates of the authority.
     #[must_use]
     pub fn authority_dir(&self) -> PathBuf {

@@ -1,6 +1,6 @@
 //! What the ledger counts.
 
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::Ingested;
 
@@ -10,7 +10,10 @@ pub struct Metrics {
     stored: IntCounter,
     known: IntCounter,
     rejected: IntCounterVec,
+    lost: IntCounterVec,
+    checkpoints: IntCounter,
     pub(super) forgotten: IntCounter,
+    pub(super) unpaired: IntGaugeVec,
 }
 
 impl Metrics {
@@ -19,33 +22,50 @@ impl Metrics {
     /// # Errors
     /// When something else was registered under one of the names.
     pub fn registered(registry: &Registry) -> prometheus::Result<Self> {
-        let metrics = Self {
-            stored: IntCounter::new("chapar_control_plane_spans_stored_total", "Spans taken into the ledger")?,
-            known: IntCounter::new(
+        let counter = |name: &str, about: &str| {
+            let made = IntCounter::new(name, about)?;
+            registry.register(Box::new(made.clone())).map(|()| made)
+        };
+        let counters = |name: &str, about: &str, label: &str| {
+            let made = IntCounterVec::new(Opts::new(name, about), &[label])?;
+            registry.register(Box::new(made.clone())).map(|()| made)
+        };
+        let unpaired = Opts::new(
+            "chapar_control_plane_calls_unpaired",
+            "Calls that one side has reported and the other has not, after the time it is given; by the side that is missing",
+        );
+        let unpaired = IntGaugeVec::new(unpaired, &["missing"])?;
+        registry.register(Box::new(unpaired.clone()))?;
+        Ok(Self {
+            stored: counter("chapar_control_plane_spans_stored_total", "Spans taken into the ledger")?,
+            known: counter(
                 "chapar_control_plane_spans_deduplicated_total",
                 "Spans that were reported again and were there already",
             )?,
-            rejected: IntCounterVec::new(
-                Opts::new("chapar_control_plane_spans_rejected_total", "Spans not taken into the ledger, by reason"),
-                &["reason"],
+            rejected: counters(
+                "chapar_control_plane_spans_rejected_total",
+                "Spans not taken into the ledger, by reason",
+                "reason",
             )?,
-            forgotten: IntCounter::new(
+            lost: counters("chapar_control_plane_records_lost_total", "Records that sidecars report as lost, by cause", "cause")?,
+            checkpoints: counter("chapar_control_plane_checkpoints_stored_total", "Signed checkpoints of evidence chains taken")?,
+            forgotten: counter(
                 "chapar_control_plane_spans_forgotten_total",
                 "Spans removed because they were older, or more, than the ledger keeps",
             )?,
-        };
-        registry.register(Box::new(metrics.stored.clone()))?;
-        registry.register(Box::new(metrics.known.clone()))?;
-        registry.register(Box::new(metrics.rejected.clone()))?;
-        registry.register(Box::new(metrics.forgotten.clone()))?;
-        Ok(metrics)
+            unpaired,
+        })
     }
 
     pub(super) fn ingested(&self, ingested: &Ingested) {
         self.stored.inc_by(ingested.stored as u64);
         self.known.inc_by(ingested.known as u64);
+        self.checkpoints.inc_by(ingested.checkpoints as u64);
         for why in &ingested.rejected {
             self.rejected.with_label_values(&[why.reason()]).inc();
+        }
+        for (cause, records) in &ingested.lost {
+            self.lost.with_label_values(&[cause.as_str()]).inc_by(*records);
         }
     }
 }

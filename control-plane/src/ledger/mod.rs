@@ -1,24 +1,43 @@
-//! What happened: sidecars' spans come in by OTLP, are judged, stored durably before they are acknowledged, and found again
+//! What happened: sidecars' spans come in by OTLP, are judged, stored durably before they are acknowledged, paired, and found again
 //! by who asked whom for what (regulation, article 3, note 2).
+//!
+//! The ledger is a file of its own. One thread writes it ([`writer`]), in groups of whatever waits; others read it.
 
+mod file;
+mod judge;
 mod metrics;
 mod read;
 mod retention;
-mod span;
-mod write;
+mod rows;
+mod stored;
+mod sums;
+mod upkeep;
+mod wire;
+mod words;
+mod writer;
 
 use std::{
     collections::HashMap,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
 };
 
-use opentelemetry_proto::tonic::trace::v1::Span;
+use bytes::Bytes;
+use chapar_core::record::LossCause;
 
+use self::{
+    file::Readers,
+    writer::{Export, Writer},
+};
 pub use self::{
+    judge::Rejection,
     metrics::Metrics,
-    read::{Call, Query, StoredSpan, Wanted},
-    retention::keep_bounded,
-    span::{Account, Rejection, ReportedSpan, judged},
+    read::{Call, Missing, Query, Wanted},
+    stored::StoredSpan,
+    sums::{Sum, Wanted as WantedSums},
+    upkeep::keep_up,
+    wire::{EXPORT_SPANS_MAX, Unreadable},
 };
 use crate::{
     api::caller::SidecarCaller,
@@ -36,10 +55,14 @@ const TOLD_MAX: usize = 5;
 /// The ledger. Clones speak of the same.
 #[derive(Clone, Debug)]
 pub struct Ledger {
+    /// Where the audit is.
     store: Store,
+    writer: Writer,
+    readers: Readers,
     metrics: Metrics,
     /// By reporter; one entry a sidecar that ever sent something wrong.
     audited: Arc<Mutex<HashMap<String, Audited>>>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 #[derive(Debug)]
@@ -55,6 +78,10 @@ pub struct Ingested {
     pub stored: usize,
     /// Spans that were there already.
     pub known: usize,
+    /// New signatures under pieces of evidence chains.
+    pub checkpoints: usize,
+    /// Losses that are told for the first time: why, and how many records.
+    pub lost: Vec<(LossCause, u64)>,
     /// Spans that are not taken, and why.
     pub rejected: Vec<Rejection>,
 }
@@ -69,47 +96,57 @@ impl Ingested {
     }
 }
 
-impl Ledger {
-    /// A ledger in this store.
-    #[must_use]
-    pub fn new(store: Store, metrics: Metrics) -> Self {
-        Self { store, metrics, audited: Arc::default() }
-    }
+/// An export that was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// Its sender's software must be put right.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// It may be sent again.
+    #[error("the ledger cannot be written")]
+    Store(#[from] StoreError),
+}
 
-    /// Takes a batch: what may be taken is stored in one write, durable when this returns. Sent again, it changes nothing.
+impl Ledger {
+    /// Opens the ledger in this file, and makes it if it is not there. What it refuses is audited in `store`.
     ///
     /// # Errors
-    /// When the store cannot be written; then nothing was taken, and the batch may be sent again.
-    pub async fn ingest(&self, reporter: &SidecarCaller, spans: Vec<Span>) -> Result<Ingested, StoreError> {
+    /// When the file cannot be opened, or was written by a newer version of this program.
+    pub fn open(file: &Path, store: Store, metrics: Metrics) -> Result<Self, StoreError> {
+        let conn = file::writer(file)?;
+        let no_thread = |source| StoreError::Make { file: file.to_owned(), source };
+        let (writer, thread) = Writer::start(conn).map_err(no_thread)?;
+        let readers = Readers::of(file);
+        let thread = Arc::new(Mutex::new(Some(thread)));
+        Ok(Self { store, writer, readers, metrics, audited: Arc::default(), thread })
+    }
+
+    /// Takes an `ExportTraceServiceRequest`: what may be taken is durable when this returns. Sent again, it changes nothing.
+    ///
+    /// # Errors
+    /// When it is unreadable, or the ledger cannot be written; then nothing was taken.
+    pub async fn ingest(&self, reporter: &SidecarCaller, export: Bytes) -> Result<Ingested, IngestError> {
+        wire::spans(&export)?;
         let now_ms = self.store.clock().now_ms();
-        let mut ingested = Ingested::default();
-        let mut taken = Vec::with_capacity(spans.len());
-        for span in spans {
-            match judged(span, &reporter.agency, now_ms) {
-                Ok(span) => taken.push(span),
-                Err(why) => ingested.rejected.push(why),
-            }
-        }
-        let name = reporter.id.to_string();
-        let refusal = self.refusal_to_audit(&name, &ingested, now_ms);
-        if !taken.is_empty() || refusal.is_some() {
-            let mut tx = self.store.write().await?;
-            for span in &taken {
-                if write::span(&mut tx, &name, span).await? { ingested.stored += 1 } else { ingested.known += 1 }
-            }
-            if let Some(entry) = refusal {
-                tx.audit(entry).await?;
-            }
-            tx.commit().await?;
+        let export = Export { reporter: reporter.clone(), bytes: export, received_at_ms: now_ms };
+        let ingested = self.writer.take(export).await?;
+        let refusal = self.refusal_to_audit(&reporter.id.to_string(), &ingested, now_ms);
+        if let Some(entry) = refusal {
+            self.store.audit(entry).await?;
         }
         self.metrics.ingested(&ingested);
         Ok(ingested)
     }
 
-    /// As if the disk were gone.
-    #[cfg(test)]
-    pub(crate) async fn closed(&self) {
-        self.store.close().await;
+    /// Waits until the writer has written what it was given, and ends it. Other clones can only read from then on.
+    pub async fn close(self) {
+        let Self { writer, thread, .. } = self;
+        writer.end().await;
+        let ended = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ended) = ended {
+            // The thread ends by itself: a failure in it was told to whoever waited for it.
+            let _ = tokio::task::spawn_blocking(move || ended.join()).await;
+        }
     }
 
     fn refusal_to_audit(&self, reporter: &str, ingested: &Ingested, now_ms: i64) -> Option<AuditEntry> {
@@ -133,17 +170,57 @@ impl Ledger {
     /// Calls, newest first, and the token of the next page.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the ledger cannot be read, or the page's token is none of its.
     pub async fn calls(&self, query: &Query, page: &crate::api::Page) -> Result<(Vec<Call>, String), crate::api::Problem> {
-        read::calls(self.store.read(), query, page).await
+        let (query, before, count) = (query.clone(), page.after_number()?, page.limit());
+        let mut calls = self.readers.read(move |conn| Ok(read::calls(conn, &query, before, count)?)).await?;
+        let next = page.cut(&mut calls, |call| call.id.to_string());
+        Ok((calls, next))
+    }
+
+    /// Calls that only one side has reported after the grace time, newest first, and the token of the next page.
+    ///
+    /// # Errors
+    /// As [`Self::calls`].
+    pub async fn unpaired(
+        &self,
+        query: Query,
+        grace_s: u32,
+        page: &crate::api::Page,
+    ) -> Result<(Vec<Call>, String), crate::api::Problem> {
+        let due_us = self.store.clock().now_ms().saturating_sub(i64::from(grace_s) * 1_000).saturating_mul(1_000);
+        let until_us = Some(query.until_us.map_or(due_us, |until_us| until_us.min(due_us)));
+        let missing = query.missing.or(Some(Missing::Either));
+        self.calls(&Query { until_us, missing, ..query }, page).await
     }
 
     /// The spans of a trace, oldest first, by its ID or by that of a call in it. Empty: there is none.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the ledger cannot be read.
     pub async fn trace(&self, id: &str) -> Result<Vec<StoredSpan>, StoreError> {
-        read::trace(self.store.read(), id).await
+        let id = id.to_owned();
+        self.readers.read(move |conn| Ok(read::trace(conn, &id)?)).await
+    }
+
+    /// Sums of hours that have ended, the newest first, and the token of the next page.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or the page's token is none of its.
+    pub async fn sums(&self, wanted: &WantedSums, page: &crate::api::Page) -> Result<(Vec<Sum>, String), crate::api::Problem> {
+        let malformed =
+            || crate::api::Problem::invalid("PAGE_TOKEN_MALFORMED", "page_token is not one that this list answered with");
+        let after = match &page.after {
+            None => None,
+            Some(key) => {
+                let numbers: Vec<i64> = key.split('/').map_while(|part| part.parse().ok()).collect();
+                Some(<[i64; 5]>::try_from(numbers).map_err(|_| malformed())?)
+            }
+        };
+        let (wanted, count) = (wanted.clone(), page.limit());
+        let mut sums = self.readers.read(move |conn| Ok(sums::list(conn, &wanted, after, count)?)).await?;
+        let next = page.cut(&mut sums, |sum| sum.key.map(|number| number.to_string()).join("/"));
+        Ok((sums, next))
     }
 }
 

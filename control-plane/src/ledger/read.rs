@@ -1,16 +1,17 @@
 //! Finds calls and traces again.
 
-use std::collections::HashMap;
+use chapar_core::record::CallId;
+use rusqlite::{Connection, Row, params_from_iter, types::Value};
 
-use sqlx::{FromRow, QueryBuilder, Row as _, Sqlite, SqlitePool, sqlite::SqliteRow};
-
-use crate::{
-    api::{Page, Problem},
-    store::StoreError,
+use super::{
+    rows::{TIE_BITS, duration_class},
+    stored::{StoredSpan, hex, span_of, spans_of_call, told},
+    words::{Spelling, number_of},
 };
 
-/// Spans of one trace that are shown at most: one that long is no trace of a call, and an answer is bounded.
-const TRACE_SPANS_MAX: i64 = 10_000;
+/// Calls of one trace, and spans of no call, that are shown at most: one that long is no trace of a call, and an answer is bounded.
+const TRACE_CALLS_MAX: i64 = 2_500;
+const TRACE_SPANS_MAX: i64 = 5_000;
 
 /// Which calls are wanted. What is unset does not narrow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,11 +21,21 @@ pub struct Query {
     pub consumer: Option<String>,
     pub provider: Option<String>,
     pub inquiry: Option<String>,
+    pub resolution: Option<String>,
     pub ending: Option<Wanted>,
+    /// Whether both sidecars let it pass.
+    pub permitted: Option<bool>,
+    pub reason: Option<String>,
     pub call_id: Option<String>,
-    /// Started at or after; and before. Unix microseconds.
+    pub trace_id: Option<String>,
+    /// At least, and at most, so long.
+    pub duration_us_min: Option<i64>,
+    pub duration_us_max: Option<i64>,
+    /// First reported to have started at or after; and before. Unix microseconds.
     pub from_us: Option<i64>,
     pub until_us: Option<i64>,
+    /// Only calls of which a side's account is missing.
+    pub missing: Option<Missing>,
 }
 
 /// How the wanted calls ended.
@@ -36,15 +47,25 @@ pub enum Wanted {
     Status(String),
 }
 
+/// Whose account is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Consumers,
+    Providers,
+    Either,
+}
+
 /// A call, of what both sides reported.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    pub call_key: String,
+    /// Its row: the order of the list.
+    pub id: i64,
     pub call_id: String,
     pub trace_id: String,
     pub consumer: String,
     pub provider: String,
     pub inquiry: String,
+    pub kind: String,
     pub resolution: String,
     pub outcome: String,
     pub status: String,
@@ -52,130 +73,296 @@ pub struct Call {
     pub started_at_us: i64,
     pub duration_us: i64,
     pub spans: i64,
+    /// Whose account has still to come: 1 the consumer's, 2 the provider's, 0 nobody's.
+    pub awaited: i64,
 }
 
-/// A span, with who reported it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredSpan {
-    pub trace_id: String,
-    pub span_id: String,
-    pub parent_span_id: String,
-    pub name: String,
-    pub kind: i64,
-    pub status: i64,
-    pub status_message: String,
-    pub started_at_us: i64,
-    pub duration_us: i64,
-    pub reporter: String,
-    pub attributes: HashMap<String, String>,
+const COLUMNS: &str = "id, call_id, trace_id, consumer, provider, inquiry, kind, resolution, outcome, status, reason, started_at_us, \
+                       duration_us, spans, awaited";
+
+/// A condition on one column.
+struct Equal {
+    column: &'static str,
+    /// The index that lists what it finds newest first.
+    index: &'static str,
+    value: Value,
 }
 
-/// Where a page ends: start and key of its last call.
-struct After {
-    started_at_us: i64,
-    call_key: String,
+/// Calls, newest first, from `before` down.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn calls(conn: &Connection, query: &Query, before: Option<i64>, count: i64) -> rusqlite::Result<Vec<Call>> {
+    let Some(plan) = Plan::of(conn, query)? else { return Ok(Vec::new()) };
+    let mut values = Vec::new();
+    let sql = plan.sql(query, before, count, &mut values);
+    let mut spelling = Spelling::default();
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut calls = Vec::new();
+    while let Some(row) = rows.next()? {
+        calls.push(call_of(conn, row, &mut spelling)?);
+    }
+    Ok(calls)
 }
 
-pub(super) async fn calls(pool: &SqlitePool, query: &Query, page: &Page) -> Result<(Vec<Call>, String), Problem> {
-    let after = page.after.as_deref().map(after).transpose()?;
-    let mut sql = QueryBuilder::<Sqlite>::new("");
-    match &query.agency {
-        None => push_newest(&mut sql, query, None, after.as_ref(), page.limit()),
-        // Each branch runs down its own index; together they are merged. One condition with OR would read far more.
-        Some(agency) => {
-            sql.push("SELECT * FROM (");
-            push_newest(&mut sql, query, Some(("consumer", agency)), after.as_ref(), page.limit());
-            sql.push(") AS asked UNION SELECT * FROM (");
-            push_newest(&mut sql, query, Some(("provider", agency)), after.as_ref(), page.limit());
-            sql.push(") AS answered ORDER BY started_at_us DESC, call_key DESC LIMIT ").push_bind(page.limit());
+/// How a list is read: down one index, or down several that are merged; everything else is checked row by row.
+struct Plan {
+    /// Each is a run of its own. Empty: all calls, in the order of their rows.
+    runs: Vec<Equal>,
+    /// SQL of a condition, with one place for a value.
+    checked: Vec<(String, Value)>,
+}
+
+impl Plan {
+    /// `None`: nothing can be found, since some word is in no row.
+    fn of(conn: &Connection, query: &Query) -> rusqlite::Result<Option<Self>> {
+        let mut plan = Self { runs: Vec::new(), checked: Vec::new() };
+        for (column, index, id) in [("call_id", "calls_by_call", &query.call_id), ("trace_id", "calls_by_trace", &query.trace_id)]
+        {
+            if let Some(id) = id {
+                let Ok(id) = CallId::parse(id.as_bytes()) else { return Ok(None) };
+                plan.add(Equal { column, index, value: Value::Blob(id.as_bytes().to_vec()) });
+            }
+        }
+        if let Some(missing) = query.missing {
+            let awaited = |side| Equal { column: "awaited", index: "calls_awaiting", value: Value::Integer(side) };
+            match missing {
+                Missing::Consumers => plan.add(awaited(1)),
+                Missing::Providers => plan.add(awaited(2)),
+                // Few calls are unpaired, and this index holds no others.
+                Missing::Either => plan.add_any(vec![awaited(1), awaited(2)], "+awaited <> ?", 0),
+            }
+        }
+        let ending = query.ending.as_ref().map(|ending| match ending {
+            Wanted::Outcome(outcome) => ("outcome", "calls_by_outcome", outcome),
+            Wanted::Status(status) => ("status", "calls_by_status", status),
+        });
+        let words = [
+            query.resolution.as_ref().map(|word| ("resolution", "calls_by_resolution", word)),
+            query.inquiry.as_ref().map(|word| ("inquiry", "calls_by_inquiry", word)),
+            query.provider.as_ref().map(|word| ("provider", "calls_by_provider", word)),
+            query.consumer.as_ref().map(|word| ("consumer", "calls_by_consumer", word)),
+        ];
+        for (column, index, word) in words.into_iter().flatten() {
+            let Some(number) = number_of(conn, word)? else { return Ok(None) };
+            plan.add(Equal { column, index, value: Value::Integer(number) });
+        }
+        if let Some(agency) = &query.agency {
+            let Some(number) = number_of(conn, agency)? else { return Ok(None) };
+            let of = |column, index| Equal { column, index, value: Value::Integer(number) };
+            let parties = vec![of("consumer", "calls_by_consumer"), of("provider", "calls_by_provider")];
+            plan.add_any(parties, "? IN (consumer, provider)", number);
+        }
+        if let Some((column, index, word)) = ending {
+            let Some(number) = number_of(conn, word)? else { return Ok(None) };
+            plan.add(Equal { column, index, value: Value::Integer(number) });
+        }
+        if let Some(reason) = &query.reason {
+            let Some(number) = number_of(conn, reason)? else { return Ok(None) };
+            // Every reason is a refusal's or a failure's: those runs are short.
+            let mut runs = Vec::new();
+            for outcome in ["refused", "failed"] {
+                let found = number_of(conn, outcome)?;
+                runs.extend(found.map(|value| Equal {
+                    column: "outcome",
+                    index: "calls_by_outcome",
+                    value: Value::Integer(value),
+                }));
+            }
+            if plan.runs.is_empty() && !runs.is_empty() {
+                plan.runs = runs;
+            }
+            plan.checked.push(("reason = ?".to_owned(), Value::Integer(number)));
+        }
+        if let Some(permitted) = query.permitted {
+            plan.decided(conn, permitted)?;
+        }
+        if plan.runs.is_empty() && (query.duration_us_min.is_some() || query.duration_us_max.is_some()) {
+            plan.lasted(conn, query)?;
+        }
+        Ok(Some(plan))
+    }
+
+    /// The first condition is run down; the others are checked.
+    fn add(&mut self, condition: Equal) {
+        if self.runs.is_empty() {
+            self.runs.push(condition);
+        } else {
+            // The sign keeps SQLite from going by another index.
+            self.checked.push((format!("+{} = ?", condition.column), condition.value));
         }
     }
-    let mut calls: Vec<Call> = sql.build_query_as().fetch_all(pool).await?;
-    let next = page.cut(&mut calls, |call| format!("{}/{}", call.started_at_us, call.call_key));
-    Ok((calls, next))
+
+    /// One of several: run down if nothing else is, or checked as `otherwise`.
+    fn add_any(&mut self, conditions: Vec<Equal>, otherwise: &str, value: i64) {
+        if self.runs.is_empty() {
+            self.runs = conditions;
+        } else {
+            self.checked.push((otherwise.to_owned(), Value::Integer(value)));
+        }
+    }
+
+    fn decided(&mut self, conn: &Connection, permitted: bool) -> rusqlite::Result<()> {
+        let outcomes: &[&str] = if permitted { &["served", "failed", "abandoned"] } else { &["refused"] };
+        let mut runs = Vec::new();
+        for outcome in outcomes {
+            // A number that no word has finds nothing.
+            let number = number_of(conn, outcome)?.unwrap_or(-1);
+            runs.push(Equal { column: "outcome", index: "calls_by_outcome", value: Value::Integer(number) });
+        }
+        let refused = number_of(conn, "refused")?.unwrap_or(-1);
+        self.add_any(runs, if permitted { "+outcome <> ?" } else { "+outcome = ?" }, refused);
+        Ok(())
+    }
+
+    fn lasted(&mut self, conn: &Connection, query: &Query) -> rusqlite::Result<()> {
+        let longest: Option<i64> = conn.query_row("SELECT MAX(duration_class) FROM calls", [], |row| row.get(0))?;
+        let from = duration_class(query.duration_us_min.unwrap_or(0));
+        let until = query.duration_us_max.map_or(i64::MAX, duration_class).min(longest.unwrap_or(0));
+        let class = |class| Equal { column: "duration_class", index: "calls_by_duration", value: Value::Integer(class) };
+        self.runs = (from..=until).map(class).collect();
+        if self.runs.is_empty() {
+            self.runs.push(class(-1));
+        }
+        Ok(())
+    }
+
+    fn sql(&self, query: &Query, before: Option<i64>, count: i64, values: &mut Vec<Value>) -> String {
+        match self.runs.as_slice() {
+            [] => self.run(None, COLUMNS, query, before, count, values),
+            [only] => self.run(Some(only), COLUMNS, query, before, count, values),
+            several => {
+                let runs: Vec<String> = several
+                    .iter()
+                    .map(|run| format!("SELECT id FROM ({})", self.run(Some(run), "id", query, before, count, values)))
+                    .collect();
+                values.push(Value::Integer(count));
+                format!(
+                    "SELECT {COLUMNS} FROM calls WHERE id IN ({} ORDER BY id DESC LIMIT ?) ORDER BY id DESC",
+                    runs.join(" UNION ")
+                )
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        run: Option<&Equal>,
+        columns: &str,
+        query: &Query,
+        before: Option<i64>,
+        count: i64,
+        values: &mut Vec<Value>,
+    ) -> String {
+        let mut sql = match run {
+            Some(run) => {
+                values.push(run.value.clone());
+                // An index that is only of unpaired calls is used where the statement says that it asks for no others.
+                let only = if run.column == "awaited" { " AND awaited <> 0" } else { "" };
+                format!("SELECT {columns} FROM calls INDEXED BY {} WHERE {} = ?{only}", run.index, run.column)
+            }
+            None => format!("SELECT {columns} FROM calls NOT INDEXED WHERE 1 = 1"),
+        };
+        for (condition, value) in &self.checked {
+            sql.push_str(" AND ");
+            sql.push_str(condition);
+            values.push(value.clone());
+        }
+        let row = |us: i64| us.clamp(0, i64::MAX >> TIE_BITS) << TIE_BITS;
+        for (text, value) in [
+            (" AND duration_us >= ?", query.duration_us_min),
+            (" AND duration_us <= ?", query.duration_us_max),
+            (" AND id >= ?", query.from_us.map(row)),
+            (" AND id < ?", query.until_us.map(row)),
+            (" AND id < ?", before),
+        ] {
+            if let Some(value) = value {
+                sql.push_str(text);
+                values.push(Value::Integer(value));
+            }
+        }
+        sql.push_str(" ORDER BY id DESC LIMIT ?");
+        values.push(Value::Integer(count));
+        sql
+    }
 }
 
-fn push_newest(sql: &mut QueryBuilder<Sqlite>, query: &Query, party: Option<(&str, &str)>, after: Option<&After>, limit: i64) {
-    sql.push(
-        "SELECT call_key, call_id, trace_id, consumer, provider, inquiry, resolution, outcome, status, reason, \
-         started_at_us, duration_us, spans FROM calls WHERE 1 = 1",
-    );
-    let ending = query.ending.as_ref().map(|ending| match ending {
-        Wanted::Outcome(outcome) => ("outcome", outcome.as_str()),
-        Wanted::Status(status) => ("status", status.as_str()),
-    });
-    let equal = [
-        party,
-        query.consumer.as_deref().map(|name| ("consumer", name)),
-        query.provider.as_deref().map(|name| ("provider", name)),
-        query.inquiry.as_deref().map(|name| ("inquiry", name)),
-        query.call_id.as_deref().map(|id| ("call_id", id)),
-        ending,
-    ];
-    for (column, value) in equal.into_iter().flatten() {
-        sql.push(" AND ").push(column).push(" = ").push_bind(value.to_owned());
-    }
-    if let Some(from_us) = query.from_us {
-        sql.push(" AND started_at_us >= ").push_bind(from_us);
-    }
-    if let Some(until_us) = query.until_us {
-        sql.push(" AND started_at_us < ").push_bind(until_us);
-    }
-    if let Some(after) = after {
-        sql.push(" AND (started_at_us, call_key) < (").push_bind(after.started_at_us);
-        sql.push(", ").push_bind(after.call_key.clone()).push(")");
-    }
-    sql.push(" ORDER BY started_at_us DESC, call_key DESC LIMIT ").push_bind(limit);
+fn call_of(conn: &Connection, row: &Row<'_>, spelling: &mut Spelling) -> rusqlite::Result<Call> {
+    let mut word = |column: usize| spelling.word(conn, row.get(column)?);
+    Ok(Call {
+        id: row.get(0)?,
+        call_id: hex(row.get_ref(1)?.as_blob()?),
+        trace_id: hex(row.get_ref(2)?.as_blob()?),
+        consumer: word(3)?,
+        provider: word(4)?,
+        inquiry: word(5)?,
+        kind: word(6)?,
+        resolution: word(7)?,
+        outcome: word(8)?,
+        status: word(9)?,
+        reason: word(10)?,
+        started_at_us: row.get(11)?,
+        duration_us: row.get(12)?,
+        spans: row.get(13)?,
+        awaited: row.get(14)?,
+    })
 }
 
-fn after(key: &str) -> Result<After, Problem> {
-    let malformed = || Problem::invalid("PAGE_TOKEN_MALFORMED", "page_token is not one that this list answered with");
-    let (started_at_us, call_key) = key.split_once('/').ok_or_else(malformed)?;
-    let started_at_us = started_at_us.parse().map_err(|_| malformed())?;
-    Ok(After { started_at_us, call_key: call_key.to_owned() })
-}
-
-pub(super) async fn trace(pool: &SqlitePool, id: &str) -> Result<Vec<StoredSpan>, StoreError> {
-    let of_trace = spans_of(pool, id).await?;
+/// The spans of a trace, by its ID or by that of a call in it, oldest first.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn trace(conn: &Connection, id: &str) -> rusqlite::Result<Vec<StoredSpan>> {
+    let Ok(id) = CallId::parse(id.as_bytes()) else { return Ok(Vec::new()) };
+    let of_trace = spans_of_trace(conn, id.as_bytes())?;
     if !of_trace.is_empty() {
         return Ok(of_trace);
     }
-    let found: Option<String> =
-        sqlx::query_scalar("SELECT trace_id FROM calls WHERE call_id = $1 ORDER BY sides DESC, call_key LIMIT 1")
-            .bind(id)
-            .fetch_optional(pool)
-            .await?;
-    match found {
-        Some(trace_id) => spans_of(pool, &trace_id).await,
+    let mut found = conn.prepare_cached("SELECT trace_id FROM calls WHERE call_id = ?1 ORDER BY sides DESC, id LIMIT 1")?;
+    let mut rows = found.query([&id.as_bytes()[..]])?;
+    match rows.next()? {
+        Some(row) => spans_of_trace(conn, &row.get::<_, [u8; 16]>(0)?),
         None => Ok(Vec::new()),
     }
 }
 
 /// Of two that began in the same instant the longer one first: as a rule it is the other's parent.
-async fn spans_of(pool: &SqlitePool, trace_id: &str) -> Result<Vec<StoredSpan>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT * FROM spans WHERE trace_id = $1 ORDER BY started_at_us, duration_us DESC, span_id, reporter LIMIT $2",
-    )
-    .bind(trace_id)
-    .bind(TRACE_SPANS_MAX)
-    .fetch_all(pool)
-    .await?;
-    rows.iter().map(|row| stored(row).map_err(StoreError::from)).collect()
+fn spans_of_trace(conn: &Connection, trace_id: &[u8; 16]) -> rusqlite::Result<Vec<StoredSpan>> {
+    let mut spelling = Spelling::default();
+    let mut spans = Vec::new();
+    let mut calls = conn.prepare_cached("SELECT id FROM calls WHERE trace_id = ?1 ORDER BY id LIMIT ?2")?;
+    let mut rows = calls.query((&trace_id[..], TRACE_CALLS_MAX))?;
+    while let Some(row) = rows.next()? {
+        for (_, reporter, span) in spans_of_call(conn, row.get(0)?)? {
+            spans.push(told(span, spelling.word(conn, reporter)?));
+        }
+    }
+    let sql = format!(
+        "SELECT {} FROM spans s LEFT JOIN chains c ON c.id = s.chain \
+         WHERE s.trace_id = ?1 AND s.chain IS NULL AND s.call IS NULL LIMIT ?2",
+        super::stored::COLUMNS
+    );
+    let mut others = conn.prepare_cached(&sql)?;
+    let mut rows = others.query((&trace_id[..], TRACE_SPANS_MAX))?;
+    while let Some(row) = rows.next()? {
+        if let Some(span) = span_of(row)? {
+            spans.push(told(span, spelling.word(conn, row.get(1)?)?));
+        }
+    }
+    spans.sort_by(|a, b| {
+        let order = |span: &StoredSpan| (span.started_at_us, -span.duration_us);
+        order(a).cmp(&order(b)).then_with(|| (&a.span_id, &a.reporter).cmp(&(&b.span_id, &b.reporter)))
+    });
+    Ok(spans)
 }
 
-fn stored(row: &SqliteRow) -> Result<StoredSpan, sqlx::Error> {
-    let attributes: String = row.try_get("attributes")?;
-    Ok(StoredSpan {
-        trace_id: row.try_get("trace_id")?,
-        span_id: row.try_get("span_id")?,
-        parent_span_id: row.try_get("parent_span_id")?,
-        name: row.try_get("name")?,
-        kind: row.try_get("kind")?,
-        status: row.try_get("status")?,
-        status_message: row.try_get("status_message")?,
-        started_at_us: row.try_get("started_at_us")?,
-        duration_us: row.try_get("duration_us")?,
-        reporter: row.try_get("reporter")?,
-        attributes: serde_json::from_str(&attributes).map_err(|error| sqlx::Error::Decode(error.into()))?,
-    })
+/// How SQLite goes about a list, for tests.
+#[cfg(test)]
+pub(super) fn plan(conn: &Connection, query: &Query) -> rusqlite::Result<Vec<String>> {
+    let mut values = Vec::new();
+    let Some(plan) = Plan::of(conn, query)? else { return Ok(Vec::new()) };
+    let sql = format!("EXPLAIN QUERY PLAN {}", plan.sql(query, Some(i64::MAX), 10, &mut values));
+    let mut statement = conn.prepare(&sql)?;
+    statement.query_map(params_from_iter(values), |row| row.get(3))?.collect()
 }

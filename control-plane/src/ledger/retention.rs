@@ -1,80 +1,247 @@
-//! Forgets what is older, or more, than the ledger keeps.
+//! Forgets what is older, or more, than the ledger keeps. What an evidence chain needs of a forgotten entry, its digest, stays until
+//! the whole piece of the chain that one signature covers is forgotten.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
+use chapar_core::record::chain;
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::Ledger;
-use crate::{api::problem::WithSources, config, store::StoreError};
+use super::{
+    Ledger,
+    rows::{FORM_DIGEST, TIE_BITS},
+    sums,
+    words::number_of,
+};
+use crate::{config, store::StoreError};
 
-/// Pause between two rounds, in seconds.
-const PAUSE_S: u64 = 3_600;
+/// Calls that one write forgets at most: reporters wait for some milliseconds, not for minutes.
+const CALLS_AT_ONCE: i64 = 500;
 
-/// Rows that one write removes at most: other writers wait for some milliseconds, not for minutes.
-const ROWS_AT_ONCE: i64 = 2_000;
-
-/// Microseconds of a day.
+/// Microseconds and milliseconds of a day.
 const DAY_US: i64 = 86_400 * 1_000_000;
+const DAY_MS: i64 = 86_400_000;
 
-/// Keeps the ledger within its bounds until told to stop.
-pub async fn keep_bounded(ledger: Ledger, bounds: config::Ledger, stopping: CancellationToken) {
-    loop {
-        if let Err(error) = ledger.forget_old(&bounds).await {
-            tracing::error!(error = %WithSources(&error), "cannot remove old records; trying again in {PAUSE_S} s");
-        }
-        if stopping.run_until_cancelled(sleep(Duration::from_secs(PAUSE_S))).await.is_none() {
-            return;
-        }
-    }
+/// Which calls are to be forgotten: those before a row, of a kind or of all but some.
+#[derive(Clone, Debug)]
+struct Cut {
+    before: i64,
+    /// Number of the kind; None: of all kinds but these.
+    kind: Option<i64>,
+    but: Vec<i64>,
 }
 
 impl Ledger {
     /// Removes what is too old, and then the oldest of what is too much. Returns the number of spans removed.
     ///
     /// # Errors
-    /// When the store cannot be read or written.
+    /// When the ledger cannot be read or written.
     pub async fn forget_old(&self, bounds: &config::Ledger) -> Result<u64, StoreError> {
-        let now_us = self.store.clock().now_ms().saturating_mul(1_000);
-        let by_age_us = now_us.saturating_sub(i64::from(bounds.retention_days) * DAY_US);
-        let mut forgotten = self.forget_before(by_age_us).await?;
-        let spans: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM spans").fetch_one(self.store.read()).await?;
-        let excess = spans.saturating_sub(i64::try_from(bounds.spans_max).unwrap_or(i64::MAX));
-        if excess > 0 {
-            let by_size_us: Option<i64> =
-                sqlx::query_scalar("SELECT started_at_us FROM spans ORDER BY started_at_us LIMIT 1 OFFSET $1")
-                    .bind(excess)
-                    .fetch_optional(self.store.read())
-                    .await?;
-            // None: nothing at all may stay.
-            forgotten += self.forget_before(by_size_us.unwrap_or(i64::MAX)).await?;
+        let now_ms = self.store.clock().now_ms();
+        let by_age = bounds.clone();
+        let cuts = self.readers.read(move |conn| Ok(cuts(conn, &by_age, now_ms.saturating_mul(1_000))?)).await?;
+        let mut forgotten = 0;
+        for cut in cuts {
+            forgotten += self.forget(cut).await?;
+        }
+        let sweep_before_ms = now_ms.saturating_sub(i64::from(bounds.retention_days_max()).saturating_mul(DAY_MS));
+        forgotten += self.sweep(sweep_before_ms).await?;
+        let by_size = bounds.clone();
+        while let Some(before) = self
+            .readers
+            .read({
+                let by_size = by_size.clone();
+                move |conn| Ok(excess(conn, &by_size)?)
+            })
+            .await?
+        {
+            let more = self.forget(Cut { before, kind: None, but: Vec::new() }).await?;
+            forgotten += more;
+            if more == 0 {
+                break;
+            }
         }
         if forgotten > 0 {
-            tracing::info!(spans = forgotten, "removed records that are older than the ledger keeps");
+            tracing::info!(spans = forgotten, "removed records that are older, or more, than the ledger keeps");
             self.metrics.forgotten.inc_by(forgotten);
         }
         Ok(forgotten)
     }
 
-    async fn forget_before(&self, before_us: i64) -> Result<u64, StoreError> {
-        let spans = self.forget("spans", "trace_id, span_id, reporter", before_us).await?;
-        self.forget("calls", "call_key", before_us).await?;
-        Ok(spans)
-    }
-
-    async fn forget(&self, table: &str, key: &str, before_us: i64) -> Result<u64, StoreError> {
+    async fn forget(&self, cut: Cut) -> Result<u64, StoreError> {
         let mut forgotten = 0;
         loop {
-            let mut tx = self.store.write().await?;
-            let mut sql = sqlx::QueryBuilder::<sqlx::Sqlite>::new("DELETE FROM ");
-            sql.push(table).push(" WHERE (").push(key).push(") IN (SELECT ").push(key).push(" FROM ").push(table);
-            sql.push(" WHERE started_at_us < ").push_bind(before_us).push(" LIMIT ").push_bind(ROWS_AT_ONCE).push(")");
-            let removed = sql.build().execute(tx.conn()).await?.rows_affected();
-            tx.commit().await?;
-            forgotten += removed;
-            if removed == 0 {
+            let cut = cut.clone();
+            let (calls, spans) = self.writer.write(move |conn| Ok(forget_some(conn, &cut)?)).await?;
+            forgotten += spans;
+            if calls < CALLS_AT_ONCE {
                 return Ok(forgotten);
             }
         }
     }
+
+    /// Forgets spans of no call that came before then.
+    async fn sweep(&self, before_ms: i64) -> Result<u64, StoreError> {
+        let mut forgotten = 0;
+        loop {
+            let (looked_at, spans) = self.writer.write(move |conn| Ok(sweep_some(conn, before_ms)?)).await?;
+            forgotten += spans;
+            if looked_at < CALLS_AT_ONCE {
+                return Ok(forgotten);
+            }
+        }
+    }
+}
+
+fn cuts(conn: &Connection, bounds: &config::Ledger, now_us: i64) -> rusqlite::Result<Vec<Cut>> {
+    let before = |days: u32| (now_us - i64::from(days) * DAY_US).max(0) << TIE_BITS;
+    let mut cuts = Vec::new();
+    let mut own = Vec::new();
+    for (kind, days) in &bounds.retention_days_by_kind {
+        if let Some(kind) = number_of(conn, kind)? {
+            cuts.push(Cut { before: before(*days), kind: Some(kind), but: Vec::new() });
+            own.push(kind);
+        }
+    }
+    cuts.push(Cut { before: before(bounds.retention_days), kind: None, but: own });
+    Ok(cuts)
+}
+
+/// The row before which calls must go for the rest to fit; `None`: all fit.
+fn excess(conn: &Connection, bounds: &config::Ledger) -> rusqlite::Result<Option<i64>> {
+    let spans_max = i64::try_from(bounds.spans_max).unwrap_or(i64::MAX);
+    let newest_less_oldest: Option<i64> = conn.query_row("SELECT MAX(id) - MIN(id) + 1 FROM spans", [], |row| row.get(0))?;
+    let mut too_many = 0;
+    if newest_less_oldest.unwrap_or(0) > spans_max {
+        let held: i64 = conn.query_row("SELECT COUNT(*) FROM spans WHERE form <> ?1", [FORM_DIGEST], |row| row.get(0))?;
+        too_many = held - spans_max;
+    }
+    let of = |pragma: &str| conn.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let pages = of("PRAGMA page_count")? - of("PRAGMA freelist_count")?;
+    let bytes = pages * of("PRAGMA page_size")?;
+    if bytes > i64::try_from(bounds.bytes_max).unwrap_or(i64::MAX) {
+        // A fiftieth at a time, and then it is looked at again.
+        too_many = too_many.max(newest_less_oldest.unwrap_or(0) / 50).max(1);
+    }
+    if too_many <= 0 {
+        return Ok(None);
+    }
+    // A call has one span or two: halves are counted by the calls themselves.
+    conn.query_row(
+        "SELECT MAX(id) + 1 FROM (SELECT id, SUM(spans) OVER (ORDER BY id) - spans AS before FROM \
+         (SELECT id, spans FROM calls NOT INDEXED ORDER BY id LIMIT ?1)) WHERE before < ?1",
+        [too_many],
+        |row| row.get(0),
+    )
+}
+
+fn forget_some(conn: &Connection, cut: &Cut) -> rusqlite::Result<(i64, u64)> {
+    let ids: Vec<i64> = match cut.kind {
+        Some(kind) => conn
+            .prepare_cached("SELECT id FROM calls NOT INDEXED WHERE id < ?1 AND kind = ?2 ORDER BY id LIMIT ?3")?
+            .query_map([cut.before, kind, CALLS_AT_ONCE], |row| row.get(0))?
+            .collect::<Result<_, _>>()?,
+        None => {
+            let but = cut.but.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            conn.prepare_cached(&format!(
+                "SELECT id FROM calls NOT INDEXED WHERE id < ?1 AND kind NOT IN ({but}) ORDER BY id LIMIT ?2"
+            ))?
+            .query_map([cut.before, CALLS_AT_ONCE], |row| row.get(0))?
+            .collect::<Result<_, _>>()?
+        }
+    };
+    let mut chains = BTreeSet::new();
+    let mut spans = 0;
+    for id in &ids {
+        sums::let_go(conn, *id)?;
+        spans += let_go_of(conn, "call = ?1", *id, &mut chains)?;
+        conn.prepare_cached("DELETE FROM subjects WHERE call = ?1")?.execute([id])?;
+        conn.prepare_cached("DELETE FROM calls WHERE id = ?1")?.execute([id])?;
+    }
+    for chain in chains {
+        shorten(conn, chain)?;
+    }
+    Ok((i64::try_from(ids.len()).unwrap_or(i64::MAX), spans))
+}
+
+fn sweep_some(conn: &Connection, before_ms: i64) -> rusqlite::Result<(i64, u64)> {
+    let swept = sums::mark(conn, "swept")?;
+    let found: Vec<(i64, bool)> = conn
+        .prepare_cached("SELECT id, received_at_ms < ?2 AND call IS NULL AND form <> 2 FROM spans WHERE id > ?1 AND received_at_ms < ?2 ORDER BY id LIMIT ?3")?
+        .query_map([swept, before_ms, CALLS_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut chains = BTreeSet::new();
+    let mut spans = 0;
+    for (id, due) in &found {
+        if *due {
+            spans += let_go_of(conn, "id = ?1", *id, &mut chains)?;
+        }
+    }
+    for chain in chains {
+        shorten(conn, chain)?;
+    }
+    if let Some((last, _)) = found.last() {
+        sums::set_mark(conn, "swept", *last)?;
+    }
+    Ok((i64::try_from(found.len()).unwrap_or(i64::MAX), spans))
+}
+
+/// Forgets spans: those of a chain but for their digest.
+fn let_go_of(conn: &Connection, which: &str, value: i64, chains: &mut BTreeSet<i64>) -> rusqlite::Result<u64> {
+    let held: Vec<(i64, Option<i64>, Vec<u8>)> = conn
+        .prepare_cached(&format!("SELECT id, chain, body FROM spans WHERE {which}"))?
+        .query_map([value], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    for (id, chain, body) in &held {
+        match chain {
+            Some(key) => {
+                chains.insert(*key);
+                conn.prepare_cached("UPDATE spans SET call = NULL, form = ?2, body = ?3 WHERE id = ?1")?.execute(params![
+                    id,
+                    FORM_DIGEST,
+                    &chain::digest(body).0[..]
+                ])?;
+            }
+            None => {
+                remember_newest(conn, *id)?;
+                conn.prepare_cached("DELETE FROM spans WHERE id = ?1")?.execute([id])?;
+            }
+        }
+    }
+    Ok(held.len() as u64)
+}
+
+/// A number is never given twice: the highest that was ever given is kept when its span goes.
+fn remember_newest(conn: &Connection, id: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO marks VALUES ('span-newest', ?1) ON CONFLICT DO UPDATE SET value = MAX(value, excluded.value)",
+    )?
+    .execute([id])?;
+    Ok(())
+}
+
+/// Takes off the beginning of a chain as far as everything there is forgotten, up to the end of a signed piece.
+fn shorten(conn: &Connection, chain: i64) -> rusqlite::Result<()> {
+    let first_kept: Option<i64> = conn
+        .prepare_cached("SELECT MIN(sequence) FROM spans WHERE chain = ?1 AND form <> ?2")?
+        .query_row([chain, FORM_DIGEST], |row| row.get(0))?;
+    // Pieces may overlap, since what was not acknowledged is sent again: the cut goes through none of them.
+    let cut: Option<i64> = conn
+        .prepare_cached(
+            "SELECT MAX(c.last) FROM checkpoints c WHERE c.chain = ?1 AND c.last < ?2 AND NOT EXISTS \
+             (SELECT 1 FROM checkpoints o WHERE o.chain = ?1 AND o.first <= c.last AND o.last > c.last)",
+        )?
+        .query_row([chain, first_kept.unwrap_or(i64::MAX)], |row| row.get(0))
+        .optional()?
+        .flatten();
+    let Some(cut) = cut else { return Ok(()) };
+    let newest: Option<i64> = conn
+        .prepare_cached("SELECT MAX(id) FROM spans WHERE chain = ?1 AND sequence <= ?2")?
+        .query_row([chain, cut], |row| row.get(0))?;
+    if let Some(newest) = newest {
+        remember_newest(conn, newest)?;
+    }
+    conn.prepare_cached("DELETE FROM spans WHERE chain = ?1 AND sequence <= ?2")?.execute([chain, cut])?;
+    conn.prepare_cached("DELETE FROM checkpoints WHERE chain = ?1 AND last <= ?2")?.execute([chain, cut])?;
+    conn.prepare_cached("UPDATE chains SET forgotten = MAX(forgotten, ?2) WHERE id = ?1")?.execute([chain, cut])?;
+    Ok(())
 }

@@ -16,4 +16,6 @@ pub enum StoreError {
     Broken { what: String, why: String },
     #[error("the database failed")]
     Query(#[from] sqlx::Error),
+    #[error("the ledger's file failed")]
+    Ledger(#[from] rusqlite::Error),
 }

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List traces, newest first
-    List(ListArgs),
+    List(Box<ListArgs>),
     /// Show a trace as a tree across both sidecars
     Show {
         /// Trace ID, or the chapar-call-id of the call
@@ -56,8 +56,32 @@ pub(crate) struct ListArgs {
     /// Only the call with this chapar-call-id
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     call_id: String,
+    /// Only calls of this trace
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    trace_id: String,
+    /// Only calls that this resolution granted
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    resolution: String,
+    /// Only what was permitted, or refused
+    #[arg(long, value_parser = ["permitted", "refused"], default_value = "", hide_default_value = true)]
+    decision: String,
+    /// Only what was refused for this reason: NO_GRANT
+    #[arg(long, value_name = "REASON", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// Only calls that took at least so many milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0.0, hide_default_value = true)]
+    longer_than_ms: f64,
+    /// Only calls that took at most so many milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0.0, hide_default_value = true)]
+    shorter_than_ms: f64,
     #[command(flatten)]
     limit: RecentLimit,
+}
+
+/// Whole microseconds; 0 for what is no time.
+fn micros(ms: f64) -> u64 {
+    // A float that is too large, negative or no number becomes the nearest that fits.
+    (ms * 1_000.0) as u64
 }
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
@@ -85,6 +109,12 @@ async fn list(args: &ListArgs, session: &Session) -> Result<(), Failure> {
             from: args.from.map(Moment::timestamp),
             until: args.until.map(Moment::timestamp),
             call_id: args.call_id.clone(),
+            trace_id: args.trace_id.clone(),
+            resolution: args.resolution.clone(),
+            decision: args.decision.clone(),
+            reason: args.reason.clone(),
+            duration_us_min: micros(args.longer_than_ms),
+            duration_us_max: micros(args.shorter_than_ms),
             page_size,
             page_token,
         };
@@ -145,6 +175,8 @@ mod tests {
             duration_us: 12_345,
             spans: 2,
             resolution: resolution.into(),
+            awaited: String::new(),
+            kind: "verification".into(),
         };
         let traces = [trace("a", "served", "OK", "", "38-1"), trace("b", "refused", "PERMISSION_DENIED", "NO_GRANT", "")];
         insta::assert_snapshot!(draw(&Style::default(), &traces));

@@ -33,7 +33,7 @@ answers! {
     ExplainResponse ListGrantsResponse RevokeGrantResponse RestoreGrantResponse
     ListCertificatesResponse RevokeCertificateResponse GetAuthorityResponse RotateIssuerResponse RotateRootResponse
     RetireGenerationResponse IssueAdminCertificateResponse
-    ListTracesResponse GetTraceResponse ListAuditResponse
+    ListTracesResponse ListUnpairedResponse ListSumsResponse GetTraceResponse ListAuditResponse
 }
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(chapar_proto::FILE_DESCRIPTOR_SET).ok());

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::trace_service_client::TraceServiceClient,
+    collector::trace::v1::{ExportTraceServiceRequest, trace_service_client::TraceServiceClient},
     common::v1::{AnyValue, KeyValue, any_value::Value},
-    trace::v1::{ResourceSpans, ScopeSpans},
+    trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -14,7 +14,7 @@ use super::*;
 use crate::{
     api::{Page, caller::SidecarCaller},
     clock::Clock,
-    ledger::{Metrics, Query},
+    ledger::{EXPORT_SPANS_MAX, Metrics, Query},
     store::Store,
 };
 
@@ -23,7 +23,8 @@ const CALL_ID: &str = "0123456789abcdef0123456789abcdef";
 async fn served(caller: Caller) -> (tempfile::TempDir, Ledger, TraceServiceClient<Channel>) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("chapar.db"), Clock::real()).await.unwrap();
-    let ledger = Ledger::new(store, Metrics::registered(&prometheus::Registry::new()).unwrap());
+    let metrics = Metrics::registered(&prometheus::Registry::new()).unwrap();
+    let ledger = Ledger::open(&folder.path().join("ledger.db"), store, metrics).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server::builder()
@@ -117,7 +118,7 @@ async fn an_export_is_bounded_in_spans_and_in_bytes() {
 #[tokio::test]
 async fn a_ledger_that_cannot_be_written_asks_to_be_sent_again() {
     let (_folder, ledger, mut client) = served(sidecar()).await;
-    ledger.closed().await;
+    ledger.clone().close().await;
     let status = client.export(export(vec![span(1, "ipm")])).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "the one that OTLP clients retry");
 }

@@ -1,0 +1,486 @@
+//! Puts reported spans into the ledger's rows, once each.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chapar_core::{
+    policy::Side,
+    record::{self, chain},
+};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{
+    Ingested,
+    judge::{Account, Place, Rejection, Reported, Signed, What, judged},
+    words::Words,
+};
+use crate::api::caller::SidecarCaller;
+
+/// Bits of a call's row number that are not its time; see `schema.sql`.
+pub(super) const TIE_BITS: u32 = 11;
+
+/// Microseconds of an hour.
+pub(super) const HOUR_US: i64 = 3_600 * 1_000_000;
+
+/// What a span's body is; see `schema.sql`.
+pub(super) const FORM_OTLP: i64 = 0;
+pub(super) const FORM_ENTRY: i64 = 1;
+pub(super) const FORM_DIGEST: i64 = 2;
+
+/// What the writer remembers from one write to the next. All of it is in the file too: after a failed write it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    words: Words,
+    chains: HashMap<chain::ChainId, Chain>,
+    /// Number of the newest span.
+    newest: Option<i64>,
+    /// Hours in which something changed in this write.
+    hours: BTreeSet<i64>,
+    /// Room for the bytes of one record, and for a path.
+    body: Vec<u8>,
+    path: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Chain {
+    key: i64,
+    reporter: i64,
+    high: i64,
+    /// As in the file.
+    saved: i64,
+}
+
+/// A call as it stands in the file.
+struct Standing {
+    id: i64,
+    sides: i64,
+    inquiry: i64,
+    kind: i64,
+    resolution: i64,
+    outcome: i64,
+    status: i64,
+    reason: i64,
+    duration_class: i64,
+}
+
+/// The words of an account.
+struct Numbers {
+    consumer: i64,
+    provider: i64,
+    inquiry: i64,
+    kind: i64,
+    resolution: i64,
+    outcome: i64,
+    status: i64,
+    reason: i64,
+}
+
+impl Rows {
+    /// Takes the spans of one export. A span that may not be taken is told, and the rest is.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the whole write must then be undone.
+    pub(super) fn take(
+        &mut self,
+        conn: &Connection,
+        reporter: &SidecarCaller,
+        spans: &[&[u8]],
+        now_ms: i64,
+    ) -> rusqlite::Result<Ingested> {
+        let mut ingested = Ingested::default();
+        let name = self.words.number(conn, &reporter.id.to_string())?;
+        let mut path = std::mem::take(&mut self.path);
+        for bytes in spans {
+            match judged(bytes, &reporter.agency, now_ms, &mut path) {
+                Ok(span) => self.span(conn, name, &span, now_ms, &mut ingested)?,
+                Err(why) => ingested.rejected.push(why),
+            }
+        }
+        self.path = path;
+        Ok(ingested)
+    }
+
+    /// Writes down what was only remembered; the last thing of a write.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn settle(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        for chain in self.chains.values_mut().filter(|chain| chain.high != chain.saved) {
+            conn.prepare_cached("UPDATE chains SET high = ?2 WHERE id = ?1")?.execute([chain.key, chain.high])?;
+            chain.saved = chain.high;
+        }
+        for hour in std::mem::take(&mut self.hours) {
+            conn.prepare_cached("INSERT OR IGNORE INTO unsummed (hour) VALUES (?1)")?.execute([hour])?;
+        }
+        Ok(())
+    }
+
+    fn span(
+        &mut self,
+        conn: &Connection,
+        reporter: i64,
+        span: &Reported<'_>,
+        now_ms: i64,
+        ingested: &mut Ingested,
+    ) -> rusqlite::Result<()> {
+        if let What::Checkpoint(signed) = &span.what {
+            return self.checkpoint(conn, reporter, signed, ingested);
+        }
+        let form = self.written(span);
+        let chain = match span.place {
+            Some(place) => match self.chain(conn, place.chain, reporter)? {
+                Ok(chain) => Some((chain, signed(place.sequence))),
+                Err(why) => {
+                    ingested.rejected.push(why);
+                    return Ok(());
+                }
+            },
+            None => None,
+        };
+        match self.known(conn, reporter, span, chain)? {
+            None => {}
+            Some(same) => {
+                match span.place {
+                    Some(Place { chain, sequence }) if !same => {
+                        ingested.rejected.push(Rejection::Rewritten { chain, sequence });
+                    }
+                    _ => ingested.known += 1,
+                }
+                return Ok(());
+            }
+        }
+        let call = match &span.what {
+            What::Call(account) => Some(self.call(conn, span, account)?),
+            What::Loss(loss) => {
+                ingested.lost.push((loss.cause, loss.records));
+                None
+            }
+            What::Checkpoint(_) | What::Other => None,
+        };
+        let id = self.next(conn)?;
+        let of_none = chain.is_none();
+        conn.prepare_cached(
+            "INSERT INTO spans (id, reporter, call, chain, sequence, trace_id, span_id, received_at_ms, form, body) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            id,
+            reporter,
+            call,
+            chain.map(|(chain, _)| chain),
+            chain.map(|(_, sequence)| sequence),
+            of_none.then_some(&span.trace_id[..]),
+            of_none.then_some(&span.span_id[..]),
+            now_ms,
+            form,
+            if form == FORM_ENTRY { &self.body[..] } else { span.bytes },
+        ])?;
+        self.newest = Some(id);
+        if let (Some((_, sequence)), Some(place)) = (chain, span.place)
+            && let Some(chain) = self.chains.get_mut(&place.chain)
+        {
+            chain.high = chain.high.max(sequence);
+        }
+        ingested.stored += 1;
+        Ok(())
+    }
+
+    /// Writes the canonical bytes of an entry of a chain to `self.body`. What is in no chain, or says more than an entry can, is
+    /// kept as it came.
+    fn written(&mut self, span: &Reported<'_>) -> i64 {
+        self.body.clear();
+        match &span.what {
+            What::Call(Account { record: Some(call), .. }) if span.place.is_some() => record::encode(call, &mut self.body),
+            What::Loss(loss) if span.place.is_some() => record::encode_loss(loss, &mut self.body),
+            _ => return FORM_OTLP,
+        }
+        FORM_ENTRY
+    }
+
+    /// Whether the span is there already, and then, whether it is the same.
+    fn known(
+        &self,
+        conn: &Connection,
+        reporter: i64,
+        span: &Reported<'_>,
+        chain: Option<(i64, i64)>,
+    ) -> rusqlite::Result<Option<bool>> {
+        let Some((key, sequence)) = chain else {
+            let mut same = conn
+                .prepare_cached("SELECT 1 FROM spans WHERE trace_id = ?1 AND span_id = ?2 AND reporter = ?3 AND chain IS NULL")?;
+            return same.exists(params![&span.trace_id[..], &span.span_id[..], reporter]).map(|known| known.then_some(true));
+        };
+        // Beyond the highest that was stored nothing is known: the usual case costs no look at the file.
+        if let Some(place) = span.place
+            && self.chains.get(&place.chain).is_some_and(|chain| sequence > chain.high)
+        {
+            return Ok(None);
+        }
+        let held: Option<(i64, Vec<u8>)> = conn
+            .prepare_cached("SELECT form, body FROM spans WHERE chain = ?1 AND sequence = ?2")?
+            .query_row([key, sequence], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let here = if self.body.is_empty() { span.bytes } else { &self.body };
+        Ok(match held {
+            Some((FORM_DIGEST, digest)) => Some(digest == chain::digest(here).0),
+            Some((_, body)) => Some(body == here),
+            // What was forgotten was known once.
+            None => self.forgotten(conn, key, sequence)?.then_some(true),
+        })
+    }
+
+    fn forgotten(&self, conn: &Connection, chain: i64, sequence: i64) -> rusqlite::Result<bool> {
+        conn.prepare_cached("SELECT 1 FROM chains WHERE id = ?1 AND forgotten >= ?2")?.exists([chain, sequence])
+    }
+
+    fn chain(&mut self, conn: &Connection, id: chain::ChainId, reporter: i64) -> rusqlite::Result<Result<i64, Rejection>> {
+        let chain = match self.chains.get(&id) {
+            Some(chain) => *chain,
+            None => {
+                let held = conn
+                    .prepare_cached("SELECT id, reporter, high FROM chains WHERE chain = ?1")?
+                    .query_row([&id.0[..]], |row| {
+                        let high = row.get(2)?;
+                        Ok(Chain { key: row.get(0)?, reporter: row.get(1)?, high, saved: high })
+                    })
+                    .optional()?;
+                let chain = match held {
+                    Some(chain) => chain,
+                    None => {
+                        let key = conn
+                            .prepare_cached(
+                                "INSERT INTO chains (chain, reporter, high, forgotten) VALUES (?1, ?2, 0, 0) RETURNING id",
+                            )?
+                            .query_row(params![&id.0[..], reporter], |row| row.get(0))?;
+                        Chain { key, reporter, high: 0, saved: 0 }
+                    }
+                };
+                self.chains.insert(id, chain);
+                chain
+            }
+        };
+        // A chain speaks for one sidecar only, for good.
+        Ok(if chain.reporter == reporter { Ok(chain.key) } else { Err(Rejection::ForeignChain(id)) })
+    }
+
+    fn next(&mut self, conn: &Connection) -> rusqlite::Result<i64> {
+        if let Some(newest) = self.newest {
+            return Ok(newest + 1);
+        }
+        // A number is never given twice, also when the newest spans were forgotten: what was forwarded up to one stays true.
+        let newest = "SELECT MAX(COALESCE((SELECT MAX(id) FROM spans), 0), \
+                      COALESCE((SELECT value FROM marks WHERE name = 'span-newest'), 0)) + 1";
+        conn.query_row(newest, [], |row| row.get(0))
+    }
+
+    fn checkpoint(
+        &mut self,
+        conn: &Connection,
+        reporter: i64,
+        signed_by: &Signed<'_>,
+        ingested: &mut Ingested,
+    ) -> rusqlite::Result<()> {
+        let checkpoint = &signed_by.checkpoint;
+        let chain = match self.chain(conn, checkpoint.chain, reporter)? {
+            Ok(chain) => chain,
+            Err(why) => {
+                ingested.rejected.push(why);
+                return Ok(());
+            }
+        };
+        let der = signed_by.certificate;
+        let held: Option<i64> =
+            conn.prepare_cached("SELECT id FROM certificates WHERE der = ?1")?.query_row([der], |row| row.get(0)).optional()?;
+        let certificate: i64 = match held {
+            Some(id) => id,
+            None => conn
+                .prepare_cached("INSERT INTO certificates (der) VALUES (?1) RETURNING id")?
+                .query_row([der], |row| row.get(0))?,
+        };
+        let new = conn
+            .prepare_cached(
+                "INSERT OR IGNORE INTO checkpoints (chain, first, last, before, after, at_ms, certificate, scheme, serial, signature) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                chain,
+                signed(checkpoint.first),
+                signed(checkpoint.last),
+                &checkpoint.before.0[..],
+                &checkpoint.after.0[..],
+                checkpoint.at.unix_ms(),
+                certificate,
+                signed_by.scheme,
+                signed_by.serial,
+                signed_by.signature,
+            ])?;
+        ingested.checkpoints += new;
+        Ok(())
+    }
+
+    /// Adds one side's account to the call's row, and returns the row's number. What the consumer's side says of time, status and
+    /// outcome holds, for it is what the caller saw; but a call that either side refused was refused.
+    fn call(&mut self, conn: &Connection, span: &Reported<'_>, account: &Account<'_>) -> rusqlite::Result<i64> {
+        let numbers = self.numbers(conn, account)?;
+        let standing = conn
+            .prepare_cached(
+                "SELECT id, sides, inquiry, kind, resolution, outcome, status, reason, duration_class FROM calls \
+                 WHERE call_id = ?1 AND consumer = ?2 AND provider = ?3",
+            )?
+            .query_row(params![&account.call_id[..], numbers.consumer, numbers.provider], |row| {
+                Ok(Standing {
+                    id: row.get(0)?,
+                    sides: row.get(1)?,
+                    inquiry: row.get(2)?,
+                    kind: row.get(3)?,
+                    resolution: row.get(4)?,
+                    outcome: row.get(5)?,
+                    status: row.get(6)?,
+                    reason: row.get(7)?,
+                    duration_class: row.get(8)?,
+                })
+            })
+            .optional()?;
+        let id = match standing {
+            Some(standing) => self.joined(conn, span, account, &numbers, &standing)?,
+            None => begun(conn, span, account, &numbers)?,
+        };
+        if let Some(subject) = &account.subject {
+            conn.prepare_cached("INSERT OR IGNORE INTO subjects (hash, call) VALUES (?1, ?2)")?
+                .execute(params![&subject.hash[..], id])?;
+        }
+        self.hours.insert((id >> TIE_BITS) / HOUR_US);
+        Ok(id)
+    }
+
+    fn numbers(&mut self, conn: &Connection, account: &Account<'_>) -> rusqlite::Result<Numbers> {
+        let mut number = |word| self.words.number(conn, word);
+        Ok(Numbers {
+            consumer: number(account.consumer)?,
+            provider: number(account.provider)?,
+            inquiry: number(account.inquiry)?,
+            kind: number(account.kind)?,
+            resolution: number(account.resolution)?,
+            outcome: number(account.outcome)?,
+            status: number(account.status)?,
+            reason: number(account.reason)?,
+        })
+    }
+
+    fn joined(
+        &mut self,
+        conn: &Connection,
+        span: &Reported<'_>,
+        account: &Account<'_>,
+        numbers: &Numbers,
+        standing: &Standing,
+    ) -> rusqlite::Result<i64> {
+        let none = self.words.number(conn, "")?;
+        let refused = self.words.number(conn, "refused")?;
+        let of_consumer = account.side == Side::Consumer;
+        let first_told = |held: i64, told: i64| if held == none { told } else { held };
+        let outcome = match (standing.outcome == refused || numbers.outcome == refused, of_consumer) {
+            (true, _) => refused,
+            (false, true) => numbers.outcome,
+            (false, false) => standing.outcome,
+        };
+        let status = if of_consumer { numbers.status } else { standing.status };
+        let (inquiry, kind) = (first_told(standing.inquiry, numbers.inquiry), first_told(standing.kind, numbers.kind));
+        let resolution = first_told(standing.resolution, numbers.resolution);
+        let reason = first_told(standing.reason, numbers.reason);
+        let sides = standing.sides | bit(account.side);
+        let awaited = if sides == 3 { 0 } else { 3 & !sides };
+        // Each index that a statement names is written anew: what did not change is not named.
+        let texts_changed = (inquiry, kind, resolution, outcome, status)
+            != (standing.inquiry, standing.kind, standing.resolution, standing.outcome, standing.status);
+        if texts_changed {
+            conn.prepare_cached(
+                "UPDATE calls SET inquiry = ?2, kind = ?3, resolution = ?4, outcome = ?5, status = ?6 WHERE id = ?1",
+            )?
+            .execute([standing.id, inquiry, kind, resolution, outcome, status])?;
+        }
+        if of_consumer {
+            let class = duration_class(span.duration_us);
+            if class != standing.duration_class {
+                conn.prepare_cached("UPDATE calls SET duration_class = ?2 WHERE id = ?1")?.execute([standing.id, class])?;
+            }
+            conn.prepare_cached(
+                "UPDATE calls SET started_at_us = ?2, duration_us = ?3, request_bytes = ?4, response_bytes = ?5, reason = ?6, \
+                 spans = spans + 1, sides = ?7, awaited = ?8 WHERE id = ?1",
+            )?
+            .execute([
+                standing.id,
+                span.started_at_us,
+                span.duration_us,
+                signed(account.request_bytes),
+                signed(account.response_bytes),
+                reason,
+                sides,
+                awaited,
+            ])?;
+        } else {
+            conn.prepare_cached("UPDATE calls SET reason = ?2, spans = spans + 1, sides = ?3, awaited = ?4 WHERE id = ?1")?
+                .execute([standing.id, reason, sides, awaited])?;
+        }
+        Ok(standing.id)
+    }
+}
+
+fn begun(conn: &Connection, span: &Reported<'_>, account: &Account<'_>, numbers: &Numbers) -> rusqlite::Result<i64> {
+    let mut insert = conn.prepare_cached(
+        "INSERT OR IGNORE INTO calls (id, call_id, trace_id, consumer, provider, inquiry, kind, resolution, outcome, status, reason, \
+         started_at_us, duration_us, duration_class, request_bytes, response_bytes, spans, sides, awaited) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 1, ?17, ?18)",
+    )?;
+    let side = bit(account.side);
+    let mut id = row_of(span.started_at_us, &account.call_id);
+    // Another call may have begun in the same microsecond, with the same eleven bits: the next number is as good.
+    while insert.execute(params![
+        id,
+        &account.call_id[..],
+        &span.trace_id[..],
+        numbers.consumer,
+        numbers.provider,
+        numbers.inquiry,
+        numbers.kind,
+        numbers.resolution,
+        numbers.outcome,
+        numbers.status,
+        numbers.reason,
+        span.started_at_us,
+        span.duration_us,
+        duration_class(span.duration_us),
+        signed(account.request_bytes),
+        signed(account.response_bytes),
+        side,
+        if account.awaits_other { 3 & !side } else { 0 },
+    ])? == 0
+    {
+        id += 1;
+    }
+    Ok(id)
+}
+
+/// The row number of a call that began then. The year 2112 is the last whose microseconds fit.
+fn row_of(started_at_us: i64, call_id: &[u8; 16]) -> i64 {
+    let tie = i64::from(u16::from_be_bytes([call_id[14], call_id[15]])) & ((1 << TIE_BITS) - 1);
+    started_at_us.min(i64::MAX >> TIE_BITS) << TIE_BITS | tie
+}
+
+/// Four steps an octave: from one to the next a duration grows by a fifth.
+pub(super) fn duration_class(duration_us: i64) -> i64 {
+    let Some(log2) = u64::try_from(duration_us).ok().and_then(u64::checked_ilog2) else { return 0 };
+    let quarter = if log2 >= 2 { duration_us >> (log2 - 2) & 3 } else { 0 };
+    i64::from(log2) * 4 + quarter + 1
+}
+
+fn bit(side: Side) -> i64 {
+    match side {
+        Side::Consumer => 1,
+        Side::Provider => 2,
+    }
+}
+
+/// Counts come from signed numbers of OTLP, so that none is lost here.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,353 @@
+//! OTLP as it arrives, read in place: a span is a view of the export's own bytes. Nothing is copied, nothing is built that is not
+//! asked for, so that a hostile export costs no more than its length.
+
+use prost::encoding::decode_varint;
+
+/// Spans of one export at most: each is a row, and one write of more would hold up every other reporter.
+pub const EXPORT_SPANS_MAX: usize = 4_096;
+
+/// An export that is no `ExportTraceServiceRequest`, or too large a one. Its sender's software must be put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error("the export is not readable as an OTLP trace export")]
+    Malformed,
+    #[error("more than {EXPORT_SPANS_MAX} spans in one export")]
+    TooMany,
+}
+
+/// The spans of an `ExportTraceServiceRequest`, each as its own bytes.
+///
+/// # Errors
+/// When the bytes around the spans are malformed, or there are more than [`EXPORT_SPANS_MAX`].
+pub(super) fn spans(export: &[u8]) -> Result<Vec<&[u8]>, Unreadable> {
+    /// Numbers of the fields `resource_spans`, `scope_spans` and `spans`, each in the message around it.
+    const PATH: [u32; 3] = [1, 2, 2];
+    let mut spans = Vec::new();
+    collect(export, &PATH, &mut spans)?;
+    Ok(spans)
+}
+
+fn collect<'a>(message: &'a [u8], path: &[u32], spans: &mut Vec<&'a [u8]>) -> Result<(), Unreadable> {
+    let Some((number, below)) = path.split_first() else {
+        if spans.len() == EXPORT_SPANS_MAX {
+            return Err(Unreadable::TooMany);
+        }
+        spans.push(message);
+        return Ok(());
+    };
+    let mut fields = Fields(message);
+    while let Some((found, value)) = fields.next().map_err(|Malformed| Unreadable::Malformed)? {
+        if let (true, Field::Bytes(inner)) = (found == *number, value) {
+            collect(inner, below, spans)?;
+        }
+    }
+    Ok(())
+}
+
+/// The bytes end early or have a wire type that protobuf has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+enum Field<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Fixed32(u32),
+    Bytes(&'a [u8]),
+}
+
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn next(&mut self) -> Result<Option<(u32, Field<'a>)>, Malformed> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let tag = self.varint()?;
+        let number = u32::try_from(tag >> 3).map_err(|_| Malformed)?;
+        let value = match tag & 7 {
+            0 => Field::Varint(self.varint()?),
+            1 => Field::Fixed64(u64::from_le_bytes(self.array()?)),
+            2 => {
+                let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
+                Field::Bytes(self.take(length)?)
+            }
+            5 => Field::Fixed32(u32::from_le_bytes(self.array()?)),
+            _ => return Err(Malformed),
+        };
+        Ok(Some((number, value)))
+    }
+
+    fn varint(&mut self) -> Result<u64, Malformed> {
+        decode_varint(&mut self.0).map_err(|_| Malformed)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        self.take(N)?.try_into().map_err(|_| Malformed)
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.0.split_at_checked(bytes).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+}
+
+/// A span's own fields, and those of its attributes that the ledger knows.
+#[derive(Debug)]
+pub(super) struct Span<'a> {
+    pub(super) trace_id: &'a [u8],
+    pub(super) span_id: &'a [u8],
+    pub(super) parent_span_id: &'a [u8],
+    pub(super) name: &'a str,
+    pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
+    pub(super) flags: u32,
+    known: [Option<Value<'a>>; KEYS.len()],
+}
+
+/// An attribute's value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Value<'a> {
+    Text(&'a str),
+    Count(u64),
+    Bytes(&'a [u8]),
+    /// A negative number, a fraction, a truth value or a list: no attribute that is known here has one.
+    Other,
+}
+
+macro_rules! keys {
+    ($($key:ident = $name:literal,)*) => {
+        /// The attributes that the ledger reads.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Key { $($key,)* }
+
+        const KEYS: &[&str] = &[$($name,)*];
+
+        impl Key {
+            fn of(name: &[u8]) -> Option<Self> {
+                $(if name == $name.as_bytes() { return Some(Self::$key); })*
+                None
+            }
+
+            /// The attribute's name.
+            pub(super) fn name(self) -> &'static str {
+                KEYS[self as usize]
+            }
+        }
+    };
+}
+
+keys! {
+    CallId = "chapar.call_id",
+    Side = "chapar.side",
+    Consumer = "chapar.consumer",
+    Provider = "chapar.provider",
+    Inquiry = "chapar.inquiry",
+    Kind = "chapar.kind",
+    Path = "chapar.path",
+    Method = "rpc.method",
+    Grant = "chapar.grant",
+    Resolution = "chapar.resolution",
+    Clause = "chapar.clause",
+    Purpose = "chapar.purpose",
+    PolicyVersion = "chapar.policy_version",
+    Reason = "chapar.reason",
+    Outcome = "chapar.outcome",
+    Status = "rpc.response.status_code",
+    PeerAddress = "network.peer.address",
+    ServerAddress = "server.address",
+    RequestMessages = "chapar.request.messages",
+    RequestBytes = "chapar.request.bytes",
+    ResponseMessages = "chapar.response.messages",
+    ResponseBytes = "chapar.response.bytes",
+    SubjectKeyId = "chapar.subject.key",
+    SubjectHash = "chapar.subject.hash",
+    Chain = "chapar.chain.id",
+    Sequence = "chapar.chain.sequence",
+    LossCause = "chapar.loss.cause",
+    LossRecords = "chapar.loss.records",
+    LossNumber = "chapar.loss.number",
+    CheckpointFirst = "chapar.checkpoint.first",
+    CheckpointLast = "chapar.checkpoint.last",
+    CheckpointBefore = "chapar.checkpoint.before",
+    CheckpointAfter = "chapar.checkpoint.after",
+    CheckpointSignature = "chapar.checkpoint.signature",
+    CheckpointScheme = "chapar.checkpoint.scheme",
+    CheckpointSerial = "chapar.checkpoint.serial",
+    CheckpointCertificate = "chapar.checkpoint.certificate",
+}
+
+impl<'a> Span<'a> {
+    /// Reads a span. The first of two attributes with one key holds: what is judged is then what is stored.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut span = Self {
+            trace_id: &[],
+            span_id: &[],
+            parent_span_id: &[],
+            name: "",
+            start_ns: 0,
+            end_ns: 0,
+            flags: 0,
+            known: [None; KEYS.len()],
+        };
+        let mut fields = Fields(bytes);
+        while let Some((number, value)) = fields.next()? {
+            match (number, value) {
+                (1, Field::Bytes(id)) => span.trace_id = id,
+                (2, Field::Bytes(id)) => span.span_id = id,
+                (4, Field::Bytes(id)) => span.parent_span_id = id,
+                (5, Field::Bytes(name)) => span.name = text(name)?,
+                (7, Field::Fixed64(ns)) => span.start_ns = ns,
+                (8, Field::Fixed64(ns)) => span.end_ns = ns,
+                (9, Field::Bytes(attribute)) => span.attribute(attribute)?,
+                (16, Field::Fixed32(flags)) => span.flags = flags,
+                _ => {}
+            }
+        }
+        Ok(span)
+    }
+
+    fn attribute(&mut self, bytes: &'a [u8]) -> Result<(), Malformed> {
+        let (mut key, mut value) = (None, Value::Text(""));
+        let mut fields = Fields(bytes);
+        while let Some((number, field)) = fields.next()? {
+            match (number, field) {
+                (1, Field::Bytes(name)) => key = Key::of(name),
+                (2, Field::Bytes(any)) => value = any_value(any)?,
+                _ => {}
+            }
+        }
+        if let Some(key) = key {
+            self.known[key as usize].get_or_insert(value);
+        }
+        Ok(())
+    }
+
+    /// The value of an attribute; `None` when the span has none of this name.
+    pub(super) fn value(&self, key: Key) -> Option<Value<'a>> {
+        self.known[key as usize]
+    }
+
+    /// The text of an attribute; empty when it is none, or of another type.
+    pub(super) fn text(&self, key: Key) -> &'a str {
+        match self.value(key) {
+            Some(Value::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// The number of an attribute; 0 when it is none, or of another type.
+    pub(super) fn count(&self, key: Key) -> u64 {
+        match self.value(key) {
+            Some(Value::Count(count)) => count,
+            _ => 0,
+        }
+    }
+
+    /// The bytes of an attribute; empty when it is none, or of another type.
+    pub(super) fn bytes(&self, key: Key) -> &'a [u8] {
+        match self.value(key) {
+            Some(Value::Bytes(bytes)) => bytes,
+            _ => &[],
+        }
+    }
+}
+
+fn any_value(bytes: &[u8]) -> Result<Value<'_>, Malformed> {
+    let mut value = Value::Text("");
+    let mut fields = Fields(bytes);
+    while let Some((number, field)) = fields.next()? {
+        value = match (number, field) {
+            (1, Field::Bytes(bytes)) => Value::Text(text(bytes)?),
+            // A negative int64 has the highest bit set.
+            (3, Field::Varint(number)) if number >> 63 == 0 => Value::Count(number),
+            (7, Field::Bytes(bytes)) => Value::Bytes(bytes),
+            _ => Value::Other,
+        };
+    }
+    Ok(value)
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(bytes).map_err(|_| Malformed)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use opentelemetry_proto::tonic::{
+        collector::trace::v1::ExportTraceServiceRequest,
+        common::v1::{AnyValue, KeyValue, any_value::Value as Any},
+        trace::v1::{ResourceSpans, ScopeSpans, Span as Sent},
+    };
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+
+    fn attribute(key: &str, value: Any) -> KeyValue {
+        KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+    }
+
+    fn export(spans: Vec<Sent>) -> Vec<u8> {
+        let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+        let resource_spans = ResourceSpans { scope_spans, ..ResourceSpans::default() };
+        ExportTraceServiceRequest { resource_spans: vec![ResourceSpans::default(), resource_spans] }.encode_to_vec()
+    }
+
+    #[test]
+    fn a_span_is_read_as_it_was_sent() {
+        let sent = Sent {
+            trace_id: vec![1; 16],
+            span_id: vec![2; 8],
+            parent_span_id: vec![3; 8],
+            name: "a/b".into(),
+            start_time_unix_nano: 7,
+            end_time_unix_nano: 9,
+            flags: 0x301,
+            attributes: vec![
+                attribute("chapar.side", Any::StringValue("consumer".into())),
+                attribute("chapar.side", Any::StringValue("provider".into())),
+                attribute("unknown", Any::BoolValue(true)),
+                attribute("chapar.request.bytes", Any::IntValue(300)),
+                attribute("chapar.response.bytes", Any::IntValue(-1)),
+                attribute("chapar.checkpoint.after", Any::BytesValue(vec![5])),
+            ],
+            ..Sent::default()
+        };
+        let bytes = export(vec![sent.clone(), Sent::default()]);
+        let found = spans(&bytes).unwrap();
+        assert_eq!(found.len(), 2);
+        let span = Span::read(found[0]).unwrap();
+        assert_eq!((span.trace_id, span.span_id, span.parent_span_id), (&[1; 16][..], &[2; 8][..], &[3; 8][..]));
+        assert_eq!((span.name, span.start_ns, span.end_ns, span.flags), ("a/b", 7, 9, 0x301));
+        assert_eq!((span.text(Key::Side), span.count(Key::RequestBytes)), ("consumer", 300), "the first of two holds");
+        assert_eq!((span.value(Key::ResponseBytes), span.count(Key::ResponseBytes)), (Some(Value::Other), 0));
+        assert_eq!((span.bytes(Key::CheckpointAfter), span.value(Key::CallId)), (&[5][..], None));
+    }
+
+    #[test]
+    fn an_export_that_is_none_or_too_large_is_refused() {
+        assert_eq!(spans(&[0x0a, 0x05, 0x01]), Err(Unreadable::Malformed));
+        assert_eq!(spans(&export(vec![Sent::default(); EXPORT_SPANS_MAX + 1])), Err(Unreadable::TooMany));
+        assert_eq!(spans(&export(vec![Sent::default(); EXPORT_SPANS_MAX])).unwrap().len(), EXPORT_SPANS_MAX);
+        assert_eq!(spans(&[]).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn every_known_name_has_its_own_key() {
+        for name in KEYS {
+            assert_eq!(Key::of(name.as_bytes()).unwrap().name(), *name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_on_foreign_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            for span in spans(&bytes).unwrap_or_default() {
+                let _ = Span::read(span);
+            }
+            let _ = Span::read(&bytes);
+        }
+    }
+}

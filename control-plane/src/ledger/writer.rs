@@ -1,0 +1,162 @@
+//! The ledger's one writer: a thread that takes what waits, writes it together, and tells everybody when it is durable. While one
+//! group is synced to the disk the next one gathers, so that the sync is shared by however many report at once.
+
+use std::thread::{self, JoinHandle};
+
+use bytes::Bytes;
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Ingested, rows::Rows, wire};
+use crate::{api::caller::SidecarCaller, store::StoreError};
+
+/// Exports that wait for their turn. Beyond it a reporter waits for room: its spool holds what it has.
+const QUEUE_MAX: usize = 256;
+
+/// Exports that are written together at most, and spans: a group of more would keep the first of them waiting.
+const GROUP_EXPORTS_MAX: usize = 64;
+const GROUP_SPANS_MAX: usize = 16_384;
+
+/// One reporter's export, to be written.
+#[derive(Debug)]
+pub(super) struct Export {
+    pub(super) reporter: SidecarCaller,
+    /// An `ExportTraceServiceRequest`.
+    pub(super) bytes: Bytes,
+    pub(super) received_at_ms: i64,
+}
+
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+type Task = Box<dyn FnOnce(&mut Connection) + Send>;
+
+enum Job {
+    Take(Export, Answer<Ingested>),
+    Do(Task),
+    End,
+}
+
+/// Reaches the writer. Clones reach the same one; it ends when the last is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub(super) fn start(conn: Connection) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let thread = thread::Builder::new().name("ledger".into()).spawn(move || run(conn, queue))?;
+        Ok((Self { jobs }, thread))
+    }
+
+    /// Writes an export; durable when this returns.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then nothing was taken.
+    pub(super) async fn take(&self, export: Export) -> Result<Ingested, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job::Take(export, answer)).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// Ends the writer once it has done what it was given before.
+    pub(super) async fn end(&self) {
+        // It may have ended already.
+        let _ = self.jobs.send(Job::End).await;
+        self.jobs.closed().await;
+    }
+
+    /// Does something else to the file, in a transaction of its own.
+    ///
+    /// # Errors
+    /// What `work` fails for; then nothing was changed.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let task: Task = Box::new(move |conn| {
+            let done = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from).and_then(|tx| {
+                let result = work(&tx)?;
+                tx.commit()?;
+                Ok(result)
+            });
+            // Whoever asked may have gone away.
+            let _ = answer.send(done);
+        });
+        self.jobs.send(Job::Do(task)).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Broken { what: "ledger".into(), why: "it is closed".into() }
+}
+
+fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) {
+    let mut rows = Rows::default();
+    while let Some(first) = queue.blocking_recv() {
+        let mut group = Vec::new();
+        let mut task = None;
+        let mut ending = false;
+        let mut next = Some(first);
+        let mut room = GROUP_SPANS_MAX;
+        while let Some(job) = next.take() {
+            match job {
+                Job::Take(export, answer) => {
+                    // A span has some hundred bytes; which of them it has exactly does not matter here.
+                    room = room.saturating_sub(export.bytes.len() / 256);
+                    group.push((export, answer));
+                    if room > 0 && group.len() < GROUP_EXPORTS_MAX {
+                        next = queue.try_recv().ok();
+                    }
+                }
+                Job::Do(work) => task = Some(work),
+                Job::End => ending = true,
+            }
+        }
+        if !group.is_empty() {
+            write(&mut conn, &mut rows, group);
+        }
+        if let Some(work) = task {
+            work(&mut conn);
+            // It may have removed what is remembered.
+            rows = Rows::default();
+        }
+        if ending {
+            return;
+        }
+    }
+}
+
+fn write(conn: &mut Connection, rows: &mut Rows, group: Vec<(Export, Answer<Ingested>)>) {
+    let taken = conn.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
+        let taken = group.iter().map(|(export, _)| take(&tx, rows, export)).collect::<rusqlite::Result<Vec<_>>>()?;
+        rows.settle(&tx)?;
+        tx.commit()?;
+        Ok(taken)
+    });
+    match taken {
+        Ok(taken) => {
+            for ((_, answer), ingested) in group.into_iter().zip(taken) {
+                let _ = answer.send(Ok(ingested));
+            }
+        }
+        Err(error) => {
+            // What was remembered of this write is not in the file.
+            *rows = Rows::default();
+            for (_, answer) in group {
+                let _ = answer.send(Err(StoreError::Broken { what: "ledger's last write".into(), why: error.to_string() }));
+            }
+        }
+    }
+}
+
+fn take(conn: &Connection, rows: &mut Rows, export: &Export) -> rusqlite::Result<Ingested> {
+    // The caller has looked at it: it is readable.
+    let spans = wire::spans(&export.bytes).unwrap_or_default();
+    rows.take(conn, &export.reporter, &spans, export.received_at_ms)
+}
