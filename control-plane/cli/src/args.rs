@@ -187,6 +187,9 @@ mod tests {
             "admin-cert issue sara-ahmadi --out certs",
             "trace list --status refused --from 2h --limit 5",
             "--endpoint https://nix.example:15444 --timeout 5s trace show abcd",
+            "trace list --resolution 38-1 --decision permitted --longer-than-ms 100",
+            "ledger unpaired --missing provider --from 2h",
+            "ledger sums --consumer ipm -o json",
             "audit list --action token -o yaml",
             "completions bash",
         ] {

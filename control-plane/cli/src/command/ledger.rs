@@ -30,8 +30,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct UnpairedArgs {
     /// Only calls of which this side's account is missing
-    #[arg(long, value_parser = ["consumer", "provider"], default_value = "", hide_default_value = true)]
-    missing: String,
+    #[arg(long, value_parser = ["consumer", "provider"])]
+    missing: Option<String>,
     /// Only calls that this agency is a party to
     #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
     agency: String,
@@ -79,7 +79,7 @@ async fn unpaired(args: &UnpairedArgs, session: &Session) -> Result<(), Failure>
     let page = collect(args.limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         let request = ListUnpairedRequest {
-            missing: args.missing.clone(),
+            missing: args.missing.clone().unwrap_or_default(),
             agency: args.agency.clone(),
             from: args.from.map(Moment::timestamp),
             until: args.until.map(Moment::timestamp),

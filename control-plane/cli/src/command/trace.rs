@@ -63,8 +63,8 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     resolution: String,
     /// Only what was permitted, or refused
-    #[arg(long, value_parser = ["permitted", "refused"], default_value = "", hide_default_value = true)]
-    decision: String,
+    #[arg(long, value_parser = ["permitted", "refused"])]
+    decision: Option<String>,
     /// Only what was refused for this reason: NO_GRANT
     #[arg(long, value_name = "REASON", default_value = "", hide_default_value = true)]
     reason: String,
@@ -111,7 +111,7 @@ async fn list(args: &ListArgs, session: &Session) -> Result<(), Failure> {
             call_id: args.call_id.clone(),
             trace_id: args.trace_id.clone(),
             resolution: args.resolution.clone(),
-            decision: args.decision.clone(),
+            decision: args.decision.clone().unwrap_or_default(),
             reason: args.reason.clone(),
             duration_us_min: micros(args.longer_than_ms),
             duration_us_max: micros(args.shorter_than_ms),
