@@ -127,7 +127,7 @@ pub fn decide(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<Permit, Re
         known_and_good(snapshot, facts.consumer)?;
         known_and_good(snapshot, &inquiry.key.provider)?;
     }
-    let grant = grant_in_force(&granted.grants, facts)?;
+    let grant = grant_in_force(granted.grants(), facts)?;
     kind_in_force(inquiry, grant)?;
     Ok(Permit {
         inquiry: Arc::clone(inquiry),
@@ -142,6 +142,22 @@ pub fn decide(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<Permit, Re
 /// # Errors
 /// The [`Refusal`] that says which of these it is.
 pub fn certificate_in_order(snapshot: &PolicySnapshot, certificate: &PeerCertificate, now: Timestamp) -> Result<(), Refusal> {
+    if snapshot.something_is_revoked() {
+        unrevoked(snapshot, certificate)?;
+    }
+    if now >= certificate.not_after {
+        return Err(Refusal::new(
+            Reason::CertificateExpired,
+            format!(
+                "the certificate {} of {} expired at {}; its sidecar must renew it",
+                certificate.serial, certificate.spiffe_id, certificate.not_after
+            ),
+        ));
+    }
+    certificate.spiffe_id.agency().map_or(Ok(()), |agency| in_good_standing(snapshot, agency))
+}
+
+fn unrevoked(snapshot: &PolicySnapshot, certificate: &PeerCertificate) -> Result<(), Refusal> {
     if let Some(revocation) = snapshot.revocation(&certificate.serial) {
         return Err(Refusal::new(
             Reason::CertificateRevoked,
@@ -162,16 +178,7 @@ pub fn certificate_in_order(snapshot: &PolicySnapshot, certificate: &PeerCertifi
             ),
         ));
     }
-    if now >= certificate.not_after {
-        return Err(Refusal::new(
-            Reason::CertificateExpired,
-            format!(
-                "the certificate {} of {} expired at {}; its sidecar must renew it",
-                certificate.serial, certificate.spiffe_id, certificate.not_after
-            ),
-        ));
-    }
-    certificate.spiffe_id.agency().map_or(Ok(()), |agency| in_good_standing(snapshot, agency))
+    Ok(())
 }
 
 fn fresh(snapshot: &PolicySnapshot, now: Timestamp) -> Result<(), Refusal> {
@@ -230,7 +237,7 @@ fn known_and_good(snapshot: &PolicySnapshot, agency: &AgencyName) -> Result<(), 
 
 /// The first grant in force; else why the nearest is not: a purpose that was not stated is told before a revocation, that before
 /// a future start, that before an end.
-fn grant_in_force<'g>(grants: &'g [Arc<Grant>], facts: &Facts<'_>) -> Result<&'g Arc<Grant>, Refusal> {
+fn grant_in_force<'g>(grants: impl Iterator<Item = &'g Arc<Grant>>, facts: &Facts<'_>) -> Result<&'g Arc<Grant>, Refusal> {
     let mut nearest: Option<Refusal> = None;
     for grant in grants {
         match standing_of_grant(grant, facts) {

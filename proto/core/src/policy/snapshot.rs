@@ -185,9 +185,17 @@ pub struct Offer {
 /// The grants of one consumer on one inquiry; several where several resolutions grant the same.
 #[derive(Debug)]
 pub(super) struct Granted {
-    pub(super) grants: Box<[Arc<Grant>]>,
+    /// There is one at least, and nearly always no more.
+    first: Arc<Grant>,
+    others: Box<[Arc<Grant>]>,
     /// Whether the snapshot vouches for both agencies, and neither is suspended.
     pub(super) parties_good: bool,
+}
+
+impl Granted {
+    pub(super) fn grants(&self) -> impl Iterator<Item = &Arc<Grant>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
 }
 
 impl Offer {
@@ -327,6 +335,11 @@ impl PolicySnapshot {
         self.agencies.get(agency)
     }
 
+    /// Whether it says of any certificate that it was revoked: the common case, of none, spares looking for each.
+    pub(super) fn something_is_revoked(&self) -> bool {
+        !self.revocations.is_empty()
+    }
+
     /// Whether any agency that this snapshot knows is suspended: the common case, none, spares looking for each.
     pub(super) const fn someone_is_suspended(&self) -> bool {
         self.someone_is_suspended
@@ -354,15 +367,17 @@ fn offers(
 
 /// The grants on one inquiry of `provider`, by consumer.
 fn granted(grants: &[&Arc<Grant>], provider: &AgencyName, agencies: &Index<AgencyName, Standing>) -> Index<AgencyName, Granted> {
-    let mut by_consumer: Index<AgencyName, Vec<Arc<Grant>>> = Index::default();
+    let mut by_consumer: Index<&AgencyName, Vec<Arc<Grant>>> = Index::default();
     for grant in grants {
-        by_consumer.entry(grant.consumer.clone()).or_default().push(Arc::clone(grant));
+        by_consumer.entry(&grant.consumer).or_default().push(Arc::clone(grant));
     }
     let good = |agency: &AgencyName| agencies.get(agency) == Some(&Standing::Good);
     let provider_good = good(provider);
-    let granted = |(consumer, grants): (AgencyName, Vec<_>)| {
-        let parties_good = provider_good && good(&consumer);
-        (consumer, Granted { grants: grants.into_boxed_slice(), parties_good })
+    let granted = |(consumer, grants): (&AgencyName, Vec<_>)| {
+        let parties_good = provider_good && good(consumer);
+        let mut grants = grants.into_iter();
+        let first = grants.next()?;
+        Some((consumer.clone(), Granted { first, others: grants.collect(), parties_good }))
     };
-    by_consumer.into_iter().map(granted).collect()
+    by_consumer.into_iter().filter_map(granted).collect()
 }
