@@ -22,8 +22,6 @@ const OTHERS_CALLS: u64 = 20;
 const GROWTH_KIB_MAX: u64 = 64 * 1024;
 /// ENHANCE_YOUR_CALM (RFC 9113, section 7).
 const CALM: u32 = 0xb;
-/// FLOW_CONTROL_ERROR.
-const FLOW_CONTROL: u32 = 0x3;
 /// REFUSED_STREAM.
 const REFUSED_STREAM: u32 = 0x7;
 
@@ -45,8 +43,9 @@ const FLOODS: [Flood; 9] = [
     Flood { limit: "empty_data", code: CALM, opening: open_call, unit: |_| frame(Kind::Data, 0, 1, &[]) },
     Flood { limit: "resets", code: CALM, opening: Vec::new, unit: begun_and_reset },
     Flood { limit: "continuations", code: CALM, opening: unfinished_block, unit: |_| frame(Kind::Continuation, 0, 1, &field()) },
-    // The server echoes into a window that is never opened, and so takes nothing any more at some point.
-    Flood { limit: "window", code: FLOW_CONTROL, opening: open_call, unit: |_| frame(Kind::Data, 0, 1, &[0; 16 * 1024]) },
+    // The server echoes into a window that is never opened, and so takes nothing any more at some point. The call is then reset as
+    // FLOW_CONTROL_ERROR; who goes on is cut.
+    Flood { limit: "window", code: CALM, opening: open_call, unit: |_| frame(Kind::Data, 0, 1, &[0; 16 * 1024]) },
 ];
 
 fn ping(flags: u8, number: u32) -> Vec<u8> {
