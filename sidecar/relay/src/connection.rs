@@ -1,7 +1,9 @@
 //! One HTTP/2 connection: what it has said, what it is still to be told, and the calls on it.
 
+use std::collections::VecDeque;
+
 use crate::{
-    frame::{self, Violation},
+    frame::{self, ErrorCode, Violation},
     gate::Gate,
     hpack::{Decoder, TABLE_BYTES_MAX_DEFAULT},
     keys::CallKey,
@@ -162,6 +164,16 @@ pub(crate) struct Connection<G: Gate> {
     pub(crate) told_last: u32,
     pub(crate) guard: Guard,
     pub(crate) times: Times,
+    /// Resets that wait for `Limits::reset_notice`.
+    pub(crate) late_resets: VecDeque<LateReset>,
+}
+
+/// A reset that is still to leave. Its stream takes up room at the server until then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LateReset {
+    pub(crate) due_ms: u64,
+    pub(crate) stream: u32,
+    pub(crate) code: ErrorCode,
 }
 
 /// Streams that a link opens before the peer's SETTINGS tell how many it takes.
@@ -196,7 +208,7 @@ impl<G: Gate> Connection<G> {
             streams: Streams::default(),
             recent: Recent::new(),
             told_last: frame::STREAM_ID_MAX,
-            guard: Guard::new(limits),
+            guard: Guard::new(limits, probe),
             times: Times {
                 timer: Timer::UNSET,
                 timer_ms: u64::MAX,
@@ -207,6 +219,7 @@ impl<G: Gate> Connection<G> {
                 begun_ms: now_ms,
                 pinged_ms: None,
             },
+            late_resets: VecDeque::new(),
         }
     }
 
@@ -236,11 +249,17 @@ impl<G: Gate> Connection<G> {
         output.min(usize::try_from(self.send_window).unwrap_or(0))
     }
 
+    /// Streams that are open for the server's part.
+    #[inline]
+    fn streams_at_server(&self) -> u32 {
+        self.streams.len() + u32::try_from(self.late_resets.len()).unwrap_or(u32::MAX)
+    }
+
     /// Whether a link has room for one more call.
     #[inline]
     pub(crate) fn has_seat(&self, limits: &Limits) -> bool {
         self.phase == Phase::Open
-            && self.streams.len() < self.peer.streams_max.min(limits.calls_per_connection_max)
+            && self.streams_at_server() < self.peer.streams_max.min(limits.calls_per_connection_max)
             && self.output.len() < limits.output_bytes_soft_max
     }
 }

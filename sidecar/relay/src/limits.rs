@@ -42,6 +42,10 @@ pub struct Limits {
     pub seat_wait: Duration,
     /// Attempts for one call, the first included.
     pub attempts_max: u8,
+    /// How long a reset of ours waits on a link if the call was not answered yet; zero: it leaves at once. Servers end a connection
+    /// on which many streams are opened and reset before they have looked at them (CVE-2023-44487): what one caller does in bad
+    /// faith must not end the connection that all share.
+    pub reset_notice: Duration,
 
     /// Time for the preface and the peer's first SETTINGS.
     pub handshake_timeout: Duration,
@@ -66,6 +70,9 @@ pub struct Limits {
     pub flood_window: Duration,
     /// Streams that the peer resets, or that are reset for its errors, beyond one for each call that was answered.
     pub resets_max: u32,
+    /// The same of a peer that is probed: another relay, which bundles the callers of an agency and holds each of them to its
+    /// `resets_max`.
+    pub relayed_resets_max: u32,
     /// SETTINGS.
     pub settings_max: u32,
     /// PING, beyond one for each DATA frame that flows.
@@ -100,6 +107,7 @@ impl Default for Limits {
             parked_per_place_max: 4_096,
             seat_wait: Duration::from_secs(10),
             attempts_max: 3,
+            reset_notice: Duration::ZERO,
             handshake_timeout: Duration::from_secs(5),
             keepalive_interval: Duration::from_secs(20),
             keepalive_timeout: Duration::from_secs(10),
@@ -111,6 +119,7 @@ impl Default for Limits {
             linger: Duration::from_secs(2),
             flood_window: Duration::from_secs(10),
             resets_max: 500,
+            relayed_resets_max: 5_000,
             settings_max: 50,
             pings_max: 200,
             priorities_max: 1_000,

@@ -98,6 +98,9 @@ impl Default for Limits {
     }
 }
 
+/// How long a call that was broken off before its answer is kept from the server: long enough for a server under load to have looked
+/// at the call, and nothing to whoever gave it up.
+const RESET_NOTICE: Duration = Duration::from_millis(50);
 /// Bounds that HTTP/2 itself sets on a frame's payload (RFC 9113, section 4.2).
 const FRAME_BYTES: std::ops::RangeInclusive<u32> = 16_384..=16_777_215;
 /// Bounds that HTTP/2 itself sets on a window (RFC 9113, section 6.9.1); the least is its initial value.
@@ -194,6 +197,7 @@ impl Limits {
             call_stall_timeout: ms(self.call_stall_timeout_ms),
             flood_window: ms(self.flood_window_ms),
             resets_max: self.resets_max,
+            reset_notice: RESET_NOTICE,
             settings_max: self.settings_max,
             pings_max: self.pings_max,
             priorities_max: self.priorities_max,

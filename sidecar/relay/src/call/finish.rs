@@ -28,7 +28,7 @@ impl<G: Gate> Relay<G> {
         // The caller need not send the rest of its request (RFC 9113, section 8.1).
         let near_code = (!held.request.source_ended).then_some(ErrorCode::NO_ERROR);
         if let Some(connection) = self.connections.get_mut(held.near.connection) {
-            connection.guard.call_answered(&self.limits);
+            connection.guard.call_answered();
         }
         self.end_call(call, End::Answered, near_code, Some(ErrorCode::CANCEL));
     }
@@ -53,13 +53,13 @@ impl<G: Gate> Relay<G> {
         };
         self.gate.close(held.own, ending, flows, self.now);
         let unread = held.request.queue.len().saturating_sub(held.request.prepaid_bytes);
-        self.leave_stream(held.near, near_code, unread);
+        self.leave_stream(held.near, near_code, unread, false);
         if held.far.is_somewhere() {
             let is_open = !(held.response.source_ended && held.request.sink_ended);
             // What waits was taken from the server as it is, or was made of what is owed to it.
             let response = &held.response;
             let unread = if is_direct { response.queue.len() } else { response.owed_bytes };
-            self.leave_stream(held.far, far_code.filter(|_| is_open), unread);
+            self.leave_stream(held.far, far_code.filter(|_| is_open), unread, held.http_status == 0);
             if let Some(place) = self.places.get_mut(held.place) {
                 place.calls -= 1;
                 if place.parked > 0 || place.is_removed {
@@ -75,9 +75,10 @@ impl<G: Gate> Relay<G> {
         }
     }
 
-    /// A stream ends on its connection; `unread` bytes that came on it go nowhere, and are given back.
+    /// A stream ends on its connection; `unread` bytes that came on it go nowhere, and are given back. What the server may not have
+    /// looked at yet is reset `late`.
     #[inline]
-    fn leave_stream(&mut self, at: Stream, code: Option<ErrorCode>, unread: usize) {
+    fn leave_stream(&mut self, at: Stream, code: Option<ErrorCode>, unread: usize, late: bool) {
         let now_ms = self.now_ms;
         let Some(connection) = self.connections.get_mut(at.connection) else { return };
         connection.streams.remove(at.stream);
@@ -86,8 +87,10 @@ impl<G: Gate> Relay<G> {
         if unread > 0 {
             self.release_connection(at.connection, unread);
         }
-        if let Some(code) = code {
-            self.put_stream_reset(at.connection, at.stream, code);
+        match code {
+            Some(code) if late => self.put_late_reset(at.connection, at.stream, code),
+            Some(code) => self.put_stream_reset(at.connection, at.stream, code),
+            None => {}
         }
         if is_empty {
             let idle_ms = self.ms_after(self.limits.idle_timeout);

@@ -1,6 +1,6 @@
 //! Frames that carry no message: PING, RST_STREAM, GOAWAY, PRIORITY, and what is unknown.
 
-use super::{CloseWhy, Flood, Past, Phase, Role};
+use super::{CloseWhy, Flood, LateReset, Past, Phase, Role};
 use crate::{
     Relay,
     call::End,
@@ -12,6 +12,11 @@ use crate::{
 /// What our PINGs carry: those of a drain are told from those that only probe.
 pub(crate) const PROBE: [u8; 8] = *b"chaparKA";
 pub(crate) const NOTICE: [u8; 8] = *b"chaparGO";
+
+/// Late resets that leave together: fewer than the 20 streams that the h2 library lets a client reset before it has looked at them.
+const RESETS_AT_ONCE: usize = 16;
+/// Time between two such lots, in ms.
+const RESETS_PAUSE_MS: u64 = 5;
 
 impl<G: Gate> Relay<G> {
     /// Counts a frame against a bucket of its connection. False: that was one too many, and the connection ends.
@@ -129,6 +134,38 @@ impl<G: Gate> Relay<G> {
             connection.recent.reset(stream);
         }
         self.check_output(slot);
+    }
+
+    /// Has RST_STREAM follow after `Limits::reset_notice`.
+    pub(crate) fn put_late_reset(&mut self, slot: u32, stream: u32, code: ErrorCode) {
+        if self.limits.reset_notice.is_zero() {
+            return self.put_stream_reset(slot, stream, code);
+        }
+        let due_ms = self.ms_after(self.limits.reset_notice);
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        if connection.is_closing() {
+            return;
+        }
+        connection.recent.reset(stream);
+        connection.late_resets.push_back(LateReset { due_ms, stream, code });
+        self.wake_by(slot, due_ms);
+    }
+
+    /// Appends those that are due, few at a time: a server that is behind must not find them all at once either.
+    pub(crate) fn put_due_resets(&mut self, slot: u32) {
+        let now_ms = self.now_ms;
+        for _ in 0..RESETS_AT_ONCE {
+            let Some(connection) = self.connections.get_mut(slot) else { return };
+            let Some(late) = connection.late_resets.pop_front_if(|late| late.due_ms <= now_ms) else { break };
+            self.put_stream_reset(slot, late.stream, late.code);
+        }
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        if let Some(next) = connection.late_resets.front_mut() {
+            next.due_ms = next.due_ms.max(now_ms + RESETS_PAUSE_MS);
+        }
+        if let Some(place) = connection.place() {
+            self.hungry.push(place);
+        }
     }
 
     /// What became of `stream`, if it is worth more than a count.

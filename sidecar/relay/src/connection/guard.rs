@@ -1,5 +1,6 @@
 //! Floods: each kind of frame that costs the sender nothing has a bucket of tokens on each connection.
 
+use super::Probe;
 use crate::{counters::Breach, limits::Limits};
 
 /// Frames on a stream that has ended which are no flood: a window of 1 MiB in frames of 16 KiB.
@@ -43,6 +44,7 @@ impl Bucket {
 #[derive(Debug)]
 pub(crate) struct Guard {
     resets: Bucket,
+    resets_max: u32,
     settings: Bucket,
     pings: Bucket,
     priorities: Bucket,
@@ -64,9 +66,14 @@ pub(crate) enum Flood {
 }
 
 impl Guard {
-    pub(crate) const fn new(limits: &Limits) -> Self {
+    pub(crate) const fn new(limits: &Limits, probe: Probe) -> Self {
+        let resets_max = match probe {
+            Probe::Never => limits.resets_max,
+            Probe::Ping => limits.relayed_resets_max,
+        };
         Self {
-            resets: Bucket::full(limits.resets_max),
+            resets: Bucket::full(resets_max),
+            resets_max,
             settings: Bucket::full(limits.settings_max),
             pings: Bucket::full(limits.pings_max),
             priorities: Bucket::full(limits.priorities_max),
@@ -83,7 +90,7 @@ impl Guard {
     #[inline]
     pub(crate) fn count(&mut self, flood: Flood, limits: &Limits, now_ms: u64) -> Result<(), Breach> {
         let (bucket, max, breach) = match flood {
-            Flood::Resets => (&mut self.resets, limits.resets_max, Breach::Resets),
+            Flood::Resets => (&mut self.resets, self.resets_max, Breach::Resets),
             Flood::Settings => (&mut self.settings, limits.settings_max, Breach::Settings),
             Flood::Pings => (&mut self.pings, limits.pings_max, Breach::Pings),
             Flood::Priorities => (&mut self.priorities, limits.priorities_max, Breach::Priorities),
@@ -110,8 +117,8 @@ impl Guard {
 
     /// A call was answered: the peer may break another one off.
     #[inline]
-    pub(crate) fn call_answered(&mut self, limits: &Limits) {
-        self.resets.earn(1, limits.resets_max);
+    pub(crate) fn call_answered(&mut self) {
+        self.resets.earn(1, self.resets_max);
     }
 
     /// The peer sent DATA: it may measure how fast.
@@ -128,7 +135,7 @@ mod tests {
     #[test]
     fn allows_so_many_at_once_and_as_many_again_over_the_window() {
         let limits = Limits { settings_max: 10, ..Limits::default() };
-        let mut guard = Guard::new(&limits);
+        let mut guard = Guard::new(&limits, Probe::Never);
         let mut count = |now_ms| guard.count(Flood::Settings, &limits, now_ms);
         assert!((0..10).all(|_| count(5).is_ok()));
         assert_eq!(count(5), Err(Breach::Settings));
@@ -140,7 +147,7 @@ mod tests {
     #[test]
     fn pings_that_measure_data_are_no_flood() {
         let limits = Limits { pings_max: 3, ..Limits::default() };
-        let mut guard = Guard::new(&limits);
+        let mut guard = Guard::new(&limits, Probe::Never);
         for _ in 0..100 {
             guard.data_came(&limits);
             assert_eq!(guard.count(Flood::Pings, &limits, 0), Ok(()));

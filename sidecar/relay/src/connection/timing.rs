@@ -25,11 +25,12 @@ enum Overdue {
     Silence,
     Notice,
     Idle,
+    Resets,
 }
 
 impl<G: Gate> Connection<G> {
     /// All that time can do to it: when, and what.
-    fn dues(&self, limits: &crate::Limits, is_warm: bool) -> [(Option<u64>, Overdue); 8] {
+    fn dues(&self, limits: &crate::Limits, is_warm: bool) -> [(Option<u64>, Overdue); 9] {
         let times = &self.times;
         let after = |is: bool, since_ms: u64, time: Duration| is.then(|| since_ms.saturating_add(ms(time)));
         let closing_ms = if let Phase::Closing { since_ms, .. } = self.phase { Some(since_ms) } else { None };
@@ -50,6 +51,7 @@ impl<G: Gate> Connection<G> {
             (after(is_probed && pinged_ms.is_none(), times.heard_ms, limits.keepalive_interval), Overdue::Silence),
             (noticed_ms.map(|since_ms| since_ms.saturating_add(ms(limits.drain_notice))), Overdue::Notice),
             (after(is_idle, times.busy_ms, limits.idle_timeout), Overdue::Idle),
+            (self.late_resets.front().filter(|_| is_alive).map(|late| late.due_ms), Overdue::Resets),
         ]
     }
 }
@@ -140,6 +142,7 @@ impl<G: Gate> Relay<G> {
                 }
             }
             Overdue::Notice => self.retire_connection(slot, CloseWhy::Drained),
+            Overdue::Resets => self.put_due_resets(slot),
             Overdue::Idle => {
                 self.counters.breach(Breach::Idle);
                 self.retire_connection(slot, CloseWhy::Idle);

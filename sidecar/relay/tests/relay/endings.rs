@@ -1,5 +1,7 @@
 //! Calls and connections that end before their time, from either side. Each call is closed once, whatever happens.
 
+use std::time::Duration;
+
 use chapar_relay::{
     CloseWhy, Limits,
     frame::{ErrorCode, Kind, STREAM_ID_MAX, Settings},
@@ -9,8 +11,8 @@ use crate::{
     calls::OK,
     gate::Ended,
     world::{
-        Fields, World, answer, body, data, goaway, headers, message, request_block, reset, response_head, trailers, unary, value,
-        with,
+        End, Fields, World, answer, body, data, goaway, headers, message, request_block, reset, response_head, trailers, unary,
+        value, with,
     },
 };
 
@@ -38,6 +40,45 @@ fn a_cancelled_call_is_cancelled_at_the_server() {
     world.send(&server, &answer(1, b"late"));
     assert!(world.messages(&mut client).is_empty());
     assert_eq!((world.closing(&server), world.end()), (None, vec![Ended::Abandoned]));
+}
+
+#[test]
+fn what_the_server_may_not_have_looked_at_is_reset_late_and_little_by_little() {
+    let limits = Limits { reset_notice: Duration::from_millis(50), calls_per_connection_max: 40, ..Limits::default() };
+    let (mut world, client, mut server) = World::pair(limits);
+    for number in 0..40 {
+        world.send(&client, &unary(2 * number + 1, b"ask"));
+        world.send(&client, &reset(2 * number + 1, ErrorCode::CANCEL));
+    }
+    assert_eq!(world.end().len(), 40);
+    let resets = |world: &mut World, server: &mut End| {
+        world.messages(server).into_iter().filter(|frame| frame.code() == Some(ErrorCode::CANCEL)).count()
+    };
+    assert_eq!(resets(&mut world, &mut server), 0);
+    // The server still counts them: no other call may go over this link.
+    world.send(&client, &unary(81, b"ask"));
+    assert!(world.messages(&mut server).is_empty());
+    world.send(&server, &answer(1, b"late"));
+    world.wind(60);
+    assert_eq!(resets(&mut world, &mut server), 16);
+    let mut left = Vec::new();
+    for _ in 0..4 {
+        world.wind(6);
+        left.push(resets(&mut world, &mut server));
+    }
+    assert_eq!(left, [16, 8, 0, 0]);
+    assert_eq!(world.closing(&server), None);
+}
+
+#[test]
+fn an_answered_call_is_cancelled_at_once() {
+    let limits = Limits { reset_notice: Duration::from_millis(50), ..Limits::default() };
+    let (mut world, client, mut server) = World::pair(limits);
+    world.send(&client, &unary(1, b"ask"));
+    world.messages(&mut server);
+    world.send(&server, &headers(1, &response_head(), false));
+    world.send(&client, &reset(1, ErrorCode::CANCEL));
+    assert_eq!(world.messages(&mut server).pop().and_then(|frame| frame.code()), Some(ErrorCode::CANCEL));
 }
 
 #[test]
