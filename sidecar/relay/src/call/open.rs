@@ -128,19 +128,21 @@ impl<G: Gate> Relay<G> {
     /// What is wrong with them.
     pub(crate) fn request_trailers(&mut self, slot: u32, call: u32, block: &[u8], end_stream: bool) -> Result<(), Violation> {
         let limits = self.block_limits();
+        let is_ended = self.calls.get(call).is_some_and(|held| held.request.source_ended);
         let Some(connection) = self.connections.get_mut(slot) else { return Ok(()) };
         let mut trailers = self.small.take();
+        // What comes after the end is decoded for the table's sake only.
         let read = connection
             .decoder
             .fields(block, &mut self.scratch.block, &limits)
-            .and_then(|fields| scan_trailers_onward(fields, &mut trailers));
+            .and_then(|fields| if is_ended { Ok(()) } else { scan_trailers_onward(fields, &mut trailers) });
         if let Err(fault) = read {
             return self.fault(slot, fault).map_or(Ok(()), Err);
         }
-        let Some(held) = self.calls.get_mut(call) else { return Ok(()) };
-        if held.request.source_ended {
+        if is_ended {
             return Err(Violation::stream(ErrorCode::STREAM_CLOSED, "HEADERS after the end of the stream"));
         }
+        let Some(held) = self.calls.get_mut(call) else { return Ok(()) };
         if !end_stream {
             return Err(Violation::stream(ErrorCode::PROTOCOL_ERROR, "HEADERS in the midst of a request"));
         }

@@ -134,6 +134,16 @@ fn requests_of_another_length_than_they_tell_are_cut() {
 }
 
 #[test]
+fn a_second_head_after_the_end_is_an_error_of_the_stream() {
+    let (mut world, mut client, mut server) = World::pair(Limits::default());
+    world.send(&client, &headers(1, &request_block(), true));
+    world.messages(&mut server);
+    // Its pseudo-header fields would make it malformed trailers; but nothing at all may come here (RFC 9113, section 5.1).
+    world.send(&client, &headers(1, &request_block(), true));
+    assert_eq!(world.messages(&mut client)[0].code(), Some(ErrorCode::STREAM_CLOSED));
+}
+
+#[test]
 fn data_after_the_end_are_an_error_of_the_stream() {
     let (mut world, mut client, mut server) = World::pair(Limits::default());
     world.send(&client, &unary(1, b"ask"));
