@@ -10,7 +10,7 @@ use std::{
 use chapar_relay::{ConnKey, Event, Limits, PlaceConfig, Probe, Relay};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
-use crate::{gate::ScriptedGate, referee::Referee};
+use crate::{gate::ScriptedGate, referee::Referee, trace};
 
 struct Wire {
     key: ConnKey,
@@ -66,6 +66,7 @@ impl<S: FnMut(DuplexStream)> Hub<S> {
                     wire.ended = true;
                     self.relay.closed(wire.key, self.now);
                 } else {
+                    trace!("{:?} is sent {}", wire.key, buffer.filled().escape_ascii());
                     self.relay.received(wire.key, buffer.filled(), self.now);
                 }
             }

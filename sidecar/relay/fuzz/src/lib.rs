@@ -7,5 +7,7 @@ pub mod hpack;
 pub mod hub;
 pub mod input;
 pub mod referee;
-pub mod relay;
+pub mod reference;
+pub mod script;
 pub mod scripted;
+pub mod verdict;

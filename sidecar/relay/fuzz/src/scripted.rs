@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use chapar_relay::{
     ConnKey, Event, Limits, PlaceConfig, PlaceKey, Probe, Relay,
-    frame::{
-        ErrorCode, HEAD_BYTES, Head, Kind, PREFACE, Settings, flags, put_goaway, put_headers, put_ping, put_reset, put_settings,
-        put_window_update,
-    },
-    hpack::{put_indexed, put_literal, put_static_name, statics},
+    frame::{ErrorCode, HEAD_BYTES, Head, Kind, PREFACE, Settings, flags, put_goaway, put_headers, put_reset, put_settings},
 };
 
-use crate::{gate::ScriptedGate, input::Input, referee::Referee, trace};
+use crate::{
+    gate::ScriptedGate,
+    input::Input,
+    referee::Referee,
+    script::{self, put_message, put_trailers, request, response},
+    trace,
+};
 
 /// The relay holds no more than this for one connection, whatever its peer does: its output's limit and what one step adds.
 const OUTPUT_BYTES_MAX: usize = 8 << 20;
@@ -39,7 +41,8 @@ pub struct Script {
     piece_bytes: usize,
 }
 
-pub fn run(input: &mut Input<'_>) {
+pub fn run(bytes: &[u8]) {
+    let input = &mut Input::new(bytes);
     let choice = input.byte();
     let orderly = input.byte();
     let mut script = Script::new(choice, if orderly & 4 == 0 { usize::MAX } else { 1 + usize::from(orderly >> 3) });
@@ -262,7 +265,7 @@ impl End {
     /// A frame of a client.
     fn ask(&mut self, operation: u8, input: &mut Input<'_>) -> Vec<u8> {
         if operation >= 10 || self.opened.is_empty() && operation >= 5 {
-            return self.either(operation, input);
+            return script::either(operation, input);
         }
         let mut out = Vec::new();
         if operation < 5 {
@@ -285,7 +288,7 @@ impl End {
     fn answer(&mut self, operation: u8, input: &mut Input<'_>) -> Vec<u8> {
         let live: Vec<u32> = self.referee.opened.iter().copied().filter(|stream| self.referee.is_live(*stream)).collect();
         if operation >= 12 || live.is_empty() {
-            return self.either(operation, input);
+            return script::either(operation, input);
         }
         let mut out = Vec::new();
         let stream = live[usize::from(input.byte()) % live.len()];
@@ -298,93 +301,4 @@ impl End {
         }
         out
     }
-
-    /// A frame of either.
-    fn either(&mut self, operation: u8, input: &mut Input<'_>) -> Vec<u8> {
-        let mut out = Vec::new();
-        let stream = u32::from(input.byte());
-        match operation % 10 {
-            0..=2 => put_window_update(&mut out, stream, (1 + u32::from(input.word())) << (input.byte() & 15)),
-            3..=4 => {
-                let settings = Settings {
-                    header_table_bytes_max: (stream & 1 == 1).then(|| u32::from(input.word())),
-                    window_bytes: (stream & 2 == 2).then(|| u32::from(input.word())),
-                    frame_bytes_max: (stream & 4 == 4).then(|| 16_384 + u32::from(input.word())),
-                    streams_max: (stream & 8 == 8).then(|| u32::from(input.byte())),
-                    ..Settings::default()
-                };
-                put_settings(&mut out, &settings);
-            }
-            5 => put_ping(&mut out, [7; 8], stream & 1 == 1),
-            6 => put_goaway(&mut out, stream, ErrorCode(u32::from(input.byte())), ""),
-            _ => {
-                let (kind, flags, payload) = (Kind::of(input.byte() % 12), input.byte(), input.string());
-                Head::new(kind, flags, stream, payload.len() as u32).put(&mut out);
-                out.extend_from_slice(payload);
-            }
-        }
-        out
-    }
-}
-
-/// The head of a request whose path holds letters for the gate.
-fn request(input: &mut Input<'_>) -> Vec<u8> {
-    let mut block = Vec::new();
-    put_indexed(&mut block, statics::METHOD_POST);
-    put_indexed(&mut block, statics::SCHEME_HTTP);
-    let letters: Vec<u8> = (0..input.byte() % 4).map(|_| b"rkhcwam2xdnvqz"[usize::from(input.byte()) % 14]).collect();
-    put_static_name(&mut block, statics::PATH, &[b"/", &letters[..]].concat());
-    put_static_name(&mut block, statics::AUTHORITY, b"here");
-    put_literal(&mut block, b"te", b"trailers");
-    put_fields(&mut block, input);
-    block
-}
-
-/// The head of a response.
-fn response(input: &mut Input<'_>) -> Vec<u8> {
-    let mut block = Vec::new();
-    match input.byte() % 8 {
-        0 => put_static_name(&mut block, statics::STATUS, b"100"),
-        1 => put_static_name(&mut block, statics::STATUS, input.bytes(3)),
-        _ => put_indexed(&mut block, statics::STATUS_200),
-    }
-    put_static_name(&mut block, statics::CONTENT_TYPE, b"application/grpc");
-    put_fields(&mut block, input);
-    block
-}
-
-fn put_trailers(out: &mut Vec<u8>, stream: u32, input: &mut Input<'_>) {
-    let mut block = Vec::new();
-    put_literal(&mut block, b"grpc-status", &[b'0' + input.byte() % 10]);
-    put_fields(&mut block, input);
-    put_headers(out, stream, &block, true, 16_384);
-}
-
-fn put_fields(block: &mut Vec<u8>, input: &mut Input<'_>) {
-    match input.byte() % 16 {
-        0 => block.extend_from_slice(input.string()),
-        1 => put_literal(block, input.string(), input.string()),
-        2 => put_literal(block, b"content-length", &[b'0' + input.byte() % 10]),
-        3 => put_literal(block, b"name", &[b'v'; 300]),
-        _ => {}
-    }
-}
-
-/// DATA: sometimes gRPC messages, sometimes not, sometimes padded.
-fn put_message(out: &mut Vec<u8>, stream: u32, input: &mut Input<'_>, end: bool) {
-    let bytes = usize::from(input.word()) % 17_000;
-    let shape = input.byte();
-    let mut data = vec![shape; bytes];
-    if shape & 1 == 0 {
-        data.splice(0..0, [&[0][..], &(bytes as u32).to_be_bytes()].concat());
-    }
-    let mut flags = if end { flags::END_STREAM } else { 0 };
-    if shape & 2 == 2 {
-        flags |= flags::PADDED;
-        data.insert(0, 3);
-        data.extend_from_slice(&[0; 3]);
-    }
-    data.truncate(16_384);
-    Head::new(Kind::Data, flags, stream, data.len() as u32).put(out);
-    out.extend_from_slice(&data);
 }

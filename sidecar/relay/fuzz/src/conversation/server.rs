@@ -10,11 +10,12 @@ use super::{Shared, Taken, fields, send_body, take_body};
 
 pub async fn serve(pipe: DuplexStream, plans: Rc<Vec<Plan>>, seen: Shared, shape: u8) {
     let mut builder = h2::server::Builder::new();
+    // Not a small window: the reference does not open it again where data came before its SETTINGS were acknowledged.
     if shape & 32 == 32 {
-        builder.initial_window_size(100);
+        builder.initial_window_size(1 << 20).max_frame_size(1 << 15);
     }
-    if shape & 64 == 64 && false {
-        builder.max_concurrent_streams(1);
+    if shape & 64 == 64 {
+        builder.max_concurrent_streams(100);
     }
     let Ok(mut connection) = builder.handshake::<_, Bytes>(pipe).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
