@@ -11,11 +11,14 @@ use crate::{
     enrol::{self, EnrolError, Renewal, Renewals},
     link::Link,
     register::{OfferError, Registrar, offer},
-    report::{Exporter, Origin, Reporter},
+    report::{Exporter, Origin, Reporter, SpoolError},
     snapshot::{Current, Follower},
     state::{StateError, StateFolder},
     trust::{Trust, TrustError},
 };
+
+/// Folder of the spool in the state folder.
+const SPOOL_FOLDER: &str = "spool";
 
 /// Why the sidecar cannot start; its operator must act.
 #[derive(Debug, Error)]
@@ -32,6 +35,9 @@ pub enum ControlError {
     /// The kept credentials cannot be taken into use.
     #[error("the sidecar's credentials cannot be taken into use")]
     Trust(#[from] TrustError),
+    /// Calls could not be put on record.
+    #[error("records of calls cannot be kept")]
+    Spool(#[from] SpoolError),
 }
 
 /// The running tie to the control plane.
@@ -73,7 +79,7 @@ impl Control {
 
         let link = Link::new(config.control_plane.clone(), trust.clone());
         let current = Current::default();
-        let reporter = Reporter::new(config.report.queue_records_max);
+        let reporter = Reporter::open(&state.file(SPOOL_FOLDER), config.spool, config.workers(), clock.clone())?;
         let renewals = Renewals::default();
         let follower = Follower::resume(link.clone(), trust.clone(), state.clone(), current.clone(), clock.clone())?;
         let results = watch::Sender::default();
@@ -90,6 +96,7 @@ impl Control {
         let exporter = Exporter {
             reporter: reporter.clone(),
             link: link.clone(),
+            trust: trust.clone(),
             config: config.report,
             origin: origin(config, &own.spiffe_id.to_string()),
         };

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use chapar_core::time::Timestamp;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use crate::tally::Tallies;
+use crate::{report::Standing, tally::Tallies};
 
 /// All metrics of the sidecar.
 pub struct Metrics {
@@ -25,6 +26,10 @@ pub struct Metrics {
     certificate_left: IntGauge,
     records_waiting: IntGauge,
     records_lost: IntCounter,
+    records_damaged: IntCounter,
+    spool_bytes: IntGauge,
+    spool_oldest_age: IntGauge,
+    export_lag: IntGauge,
     upstream_healthy: IntGaugeVec,
 }
 
@@ -83,6 +88,8 @@ impl Metrics {
         registry.register(Box::new(retries.clone()))?;
         let records_lost = IntCounter::new("records_lost_total", "Records of calls that were lost before their export.")?;
         registry.register(Box::new(records_lost.clone()))?;
+        let records_damaged = IntCounter::new("records_damaged_total", "Records of calls that the spool could not give back.")?;
+        registry.register(Box::new(records_damaged.clone()))?;
         Ok(Self {
             tallies,
             connections: gauges("connections_open", "Connections that came in and are open.", &["listener"])?,
@@ -100,6 +107,10 @@ impl Metrics {
             certificate_left: gauge("certificate_valid_seconds", "Time until the sidecar's certificate expires.")?,
             records_waiting: gauge("records_waiting", "Records of calls that wait for their export.")?,
             records_lost,
+            records_damaged,
+            spool_bytes: gauge("spool_bytes", "Bytes of the files that hold records of calls.")?,
+            spool_oldest_age: gauge("spool_oldest_age_seconds", "Age of the oldest call whose record waits; 0 when none does.")?,
+            export_lag: gauge("export_lag_milliseconds", "Age of the oldest record of the last export when it was taken.")?,
             upstream_healthy: gauges("upstream_healthy", "1 if the agency's server answers, else 0.", &["service", "address"])?,
             registry,
         })
@@ -172,9 +183,14 @@ impl Metrics {
         self.snapshot_left.set(left_s);
     }
 
-    pub(crate) fn reporter(&self, waiting: usize, lost: u64) {
-        self.records_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
-        self.records_lost.inc_by(lost.saturating_sub(self.records_lost.get()));
+    pub(crate) fn account(&self, standing: &Standing, now: Timestamp) {
+        let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.records_waiting.set(whole(standing.records));
+        self.spool_bytes.set(whole(standing.bytes));
+        self.spool_oldest_age.set(standing.oldest_at.map_or(0, |oldest| now.ms_since(oldest).max(0) / 1_000));
+        self.export_lag.set(standing.lag_ms.max(0));
+        self.records_lost.inc_by(standing.lost.saturating_sub(self.records_lost.get()));
+        self.records_damaged.inc_by(standing.damaged.saturating_sub(self.records_damaged.get()));
     }
 
     pub(crate) fn certificate(&self, left_s: i64) {

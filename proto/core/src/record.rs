@@ -6,6 +6,7 @@
 mod attributes;
 mod canonical;
 pub mod chain;
+pub mod frame;
 mod id;
 mod loss;
 

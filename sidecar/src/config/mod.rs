@@ -9,6 +9,7 @@ mod listen;
 mod problem;
 mod report;
 mod service;
+mod spool;
 
 use std::{
     fs,
@@ -29,6 +30,7 @@ pub use self::{
     problem::ConfigError,
     report::Report,
     service::{HealthCheck, Service, UpstreamTls},
+    spool::{Spool, WhenFull},
 };
 
 /// Largest configuration file, in bytes; real ones have some KiB.
@@ -75,6 +77,9 @@ pub struct Config {
     /// How records of calls leave for the control plane.
     #[serde(default)]
     pub report: Report,
+    /// How they are kept until then.
+    #[serde(default)]
+    pub spool: Spool,
     /// How it stops.
     #[serde(default)]
     pub drain: Drain,
@@ -156,7 +161,8 @@ impl Config {
         }
         self.limits.check()?;
         self.control_plane.check()?;
-        self.report.check()
+        self.report.check()?;
+        self.spool.check()
     }
 
     fn anchor_paths(&mut self, folder: &Path) {

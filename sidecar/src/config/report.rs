@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// Limits of the queue of call records and of the batches that leave it.
+/// Limits of the batches in which call records leave.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Report {
-    /// Records held in memory while the control plane is away; beyond it the oldest is dropped, counted and logged.
-    /// Default 100,000: at some 500 bytes each, 50 MB, and a quarter of an hour at 100 calls a second.
-    pub queue_records_max: usize,
     /// Records in one export. Default 512.
     pub batch_records_max: usize,
     /// Bytes in one export, uncompressed. Default 1 MiB, a quarter of what gRPC servers take by default.
@@ -20,30 +17,20 @@ pub struct Report {
     /// Whether exports are compressed with gzip: a tenth of the bytes for some CPU. Default false: most control planes are
     /// near.
     pub gzip: bool,
-    /// How long the queue may take to empty when the sidecar stops, in milliseconds. Default 5,000.
+    /// How long the last export may take when the sidecar stops, in milliseconds; what is left stays in the spool. Default
+    /// 5,000.
     pub flush_timeout_ms: u32,
 }
 
 impl Default for Report {
     fn default() -> Self {
-        Self {
-            queue_records_max: 100_000,
-            batch_records_max: 512,
-            batch_bytes_max: 1024 * 1024,
-            batch_delay_ms: 200,
-            gzip: false,
-            flush_timeout_ms: 5_000,
-        }
+        Self { batch_records_max: 512, batch_bytes_max: 1024 * 1024, batch_delay_ms: 200, gzip: false, flush_timeout_ms: 5_000 }
     }
 }
 
 impl Report {
     pub(super) fn check(&self) -> Result<(), (String, String)> {
-        let counts = [
-            ("queueRecordsMax", self.queue_records_max),
-            ("batchRecordsMax", self.batch_records_max),
-            ("batchBytesMax", self.batch_bytes_max),
-        ];
+        let counts = [("batchRecordsMax", self.batch_records_max), ("batchBytesMax", self.batch_bytes_max)];
         match counts.iter().find(|(_, count)| *count == 0) {
             Some((field, _)) => Err((format!("report.{field}"), "must be more than 0".to_owned())),
             None => Ok(()),

@@ -56,7 +56,11 @@ fn tells_file_line_and_field_of_what_is_wrong() {
         ("\"127.0.0.1:50051\"", "\"https://a:1\"", "services[0].tls.caFile: "),
         ("drain: {timeoutS: 3}", "limits: {callsMax: 0}", "limits.callsMax: must be more than 0"),
         ("drain: {timeoutS: 3}", "limits: {frameBytesMax: 1}", "limits.frameBytesMax: must be 16384 to"),
-        ("drain: {timeoutS: 3}", "report: {queueRecordsMax: 0}", "report.queueRecordsMax: "),
+        ("drain: {timeoutS: 3}", "report: {batchRecordsMax: 0}", "report.batchRecordsMax: "),
+        ("drain: {timeoutS: 3}", "spool: {segmentBytes: 1}", "spool.segmentBytes: "),
+        ("drain: {timeoutS: 3}", "spool: {bytesMax: 1}", "spool.bytesMax: "),
+        ("drain: {timeoutS: 3}", "spool: {syncIntervalMs: 0}", "spool.syncIntervalMs: "),
+        ("drain: {timeoutS: 3}", "spool: {whenFull: forget}", "sidecar.yaml:16:"),
         ("tokenFile: /run/token", "retryMsMin: 9, retryMsMax: 1", "controlPlane.retryMsMax: "),
     ] {
         let text = WHOLE.replace(from, to);

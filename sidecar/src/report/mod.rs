@@ -1,30 +1,36 @@
-//! The account of calls on its way to the control plane.
+//! The account of calls: from the thread that carried them, through files that outlive the process, to the control plane.
 
+mod evidence;
 mod export;
 mod lane;
-mod queue;
 mod span;
+mod spool;
+mod tail;
 
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+};
 
-use chapar_core::record::{self, CallRecord};
-use thiserror::Error;
+use chapar_core::{
+    record::{self, CallRecord, Entry},
+    time::Timestamp,
+};
 
-use self::queue::Queue;
 pub use self::{
     export::Exporter,
     lane::Lane,
     span::{Origin, export, span},
+    spool::SpoolError,
 };
-
-/// Why records cannot be kept; the sidecar's operator must act.
-#[derive(Debug, Error)]
-pub enum SpoolError {}
+use self::{spool::Spool, tail::Tail};
+use crate::{clock::Clock, config};
 
 /// Where records of calls are kept until they are exported. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reporter {
-    queue: Arc<Queue>,
+    spool: Arc<Spool>,
+    onlookers: Arc<Mutex<Vec<Tail>>>,
 }
 
 /// One record that was kept.
@@ -35,19 +41,39 @@ impl Kept {
     /// What it says.
     ///
     /// # Panics
-    /// Never: only what a lane encoded is kept.
+    /// Never: only what was read as a record is kept.
     #[must_use]
     pub fn record(&self) -> CallRecord<'_> {
-        record::decode(&self.0).expect("a lane encoded it")
+        record::decode(&self.0).expect("it was read before")
     }
 }
 
+/// How the account stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Records that wait for the control plane.
+    pub records: u64,
+    /// Bytes of the files that hold them.
+    pub bytes: u64,
+    /// When the oldest that waits was begun; `None` when none waits, or none was looked at yet.
+    pub oldest_at: Option<Timestamp>,
+    /// How old the oldest record of the last export was when it was acknowledged, in ms.
+    pub lag_ms: i64,
+    /// Records that were lost since the start: there was no room, or the control plane refused them.
+    pub lost: u64,
+    /// Records that could not be read back.
+    pub damaged: u64,
+}
+
 impl Reporter {
-    /// A reporter that holds at most `records_max` records until they are exported; beyond it the oldest is lost, and
-    /// counted.
-    #[must_use]
-    pub fn new(records_max: usize) -> Self {
-        Self { queue: Arc::new(Queue::new(records_max)) }
+    /// Opens the spool in `folder`, made if it is not there, with whatever an earlier process left in it. It is shared out
+    /// among as many lanes as there are `workers`.
+    ///
+    /// # Errors
+    /// When it cannot be made or read.
+    pub fn open(folder: &Path, config: config::Spool, workers: usize, clock: Clock) -> Result<Self, SpoolError> {
+        let spool = Spool::open(folder, config, workers, clock)?;
+        Ok(Self { spool, onlookers: Arc::default() })
     }
 
     /// A lane of its own for whoever puts calls on record: one for each thread that carries calls.
@@ -55,24 +81,65 @@ impl Reporter {
     /// # Errors
     /// When its files cannot be made or read.
     pub fn lane(&self) -> Result<Lane, SpoolError> {
-        Ok(Lane::new(Arc::clone(&self.queue)))
+        self.spool.lane()
+    }
+
+    /// Puts everything that was committed on the disk, without waiting for the next time that it would.
+    pub fn sync(&self) {
+        self.spool.sync();
     }
 
     /// How many records wait for their export.
     #[must_use]
-    pub fn depth(&self) -> usize {
-        self.queue.depth()
+    pub fn depth(&self) -> u64 {
+        self.spool.depth()
     }
 
     /// How many records were lost since the start, because there was no room or the control plane refused them.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.queue.lost()
+        self.spool.lost.load(Ordering::Relaxed)
     }
 
-    /// Takes the oldest records, at most `records_max`: for the exporter, and for tests of what was recorded.
+    /// How the account stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let records = self.depth();
+        let oldest_ms = self.spool.oldest_ms.load(Ordering::Relaxed);
+        Standing {
+            records,
+            bytes: self.spool.bytes(),
+            oldest_at: (records > 0 && oldest_ms > 0).then(|| Timestamp::from_unix_ms(oldest_ms)),
+            lag_ms: self.spool.lag_ms.load(Ordering::Relaxed),
+            lost: self.lost(),
+            damaged: self.spool.damaged.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The oldest committed records that this was not asked for before, at most `records_max`: for tests of what was
+    /// recorded, where nothing exports. Nothing is acknowledged by it.
     #[must_use]
     pub fn take(&self, records_max: usize) -> Vec<Kept> {
-        self.queue.take(records_max)
+        let mut onlookers = self.onlookers.lock().unwrap_or_else(PoisonError::into_inner);
+        onlookers.extend(self.spool.take_tails().iter().map(Tail::onlooker));
+        let mut kept = Vec::new();
+        for tail in onlookers.iter_mut() {
+            let reach = tail.shelf().committed();
+            let seen = tail.next(reach, self.spool.folder(), |numbered| {
+                let room = kept.len() < records_max;
+                if room && matches!(numbered.entry, Entry::Call(_)) {
+                    kept.push(Kept(numbered.canonical.into()));
+                }
+                room
+            });
+            let passed = seen.and_then(|batch| batch.map_or(Ok(()), |batch| tail.acknowledge(batch.after)));
+            if let Err(error) = passed {
+                tracing::error!(%error, "the spool cannot be read");
+            }
+        }
+        kept
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,10 @@
 
 use chapar_core::{
     policy::Side,
-    record::{CallId, CallRecord, Outcome, Value},
+    record::{
+        CallId, CallRecord, Loss, Outcome, Value,
+        chain::{self, ChainId},
+    },
     time::Timestamp,
 };
 use opentelemetry_proto::tonic::{
@@ -11,6 +14,8 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span::SpanKind, status::StatusCode},
 };
+
+use super::evidence;
 
 /// Who reports: attributes of the resource that all spans of this sidecar share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,9 @@ pub struct Origin {
 
 /// Name of the software that made the spans, and of their scope.
 const SCOPE: &str = "chapar-sidecar";
+
+/// Name of the span that tells of lost records.
+const LOSS: &str = "chapar.loss";
 
 /// Bits of `Span.flags` that say whether the parent was on another machine (OTLP, `SpanFlags`).
 const HAS_IS_REMOTE: u32 = 0x100;
@@ -77,6 +85,36 @@ pub fn span(record: &CallRecord<'_>) -> Span {
     }
 }
 
+/// Records that are not there, as a span. The same loss is the same span, however often it is sent.
+pub(super) fn loss_span(loss: &Loss, chain: ChainId) -> Span {
+    let mut identity = b"chapar.loss.v1\0".to_vec();
+    identity.extend_from_slice(&chain.0);
+    identity.push(loss.cause as u8);
+    identity.extend_from_slice(&loss.number.to_be_bytes());
+    let identity = chain::digest(&identity).0;
+    Span {
+        trace_id: identity[..16].to_vec(),
+        span_id: identity[16..24].to_vec(),
+        name: LOSS.to_owned(),
+        kind: SpanKind::Internal.into(),
+        start_time_unix_nano: nanoseconds(loss.first_at),
+        end_time_unix_nano: nanoseconds(loss.last_at),
+        attributes: vec![
+            text("chapar.loss.cause", loss.cause.as_str()),
+            count("chapar.loss.records", loss.records),
+            count("chapar.loss.number", loss.number),
+        ],
+        ..Span::default()
+    }
+}
+
+/// The span with its place in the chain.
+pub(super) fn placed(mut span: Span, chain: ChainId, sequence: u64) -> Span {
+    span.attributes.push(evidence::chain(chain));
+    span.attributes.push(count("chapar.chain.sequence", sequence));
+    span
+}
+
 fn flags(record: &CallRecord<'_>) -> u32 {
     let sampled = if record.trace.sampled { SAMPLED } else { 0 };
     let remote = if record.trace.parent_span_id.is_some() { IS_REMOTE } else { 0 };
@@ -101,10 +139,14 @@ fn attribute(key: &'static str, value: Value<'_>) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
-fn text(key: &'static str, value: &str) -> KeyValue {
+pub(super) fn count(key: &'static str, value: u64) -> KeyValue {
+    attribute(key, Value::Count(value))
+}
+
+pub(super) fn text(key: &'static str, value: &str) -> KeyValue {
     attribute(key, Value::Text(value))
 }
 
-fn nanoseconds(instant: Timestamp) -> u64 {
+pub(super) fn nanoseconds(instant: Timestamp) -> u64 {
     u64::try_from(instant.unix_ms()).unwrap_or(0).saturating_mul(1_000_000)
 }

@@ -62,6 +62,19 @@ impl Clone for Credentials {
     }
 }
 
+/// A signature, and what it takes to verify it.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// As TLS 1.3 has it under this scheme.
+    pub signature: Vec<u8>,
+    /// The scheme's name in TLS.
+    pub scheme: &'static str,
+    /// Serial number of the certificate.
+    pub serial: Arc<str>,
+    /// The certificate.
+    pub certificate: CertificateDer<'static>,
+}
+
 /// Credentials or roots that cannot be taken into use; what was in use stays.
 #[derive(Debug, Error)]
 pub enum TrustError {
@@ -169,6 +182,22 @@ impl Trust {
     #[must_use]
     pub fn own_chain(&self) -> Vec<CertificateDer<'static>> {
         self.shared.material.load().certified.cert.clone()
+    }
+
+    /// Signs `message` with the key of the certificate that this sidecar shows now.
+    ///
+    /// # Errors
+    /// When the key does not sign.
+    pub fn sign(&self, message: &[u8]) -> Result<Signed, TrustError> {
+        let material = self.shared.material.load();
+        let certified = &material.certified;
+        let schemes = tls::provider().signature_verification_algorithms.supported_schemes();
+        let unfit = || rustls::Error::General("no signature scheme fits the key".to_owned());
+        let signer = certified.key.choose_scheme(&schemes).ok_or_else(|| TrustError::Key(unfit()))?;
+        let signature = signer.sign(message).map_err(TrustError::Key)?;
+        let certificate = certified.cert.first().cloned().ok_or_else(|| TrustError::Key(unfit()))?;
+        let scheme = signer.scheme().as_str().unwrap_or_default();
+        Ok(Signed { signature, scheme, serial: Arc::clone(&material.own.serial), certificate })
     }
 
     /// The trust domain that vouches for this sidecar.

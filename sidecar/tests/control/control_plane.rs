@@ -55,10 +55,26 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// What calls and losses became, without the checkpoints.
     pub(crate) fn spans(&self) -> Vec<Span> {
-        let scopes = self.exports.iter().flat_map(|export| &export.resource_spans).flat_map(|of| &of.scope_spans);
-        scopes.flat_map(|scope| scope.spans.clone()).collect()
+        self.exports.iter().flat_map(records).collect()
     }
+
+    pub(crate) fn checkpoints(&self) -> Vec<Span> {
+        self.exports.iter().flat_map(all_spans).filter(|span| span.name == CHECKPOINT).collect()
+    }
+}
+
+const CHECKPOINT: &str = "chapar.checkpoint";
+
+/// The spans of one export without its checkpoint.
+pub(crate) fn records(export: &ExportTraceServiceRequest) -> Vec<Span> {
+    all_spans(export).into_iter().filter(|span| span.name != CHECKPOINT).collect()
+}
+
+fn all_spans(export: &ExportTraceServiceRequest) -> Vec<Span> {
+    let scopes = export.resource_spans.iter().flat_map(|of| &of.scope_spans);
+    scopes.flat_map(|scope| scope.spans.clone()).collect()
 }
 
 pub(crate) struct ControlPlane {

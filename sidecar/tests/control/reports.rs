@@ -1,17 +1,24 @@
 //! Records on their way to the control plane.
 
+use aws_lc_rs::signature;
 use chapar_core::{
     policy::{GrpcCode, Reason, Side},
-    record::{CallId, CallRecord, Flow, Outcome, TraceContext},
+    record::{
+        CallId, CallRecord, Flow, Outcome, TraceContext,
+        chain::{ChainId, Checkpoint, Hash, beginning, digest, next},
+        encode,
+    },
 };
 use chapar_sidecar::{clock::Clock, control::Control, report::Reporter};
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
     common::v1::any_value::Value,
     trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
 
-use crate::{NOW, control_plane::ControlPlane};
+use crate::{
+    NOW,
+    control_plane::{ControlPlane, records},
+};
 
 fn record(number: u64) -> CallRecord<'static> {
     let mut span_id = [0; 8];
@@ -107,7 +114,7 @@ async fn records_wait_for_a_control_plane_that_is_away_and_come_once_and_in_orde
     let spans = control_plane.until("all spans", |desk| Some(desk.spans()).filter(|spans| spans.len() >= 45)).await;
     let expected: Vec<_> = (0..45).map(|number| record(number).trace.span_id.to_vec()).collect();
     assert_eq!(spans.iter().map(|span| span.span_id.clone()).collect::<Vec<_>>(), expected);
-    assert!(control_plane.desk().exports.iter().all(|export| export.resource_spans[0].scope_spans[0].spans.len() <= 10));
+    assert!(control_plane.desk().exports.iter().all(|export| records(export).len() <= 10));
     assert_eq!(control.reporter.lost(), 0);
     control.stop().await;
 }
@@ -132,14 +139,79 @@ async fn the_stop_does_not_wait_for_ever() {
     control.stop().await;
 }
 
-#[test]
-fn a_full_queue_loses_the_oldest_and_counts_them() {
-    let reporter = Reporter::new(3);
-    put(&reporter, &(0..5).map(record).collect::<Vec<_>>());
-    assert_eq!((reporter.depth(), reporter.lost()), (3, 2));
-    let left: Vec<_> = reporter.take(10).into_iter().map(|kept| kept.record().call_id).collect();
-    assert_eq!(left, (2..5).map(|number| record(number).call_id).collect::<Vec<_>>());
-    assert_eq!(reporter.depth(), 0);
+#[tokio::test]
+async fn what_is_not_taken_before_the_stop_is_sent_by_the_next_process_once() {
+    let mut control_plane = ControlPlane::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let control = start(&control_plane, folder.path(), "flushTimeoutMs: 20").await;
+    control_plane.kill().await;
+    put(&control.reporter, &(0..5).map(record).collect::<Vec<_>>());
+    control.stop().await;
+    control_plane.open().await;
+    let control = start(&control_plane, folder.path(), "batchDelayMs: 1").await;
+    control_plane.until("all spans", |desk| (desk.spans().len() >= 5).then_some(())).await;
+    control.stop().await;
+    let sent = control_plane.desk().spans().len();
+    let control = start(&control_plane, folder.path(), "batchDelayMs: 1").await;
+    put(&control.reporter, &[record(5)]);
+    control.stop().await;
+    let spans = control_plane.desk().spans();
+    assert_eq!(spans.len(), sent + 1, "what was acknowledged is not sent again");
+    // What the first process sent may have got there without its knowing.
+    let mut numbers: Vec<_> = spans.iter().map(|span| span.span_id.clone()).collect();
+    numbers.dedup();
+    let numbers = &numbers[numbers.len() - 6..];
+    assert_eq!(numbers, (0..6).map(|number| record(number).trace.span_id.to_vec()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn every_export_ends_with_a_checkpoint_that_its_certificate_vouches_for() {
+    let control_plane = ControlPlane::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let control = start(&control_plane, folder.path(), "batchDelayMs: 1").await;
+    put(&control.reporter, &(0..3).map(record).collect::<Vec<_>>());
+    control.stop().await;
+    let spans = control_plane.desk().spans();
+    let checkpoints = control_plane.desk().checkpoints();
+    let bytes = |span: &Span, key: &str| match attribute(span, key) {
+        Some(Value::BytesValue(bytes)) => bytes,
+        other => panic!("{key}: {other:?}"),
+    };
+    let hash = |span: &Span, key: &str| Hash(bytes(span, key).try_into().unwrap());
+    let number = |span: &Span, key: &str| match attribute(span, key) {
+        Some(Value::IntValue(number)) => u64::try_from(number).unwrap(),
+        other => panic!("{key}: {other:?}"),
+    };
+    let Some(Value::StringValue(chain)) = attribute(&spans[0], "chapar.chain.id") else { panic!("no chain") };
+    let chain = ChainId(*chain.parse::<CallId>().unwrap().as_bytes());
+    let mut head = beginning(chain);
+    for (at, span) in spans.iter().enumerate() {
+        assert_eq!(number(span, "chapar.chain.sequence"), at as u64 + 1);
+        let mut canonical = Vec::new();
+        encode(&record(at as u64), &mut canonical);
+        head = next(head, digest(&canonical));
+    }
+    assert_eq!(hash(&checkpoints[0], "chapar.checkpoint.before"), beginning(chain));
+    let last = checkpoints.last().unwrap();
+    assert_eq!((hash(last, "chapar.checkpoint.after"), number(last, "chapar.checkpoint.last")), (head, 3));
+
+    let signed = Checkpoint {
+        chain,
+        first: number(last, "chapar.checkpoint.first"),
+        last: number(last, "chapar.checkpoint.last"),
+        before: hash(last, "chapar.checkpoint.before"),
+        after: head,
+        at: NOW,
+    };
+    let scheme = attribute(last, "chapar.checkpoint.scheme");
+    assert_eq!(scheme, Some(Value::StringValue("ECDSA_NISTP256_SHA256".to_owned())));
+    let certificate = bytes(last, "chapar.checkpoint.certificate");
+    let (_, certificate) = x509_parser::parse_x509_certificate(&certificate).unwrap();
+    let key = certificate.public_key().subject_public_key.data.to_vec();
+    let key = signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_ASN1, key);
+    key.verify(&signed.signed_bytes(), &bytes(last, "chapar.checkpoint.signature")).unwrap();
+    let other = Checkpoint { last: 2, ..signed };
+    assert!(key.verify(&other.signed_bytes(), &bytes(last, "chapar.checkpoint.signature")).is_err());
 }
 
 #[tokio::test]
@@ -149,8 +221,7 @@ async fn one_export_stays_within_its_bytes() {
     let control = start(&control_plane, folder.path(), "batchBytesMax: 1500, batchDelayMs: 1").await;
     put(&control.reporter, &(0..9).map(record).collect::<Vec<_>>());
     control_plane.until("all spans", |desk| (desk.spans().len() == 9).then_some(())).await;
-    let spans = |export: &ExportTraceServiceRequest| export.resource_spans[0].scope_spans[0].spans.len();
-    let sizes: Vec<_> = control_plane.desk().exports.iter().map(spans).collect();
+    let sizes: Vec<_> = control_plane.desk().exports.iter().map(|export| records(export).len()).collect();
     assert!(sizes.iter().all(|spans| *spans == 1), "{sizes:?}");
     control.stop().await;
 }

@@ -42,6 +42,7 @@ pub struct Node {
     pub trust: Trust,
     pub current: Current,
     pub reporter: Reporter,
+    _folder: tempfile::TempDir,
 }
 
 pub struct Pair {
@@ -162,10 +163,12 @@ async fn node(authority: &Authority, clock: &Clock, agency: &str, upstream: Opti
     let config = Config::parse(Path::new("test.yaml"), &yaml).unwrap();
     let uri = id(agency).to_string();
     let trust = Trust::new(&authority.issue(&[&uri]).credentials(), authority.bundle(), clock.clone()).unwrap();
-    let (current, reporter) = (Current::default(), Reporter::new(1_000));
+    let folder = tempfile::tempdir().unwrap();
+    let (current, reporter) =
+        (Current::default(), Reporter::open(folder.path(), config.spool, config.workers(), clock.clone()).unwrap());
     let ties = Ties { clock: clock.clone(), trust: trust.clone(), current: current.clone(), reporter: reporter.clone() };
     let traffic = Traffic::start(&config, ties).await.unwrap();
-    Node { traffic, trust, current, reporter }
+    Node { traffic, trust, current, reporter, _folder: folder }
 }
 
 impl Node {

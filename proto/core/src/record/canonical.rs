@@ -2,7 +2,7 @@
 //! whatever [`decode`] takes, [`encode`] gives back byte by byte.
 //!
 //! Numbers are unsigned LEB128 in their shortest form, unless a width is given; those are big-endian. A text is its length
-//! and its UTF-8. A call record is, in this order: `0x01`; flags (side, sampled, parent, reason, subject); outcome; status;
+//! and its UTF-8. A call record is, in this order: `0x01`; flags (from the lowest bit: provider's side, sampled, parent, reason, subject); outcome; status;
 //! call ID (16); trace ID (16); span ID (8); parent (8, if flagged); start in Unix ms (8); duration in µs; policy version;
 //! messages and bytes towards the provider, and towards the consumer; subject key (4) and hash (16, if flagged); reason (text,
 //! if flagged); then the texts consumer, provider, inquiry, kind, path, grant, resolution, clause, purpose, peer address,

@@ -24,6 +24,7 @@ use super::super::{Call, Gate, Origin, PlaceBook};
 use crate::{
     call::{Book, Caller, Desk, Live, Ties},
     clock::Clock,
+    config,
     report::{Kept, Reporter},
     snapshot::Current,
     tally::Tallies,
@@ -79,6 +80,7 @@ pub(super) struct World {
     pub(super) clock: Clock,
     pub(super) current: Current,
     pub(super) reporter: Reporter,
+    _folder: tempfile::TempDir,
     pub(super) tallies: Tallies,
     pub(super) live: Arc<Live>,
     pub(super) agency: &'static str,
@@ -108,14 +110,16 @@ impl World {
     }
 
     pub(super) fn under(authority: &Authority, agency: &'static str, calls_max: usize) -> Self {
-        let (clock, current, reporter) = (Clock::wound(NOW), Current::default(), Reporter::new(1_000));
+        let (clock, current, folder) = (Clock::wound(NOW), Current::default(), tempfile::tempdir().unwrap());
+        let reporter = Reporter::open(folder.path(), config::Spool::default(), 1, clock.clone()).unwrap();
         let trust = authority.trust(agency, &clock);
         let (tallies, live, began) = (Tallies::new().unwrap(), Arc::new(Live::new(calls_max)), Instant::now());
         let name = || agency.parse().unwrap();
         let book = Book::new(name(), reporter.lane().unwrap(), tallies.another(), Arc::clone(&live), began);
         let ties = Ties { agency: name(), clock: clock.clone(), trust, current: current.clone() };
         let gate = Gate::new(Desk::new(ties, Rc::new(book), began), PlaceBook::default());
-        let world = Self { clock, current, reporter, tallies, live, agency, began, reply: Reply::default(), gate };
+        let world =
+            Self { clock, current, reporter, _folder: folder, tallies, live, agency, began, reply: Reply::default(), gate };
         world.in_force(&Changes::default());
         world
     }
