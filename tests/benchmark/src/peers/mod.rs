@@ -1,0 +1,74 @@
+//! What is compared: the same two hops, each by another program.
+
+mod certificates;
+mod chapar;
+mod envoy;
+mod foreign;
+mod haproxy;
+mod nginx;
+
+use std::{any::Any, net::SocketAddr, path::Path};
+
+use anyhow::{Result, bail};
+use chapar_tests::echo::GRPC_SERVICE;
+
+/// All that can be measured, in the order of the table.
+pub const NAMES: [&str; 5] = ["direct", "chapar", "haproxy", "nginx", "envoy"];
+
+/// One of them, running.
+pub struct Peer {
+    /// Its name in every output.
+    pub name: &'static str,
+    /// The version of the program.
+    pub version: String,
+    /// What its handshake used, and else what a reader should know.
+    pub note: String,
+    /// Where the client connects to.
+    pub address: SocketAddr,
+    /// Its two proxies.
+    pub processes: Vec<u32>,
+    /// Keeps it running.
+    _alive: Box<dyn Any>,
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peer").field("name", &self.name).field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// Starts the peer of this name between a client and the server at `upstream`, with all its files below `folder`.
+///
+/// # Errors
+/// When it is not installed, or does not come up.
+pub async fn start(name: &str, folder: &Path, upstream: SocketAddr) -> Result<Peer> {
+    match name {
+        "direct" => Ok(direct(upstream)),
+        "chapar" => chapar::start(upstream).await,
+        "haproxy" => haproxy::start(folder, upstream),
+        "nginx" => nginx::start(folder, upstream),
+        "envoy" => envoy::start(folder, upstream),
+        _ => bail!("there is no peer {name:?}; there are {}", NAMES.join(", ")),
+    }
+}
+
+fn direct(upstream: SocketAddr) -> Peer {
+    Peer {
+        name: "direct",
+        version: String::new(),
+        note: "no proxy between the client and the server".to_owned(),
+        address: upstream,
+        processes: Vec::new(),
+        _alive: Box::new(()),
+    }
+}
+
+/// Value of `:path` of unary calls.
+pub fn unary_path() -> String {
+    format!("/{GRPC_SERVICE}/Unary")
+}
+
+/// Value of `:path` of bidirectional streams.
+pub fn dialogue_path() -> String {
+    format!("/{GRPC_SERVICE}/BidiStream")
+}
