@@ -3,6 +3,9 @@
 pub mod ends;
 pub mod measure;
 pub mod peers;
+pub mod profile;
 pub mod report;
+pub mod scale;
 pub mod scenario;
+pub mod soak;
 pub mod usage;

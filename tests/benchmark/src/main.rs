@@ -10,9 +10,9 @@ use chapar_benchmark::{
     measure::Figures,
     peers,
     peers::Peer,
-    report,
+    profile, report, scale,
     scenario::{Effort, SCENARIOS, Scenario},
-    usage,
+    soak, usage,
 };
 
 /// Measures direct calls, Chapar and the peers that are installed, each as two hops of mutual TLS on this machine.
@@ -25,7 +25,13 @@ struct Arguments {
     /// One JSON object a line on standard output instead of tables.
     #[arg(long)]
     json: bool,
-    /// Only these peers.
+    /// How the cost grows, with connections, message sizes, grants and providers, instead of the scenarios.
+    #[arg(long)]
+    scale: bool,
+    /// So many calls in a row through Chapar: whether its memory stays flat and every call is answered.
+    #[arg(long, value_name = "CALLS", num_args = 0..=1, default_missing_value = "10000000")]
+    soak: Option<u64>,
+    /// Only these peers; with --scale only Chapar, unless others are named.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     peers: Vec<String>,
     /// Only scenarios whose name contains this.
@@ -37,9 +43,21 @@ struct Arguments {
     /// Seconds that are counted in each round, instead of the usual ones.
     #[arg(long, value_name = "SECONDS")]
     length: Option<f64>,
+    /// For tests/profile.
+    #[arg(long, hide = true, value_enum)]
+    profile: Option<Profile>,
     /// Where the chart goes.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
+}
+
+/// What `tests/profile` takes.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Profile {
+    /// Samples of where the time goes.
+    Cpu,
+    /// Entries of the functions that are probed.
+    Hits,
 }
 
 impl Arguments {
@@ -54,6 +72,19 @@ impl Arguments {
         effort
     }
 
+    /// Text for people: beside what programs read.
+    fn say(&self, text: &str) {
+        if self.json { eprintln!("{text}") } else { println!("{text}") }
+    }
+
+    /// Lines for programs. Answers how many calls through Chapar failed.
+    fn told(&self, figures: &[Figures]) -> u64 {
+        if self.json {
+            figures.iter().for_each(|figures| println!("{}", report::json::line(figures)));
+        }
+        figures.iter().filter(|figures| figures.peer == "chapar").map(|figures| figures.errors).sum()
+    }
+
     fn scenarios(&self) -> Vec<&'static Scenario> {
         let wanted = |name: &str| self.only.is_empty() || self.only.iter().any(|part| name.contains(part));
         SCENARIOS.iter().filter(|scenario| wanted(scenario.name)).collect()
@@ -61,7 +92,10 @@ impl Arguments {
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
+    if (arguments.scale || arguments.soak.is_some() || arguments.profile.is_some()) && arguments.peers.is_empty() {
+        arguments.peers = vec!["chapar".to_owned()];
+    }
     fs::create_dir_all(&arguments.out)?;
     // For starting the mesh; while it is measured nothing runs on it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -69,26 +103,43 @@ fn main() -> Result<()> {
     let upstream = ends::upstream::start()?;
     let peers = runtime.block_on(start(&arguments, folder.path(), upstream))?;
     let idle: Vec<f64> = peers.iter().map(|peer| usage::of(&peer.processes).rss_mib).collect();
-    let say = |text: &str| if arguments.json { eprintln!("{text}") } else { println!("{text}") };
-    say(&machine());
-    say(&report::table::peers(&peers, &idle));
-    let effort = arguments.effort();
-    let mut all: Vec<Figures> = Vec::new();
-    for scenario in arguments.scenarios() {
-        let figures = measure::scenario(scenario, &peers, effort)?;
-        say(&report::table::scenario(scenario, &figures));
-        if arguments.json {
-            figures.iter().for_each(|figures| println!("{}", report::json::line(figures)));
+    arguments.say(&machine());
+    arguments.say(&report::table::peers(&peers, &idle));
+    let mut errors = 0;
+    if let Some(profile) = arguments.profile {
+        let peer = peers.first().context("a profile needs a peer")?;
+        for scenario in arguments.scenarios() {
+            arguments.say(&match profile {
+                Profile::Cpu => profile::cpu(peer, scenario, arguments.effort(), &arguments.out)?,
+                Profile::Hits => profile::hits(peer, scenario, arguments.effort())?,
+            });
         }
-        all.extend(figures);
+    } else if let Some(calls) = arguments.soak {
+        let peer = peers.first().context("a soak needs a peer")?;
+        errors += soak::run(peer, calls, |line| arguments.say(line))?;
+    } else if arguments.scale {
+        scale::run(&peers, upstream, arguments.effort(), &runtime, |series| {
+            arguments.say(&report::table::series(series));
+            errors += arguments.told(&series.figures);
+        })?;
+    } else {
+        let mut all: Vec<Figures> = Vec::new();
+        for scenario in arguments.scenarios() {
+            let figures = measure::scenario(scenario, &peers, arguments.effort())?;
+            arguments.say(&report::table::scenario(scenario, &figures));
+            errors += arguments.told(&figures);
+            all.extend(figures);
+        }
+        let chart = arguments.out.join("cpu.svg");
+        fs::write(&chart, report::chart::svg(&all, &machine())).with_context(|| format!("write {}", chart.display()))?;
+        arguments.say(&format!("\nchart: {}", chart.display()));
     }
-    let chart = arguments.out.join("cpu.svg");
-    fs::write(&chart, report::chart::svg(&all, &machine())).with_context(|| format!("write {}", chart.display()))?;
-    say(&format!("\nchart: {}", chart.display()));
+    if let Some(mesh) = peers.iter().find_map(|peer| peer.mesh.as_deref()) {
+        arguments.say(&format!("\nrecords of the calls:{}", runtime.block_on(peers::chapar::accounts(mesh))?));
+    }
     // The mesh's processes are ended within its runtime.
     let _inside = runtime.enter();
     drop(peers);
-    let errors: u64 = all.iter().filter(|figures| figures.peer == "chapar").map(|figures| figures.errors).sum();
     ensure!(errors == 0, "{errors} calls through Chapar failed");
     Ok(())
 }

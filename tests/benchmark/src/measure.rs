@@ -75,7 +75,7 @@ pub fn plan(scenario: &Scenario, peer: &Peer, warm_up: Duration, length: Duratio
         address: peer.address,
         unary: peers::unary_path(),
         dialogue: peers::dialogue_path(),
-        metadata: Vec::new(),
+        metadata: peer.metadata.clone(),
         message_bytes: scenario.message_bytes,
         connections: scenario.connections,
         streams: scenario.streams,

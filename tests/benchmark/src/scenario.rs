@@ -21,7 +21,8 @@ pub struct Scenario {
     pub manner: Manner,
 }
 
-const fn closed(
+/// Calls that follow each other on all streams.
+pub const fn closed(
     name: &'static str,
     title: &'static str,
     (connections, streams): (usize, usize),

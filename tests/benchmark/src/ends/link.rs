@@ -158,7 +158,7 @@ impl Link {
     ///
     /// # Errors
     /// When the other end breaks the protocol, or uses a part of it that no proxy needs here.
-    pub fn next(&mut self) -> Result<Option<Event>> {
+    pub fn event(&mut self) -> Result<Option<Event>> {
         loop {
             let Some(head) = Head::read(self.bytes(self.start..self.end)) else { return Ok(None) };
             ensure!(head.length <= PAYLOAD_BYTES_MAX, "a frame of {} bytes", head.length);

@@ -48,7 +48,7 @@ impl Message {
     }
 
     /// Bytes with the gRPC prefix.
-    pub const fn len(&self) -> usize {
+    pub const fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn has_exactly_the_size_asked_for() {
         for bytes in [10, 100, 129, 10_000, 1 << 20, 16 << 20] {
-            let size = Message::new(bytes).len() - PREFIX_BYTES;
+            let size = Message::new(bytes).bytes() - PREFIX_BYTES;
             // At some sizes the length of the length leaves one byte over.
             assert!(size == bytes || size == bytes - 1, "{bytes}: {size}");
         }
@@ -107,18 +107,18 @@ mod tests {
     fn knows_its_own_parts_and_no_others() {
         let message = Message::new(100);
         let mut whole = Vec::new();
-        message.put(&mut whole, 7, 0, message.len());
+        message.put(&mut whole, 7, 0, message.bytes());
         assert!(message.has(7, 0, &whole));
         assert!(!message.has(8, 0, &whole));
         for cut in 0..whole.len() {
             let mut parts = Vec::new();
             message.put(&mut parts, 7, 0, cut);
-            message.put(&mut parts, 7, cut, message.len() - cut);
+            message.put(&mut parts, 7, cut, message.bytes() - cut);
             assert_eq!(parts, whole);
             assert!(message.has(7, cut, &whole[cut..]));
         }
         *whole.last_mut().unwrap() ^= 1;
         assert!(!message.has(7, 0, &whole));
-        assert!(!message.has(7, 1, &whole[..message.len()]));
+        assert!(!message.has(7, 1, &whole));
     }
 }

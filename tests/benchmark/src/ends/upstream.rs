@@ -158,7 +158,7 @@ impl Connection {
                 }
                 self.prefaced = true;
             }
-            while let Some(event) = self.link.next()? {
+            while let Some(event) = self.link.event()? {
                 self.react(fields, event);
             }
         }

@@ -10,7 +10,10 @@ use tokio::process::Command;
 use super::Peer;
 
 /// Starts the mesh.
-pub(super) async fn start(upstream: SocketAddr) -> Result<Peer> {
+///
+/// # Errors
+/// When a part of it does not come up.
+pub async fn start(upstream: SocketAddr) -> Result<Peer> {
     let mut mesh = Mesh::in_front_of(&upstream.to_string(), &json!({}), &json!({})).await?;
     step_aside(&mut mesh).await?;
     let address = mesh.consumer.address("outbound").parse().context("the consumer's sidecar listens on TCP")?;
@@ -21,9 +24,27 @@ pub(super) async fn start(upstream: SocketAddr) -> Result<Peer> {
         note: "handshake X25519MLKEM768; policy, tracing and accounting as shipped; its control plane runs beside at nice 19"
             .to_owned(),
         address,
+        metadata: Vec::new(),
         processes,
-        _alive: Box::new(mesh),
+        mesh: Some(Box::new(mesh)),
+        _alive: Box::new(()),
     })
+}
+
+/// What became of the records of the calls, as both sidecars count it: a call that costs nothing because nobody accounts for it
+/// would be no bargain.
+///
+/// # Errors
+/// When a sidecar does not answer.
+pub async fn accounts(mesh: &Mesh) -> Result<String> {
+    let mut text = String::new();
+    for (side, sidecar) in [("consumer", &mesh.consumer), ("provider", &mesh.provider)] {
+        let (_, metrics) = sidecar.admin_get("/metrics").await?;
+        for line in metrics.lines().filter(|line| line.starts_with("chapar_sidecar_records_")) {
+            text.push_str(&format!("\n{side}: {}", line.trim_start_matches("chapar_sidecar_")));
+        }
+    }
+    Ok(text)
 }
 
 /// Lets the control plane take only what the measured leave: in life it is another machine.

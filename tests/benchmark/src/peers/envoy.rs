@@ -37,7 +37,9 @@ pub(super) fn start(below: &Path, upstream: SocketAddr) -> Result<Peer> {
         version,
         note: "handshake X25519; one worker a core, no access log".to_owned(),
         address: first,
+        metadata: Vec::new(),
         processes: programs.iter().map(Program::id).collect(),
+        mesh: None,
         _alive: Box::new(programs),
     })
 }

@@ -1,7 +1,7 @@
 //! What is compared: the same two hops, each by another program.
 
 mod certificates;
-mod chapar;
+pub mod chapar;
 mod envoy;
 mod foreign;
 mod haproxy;
@@ -10,7 +10,7 @@ mod nginx;
 use std::{any::Any, net::SocketAddr, path::Path};
 
 use anyhow::{Result, bail};
-use chapar_tests::echo::GRPC_SERVICE;
+use chapar_tests::{echo::GRPC_SERVICE, mesh::Mesh};
 
 /// All that can be measured, in the order of the table.
 pub const NAMES: [&str; 5] = ["direct", "chapar", "haproxy", "nginx", "envoy"];
@@ -25,9 +25,13 @@ pub struct Peer {
     pub note: String,
     /// Where the client connects to.
     pub address: SocketAddr,
+    /// Metadata that its calls need.
+    pub metadata: Vec<(&'static str, String)>,
     /// Its two proxies.
     pub processes: Vec<u32>,
-    /// Keeps it running.
+    /// Chapar's mesh, for those who change it while it is measured.
+    pub mesh: Option<Box<Mesh>>,
+    /// Keeps the others running.
     _alive: Box<dyn Any>,
 }
 
@@ -58,7 +62,9 @@ fn direct(upstream: SocketAddr) -> Peer {
         version: String::new(),
         note: "no proxy between the client and the server".to_owned(),
         address: upstream,
+        metadata: Vec::new(),
         processes: Vec::new(),
+        mesh: None,
         _alive: Box::new(()),
     }
 }

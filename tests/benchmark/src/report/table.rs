@@ -2,7 +2,7 @@
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use crate::{measure::Figures, peers::Peer, scenario::Scenario};
+use crate::{measure::Figures, peers::Peer, scale::Series, scenario::Scenario};
 
 /// One table a scenario, with what each peer costs and how it compares with Chapar.
 pub fn scenario(scenario: &Scenario, rows: &[Figures]) -> String {
@@ -42,10 +42,38 @@ pub fn scenario(scenario: &Scenario, rows: &[Figures]) -> String {
         table.add_row(cells);
     }
     let mut text = format!("\n{}: {}\n{table}", scenario.name, scenario.title);
-    for row in rows.iter().filter(|row| row.errors > 0) {
-        text.push_str(&format!("\n{}: the first error: {}", row.peer, row.first_error.as_deref().unwrap_or("unknown")));
-    }
+    text.push_str(&first_errors(rows));
     text
+}
+
+/// One table for a thing that grows.
+pub fn series(series: &Series) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["scenario", "peer", "CPU µs/call", "calls/s", "p50 µs", "p99 µs", "RSS MiB", "errors"]);
+    for row in &series.figures {
+        table.add_row(vec![
+            Cell::new(row.scenario),
+            Cell::new(row.peer),
+            number(format!("{:.3}", row.cpu_us_per_call)),
+            number(format!("{:.0}", row.calls_per_s)),
+            number(format!("{:.2}", row.p50_us)),
+            number(format!("{:.2}", row.p99_us)),
+            number(format!("{:.1}", row.rss_mib)),
+            number(row.errors.to_string()),
+        ]);
+    }
+    let mut text = format!("\n{}\n{table}", series.title);
+    text.push_str(&first_errors(&series.figures));
+    text
+}
+
+fn first_errors(rows: &[Figures]) -> String {
+    let failed = rows.iter().filter(|row| row.errors > 0);
+    let told = failed.map(|row| {
+        format!("\n{}, {}: the first error: {}", row.peer, row.scenario, row.first_error.as_deref().unwrap_or("unknown"))
+    });
+    told.collect()
 }
 
 /// What was measured: programs, versions, and what each handshake used.

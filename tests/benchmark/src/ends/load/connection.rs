@@ -90,7 +90,7 @@ impl Connection {
         self.waiting.clear();
         if run.manner == Manner::Dialogue {
             for call in &mut self.calls {
-                if call.sent == run.message.len() && !call.said_all {
+                if call.sent == run.message.bytes() && !call.said_all {
                     call.said_all = true;
                     frame::put_head(&mut self.link.output, 0, kind::DATA, flag::END_STREAM, call.stream);
                 }
@@ -111,7 +111,7 @@ impl Connection {
         let mut more = readable;
         while more {
             more = self.link.receive()?;
-            while let Some(event) = self.link.next()? {
+            while let Some(event) = self.link.event()? {
                 self.react(run, event)?;
             }
         }
@@ -171,7 +171,7 @@ impl Connection {
     /// Sends what may be sent of a call's message.
     fn send(&mut self, run: &Run, place: usize) {
         let Some(call) = self.calls.get_mut(place) else { return };
-        let total = run.message.len();
+        let total = run.message.bytes();
         while call.sent < total {
             let length = self.link.room(call.used).min(total - call.sent);
             if length == 0 {
@@ -236,7 +236,7 @@ impl Connection {
             let whole = if run.manner == Manner::Dialogue {
                 call.said_all && call.answered == 0
             } else {
-                call.answered == run.message.len()
+                call.answered == run.message.bytes()
             };
             let (answered, said_all) = (call.answered, call.said_all);
             if seen.grpc_status_0 == Some(true) && whole {
@@ -259,7 +259,7 @@ impl Connection {
         if !right || end {
             let (stamp, answered) = (call.stamp, call.answered);
             self.fail(run, place, || format!("a wrong answer to message {stamp}, within its first {answered} bytes"));
-        } else if run.manner == Manner::Dialogue && call.answered == run.message.len() {
+        } else if run.manner == Manner::Dialogue && call.answered == run.message.bytes() {
             run.answered(call.began);
             call.answered = 0;
             if run.over {
