@@ -21,8 +21,9 @@ pub async fn start(upstream: SocketAddr) -> Result<Peer> {
     Ok(Peer {
         name: "chapar",
         version: version().await?,
-        note: "handshake X25519MLKEM768; policy, tracing and accounting as shipped; its control plane runs beside at nice 19"
-            .to_owned(),
+        note:
+            "handshake X25519MLKEM768; policy, tracing and accounting as shipped; its control plane runs beside, as an idle task"
+                .to_owned(),
         address,
         metadata: Vec::new(),
         processes,
@@ -47,12 +48,17 @@ pub async fn accounts(mesh: &Mesh) -> Result<String> {
     Ok(text)
 }
 
-/// Lets the control plane take only what the measured leave: in life it is another machine.
+/// Lets the control plane take only what the measured leave: in life it is another machine. As an idle task it also gives way at
+/// once when one of them wakes up.
 async fn step_aside(mesh: &mut Mesh) -> Result<()> {
-    let group = mesh.control_plane.process().id().context("the control plane runs")?;
+    let process = mesh.control_plane.process().id().context("the control plane runs")?.to_string();
     // By process group, which it leads, since by process only its first thread would be meant.
-    let status = Command::new("renice").args(["-n", "19", "-g", &group.to_string()]).stdout(std::process::Stdio::null()).status();
-    ensure!(status.await.context("start renice")?.success(), "renice failed");
+    for (program, arguments) in
+        [("renice", vec!["-n", "19", "-g", &process]), ("chrt", vec!["--all-tasks", "--idle", "--pid", "0", &process])]
+    {
+        let status = Command::new(program).args(arguments).stdout(std::process::Stdio::null()).status();
+        ensure!(status.await.with_context(|| format!("start {program}"))?.success(), "{program} failed");
+    }
     Ok(())
 }
 
