@@ -39,7 +39,9 @@ pub fn cpu(peer: &Peer, scenario: &Scenario, effort: Effort, out: &Path) -> Resu
         .arg(&data)
         .output()?;
     let text = String::from_utf8_lossy(&report.stdout).into_owned();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    // Columns that this event has no values for are dashes.
+    let lines = text.lines().map(|line| line.trim_end_matches([' ', '-']));
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let text = format!("{}\n{}\n", summary(scenario, &tally), lines.join("\n"));
     fs::write(out.join("cpu.txt"), &text)?;
     Ok(text)
