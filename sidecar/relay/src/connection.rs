@@ -140,6 +140,8 @@ pub(crate) struct Connection<G: Gate> {
     /// Bytes of the preface still to come.
     pub(crate) preface_left: u8,
     pub(crate) settings_came: bool,
+    /// The last stream that a link opened before the peer's SETTINGS told how many it takes.
+    pub(crate) early_last: u32,
     pub(crate) settings_acked: bool,
     pub(crate) partial: Vec<u8>,
     pub(crate) data: Option<DataFrame>,
@@ -189,6 +191,7 @@ impl<G: Gate> Connection<G> {
             is_dirty: false,
             preface_left: if accepted { frame::PREFACE.len() as u8 } else { 0 },
             settings_came: false,
+            early_last: 0,
             settings_acked: false,
             partial: Vec::new(),
             data: None,

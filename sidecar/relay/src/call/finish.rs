@@ -117,9 +117,9 @@ impl<G: Gate> Relay<G> {
         }
         if code == ErrorCode::REFUSED_STREAM && held.http_status == 0 {
             // A link is used before the server has told how many streams it takes: then it is no reason to leave the place out.
-            let link = self.connections.get(held.far.connection);
-            let too_many = link.is_some_and(|link| link.streams.len() > link.peer.streams_max);
-            return self.not_taken(call, too_many);
+            let (link, stream) = (self.connections.get(held.far.connection), held.far.stream);
+            let was_early = link.is_some_and(|link| stream <= link.early_last || link.streams.len() > link.peer.streams_max);
+            return self.not_taken(call, was_early);
         }
         self.end_call(call, End::Reset(code), Some(code_for_caller(code)), None);
     }

@@ -24,6 +24,9 @@ impl<G: Gate> Relay<G> {
         }
         let is_first = !connection.settings_came;
         connection.settings_came = true;
+        if is_first {
+            connection.early_last = connection.recent.last();
+        }
         if !self.allows(slot, Flood::Settings) {
             return Ok(());
         }

@@ -208,6 +208,25 @@ fn a_stream_refused_before_the_server_told_how_many_it_takes_waits_for_room() {
 }
 
 #[test]
+fn it_waits_for_room_even_if_the_stream_that_took_it_has_ended_meanwhile() {
+    let mut world = World::new(Limits { links_per_place_max: 1, ..Limits::default() });
+    let place = world.place("here");
+    let mut client = world.client();
+    for stream in [1, 3] {
+        world.send(&client, &unary(stream, b"ask"));
+    }
+    let mut server = world.dialled_with(place, 1, &Settings { streams_max: Some(1), ..Settings::default() });
+    world.messages(&mut server);
+    world.send(&server, &answer(1, b"told"));
+    world.send(&server, &reset(3, ErrorCode::REFUSED_STREAM));
+    let again = world.messages(&mut server);
+    assert_eq!((body(&again), again[0].stream), (message(b"ask"), 5));
+    world.send(&server, &answer(5, b"told"));
+    world.messages(&mut client);
+    assert_eq!(world.end(), [OK, OK]);
+}
+
+#[test]
 fn a_refused_stream_without_another_place_is_told() {
     let (mut world, mut client, mut server) = World::pair(Limits::default());
     world.send(&client, &unary(1, b"ask"));
