@@ -15,7 +15,7 @@ pub async fn serve(pipe: DuplexStream, plans: Rc<Vec<Plan>>, seen: Shared, shape
         builder.initial_window_size(1 << 20).max_frame_size(1 << 15);
     }
     if shape & 64 == 64 {
-        builder.max_concurrent_streams(100);
+        builder.max_concurrent_streams(1);
     }
     let Ok(mut connection) = builder.handshake::<_, Bytes>(pipe).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
