@@ -27,7 +27,7 @@ use std::{
     future::poll_fn,
     ops::{Deref, DerefMut},
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::Instant,
 };
@@ -35,9 +35,8 @@ use std::{
 use chapar_core::identity::AgencyName;
 use chapar_relay::{ConnKey, Relay};
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::{Builder, LocalOptions},
     sync::watch as changes,
-    task::LocalSet,
 };
 
 pub(crate) use self::{
@@ -140,11 +139,12 @@ impl Workers {
             let Some(outbound) = outbound.take() else { break };
             let sockets = Sockets { outbound, inbound: inbound.as_mut().and_then(Bound::take) };
             let lane = common.reporter.lane().map_err(WorkerError::Records)?;
-            let runtime = Builder::new_current_thread().enable_all().build().map_err(WorkerError::Thread)?;
             let worker = Start { common: Arc::clone(common), lane, sockets, doors: doors.clone() };
+            let (started, starting) = mpsc::sync_channel(1);
             let thread = thread::Builder::new().name(format!("worker-{number}"));
-            let thread = thread.spawn(move || run(worker, &runtime)).map_err(WorkerError::Thread)?;
-            workers.threads.push(thread);
+            workers.threads.push(thread.spawn(move || run(worker, &started)).map_err(WorkerError::Thread)?);
+            // A thread that hangs up without a word has panicked.
+            starting.recv().unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())).map_err(WorkerError::Thread)?;
         }
         Ok(workers)
     }
@@ -185,9 +185,18 @@ pub enum WorkerError {
     Records(#[source] SpoolError),
 }
 
-fn run(worker: Start, runtime: &Runtime) {
-    let local = LocalSet::new();
-    local.block_on(runtime, worker.serve());
+fn run(worker: Start, started: &mpsc::SyncSender<std::io::Result<()>>) {
+    // It is the thread's own, so that a task that is woken costs no system call.
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let (runtime, result) = match runtime {
+        Ok(runtime) => (Some(runtime), Ok(())),
+        Err(problem) => (None, Err(problem)),
+    };
+    // Whoever starts the workers waits for it.
+    let _ = started.send(result);
+    if let Some(runtime) = runtime {
+        runtime.block_on(worker.serve());
+    }
 }
 
 /// What a thread begins with.

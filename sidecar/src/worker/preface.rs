@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::io::Io;
 
 /// RFC 9113, section 3.4.
-pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What an HTTP/1 client can read.
 const NOT_HTTP_2: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     content-type: text/plain\r\nconnection: close\r\ncontent-length: 64\r\n\r\n\
@@ -30,23 +30,23 @@ impl NotHttp2 {
     }
 }
 
-/// Reads the preface, and nothing beyond it.
-pub(super) async fn expect(io: &mut Io) -> Result<(), NotHttp2> {
-    let mut read = [0; PREFACE.len()];
+/// Reads into `first`, which has room for it, until the preface is there. Gives back what was read: it begins with the preface.
+pub(super) async fn expect<'f>(io: &mut Io, first: &'f mut [u8]) -> Result<&'f [u8], NotHttp2> {
     let mut len = 0;
-    while len < read.len() {
-        match io.read(&mut read[len..]).await {
+    while len < PREFACE.len() {
+        match io.read(&mut first[len..]).await {
             Ok(0) | Err(_) => return Err(NotHttp2::Closed),
             Ok(more) => len += more,
         }
-        if read[..len] != PREFACE[..len] {
+        let known = len.min(PREFACE.len());
+        if first[..known] != PREFACE[..known] {
             // A courtesy: whether it arrives makes no difference.
             let _ = io.write_all(NOT_HTTP_2).await;
             let _ = io.shutdown().await;
             return Err(NotHttp2::OtherProtocol);
         }
     }
-    Ok(())
+    Ok(&first[..len])
 }
 
 #[cfg(test)]
