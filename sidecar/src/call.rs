@@ -9,9 +9,6 @@
 //! A permitted call allocates nothing here: names are borrowed from the snapshot for as long as the path is walked, and what
 //! is kept of a call is its permit, its numbers, and who brought it.
 
-// A refused call is the rare case, and carries its account along; a box for it would make all the others allocate.
-#![allow(clippy::result_large_err)]
-
 use std::rc::Rc;
 
 use chapar_core::policy::PeerCertificate;

@@ -8,7 +8,10 @@ use std::{
 
 use chapar_core::{identity::AgencyName, policy::Side, record::CallRecord};
 
-use super::live::{Live, Share};
+use super::{
+    live::{Live, Share},
+    record::Sheet,
+};
 use crate::{report::Lane, tally::Tally};
 
 /// Where accounts are closed: the lane gets the record, the tally counts it. One a worker, shared by its calls and by nobody
@@ -21,16 +24,27 @@ pub struct Book {
     share: Share,
     now: Cell<Instant>,
     texts: RefCell<Vec<String>>,
+    sheets: RefCell<Vec<Sheet>>,
 }
 
 /// Texts that are kept for the calls to come: as many as state a purpose at one time, and not those of a burst.
 const TEXTS_KEPT_MAX: usize = 256;
+/// Sheets that are kept likewise: as many calls as a worker carries at one time without allocating, at some 300 bytes each.
+const SHEETS_KEPT_MAX: usize = 4_096;
 
 impl Book {
     /// A book of `agency` whose records go to `lane`, in the instant `now`.
     #[must_use]
     pub fn new(agency: AgencyName, lane: Lane, tally: Arc<Tally>, live: Arc<Live>, now: Instant) -> Self {
-        Self { agency, lane: RefCell::new(lane), tally, share: Share::new(live), now: Cell::new(now), texts: RefCell::default() }
+        Self {
+            agency,
+            lane: RefCell::new(lane),
+            tally,
+            share: Share::new(live),
+            now: Cell::new(now),
+            texts: RefCell::default(),
+            sheets: RefCell::default(),
+        }
     }
 
     /// Whose book it is.
@@ -83,6 +97,19 @@ impl Book {
     pub(super) fn closed(&self, record: &CallRecord<'_>) {
         self.tally.ended(record);
         self.lane.borrow_mut().put(record);
+    }
+
+    /// An empty sheet, used before where possible.
+    pub(super) fn sheet(&self) -> Sheet {
+        self.sheets.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes an empty sheet back.
+    pub(super) fn keep_sheet(&self, sheet: Sheet) {
+        let mut sheets = self.sheets.borrow_mut();
+        if sheets.len() < SHEETS_KEPT_MAX {
+            sheets.push(sheet);
+        }
     }
 
     /// A text to write into, used before where possible.

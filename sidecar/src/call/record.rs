@@ -12,9 +12,20 @@ use super::{Caller, Desk, Head, book::Book};
 
 /// The open account of one call. Whatever was put down when it is dropped is on record; nothing put down means that the
 /// caller went away.
+///
+/// It is handed from stage to stage, so what it holds lies elsewhere, in a place that its book lends it.
 #[derive(Debug)]
 pub struct Account {
     book: Rc<Book>,
+    sheet: Option<Sheet>,
+}
+
+/// A place for what is known of one call; empty while no call has it.
+pub(super) type Sheet = Box<Option<Draft>>;
+
+/// What is known of a call.
+#[derive(Debug)]
+pub(super) struct Draft {
     caller: Rc<Caller>,
     call_id: CallId,
     trace: TraceContext,
@@ -71,8 +82,8 @@ impl Account {
     pub(super) fn open(desk: &Desk, side: Side, call_id: CallId, trace: TraceContext, head: &Head<'_>) -> Self {
         let book = Rc::clone(desk.book());
         book.opened(side);
-        Self {
-            book,
+        let mut sheet = book.sheet();
+        sheet.replace(Draft {
             caller: Rc::clone(head.caller),
             call_id,
             trace,
@@ -92,122 +103,131 @@ impl Account {
             refusing_grant: None,
             request: Flow { messages: 0, bytes: 0 },
             response: Flow { messages: 0, bytes: 0 },
-        }
+        });
+        Self { book, sheet: Some(sheet) }
+    }
+
+    fn draft(&self) -> &Draft {
+        self.sheet.as_deref().and_then(Option::as_ref).expect("the sheet is filled by `open` and taken by `drop`")
+    }
+
+    fn draft_mut(&mut self) -> &mut Draft {
+        self.sheet.as_deref_mut().and_then(Option::as_mut).expect("the sheet is filled by `open` and taken by `drop`")
     }
 
     /// Puts down that it is known who asks: this agency, or that of the caller's certificate.
-    pub(super) const fn identified(&mut self) {
-        self.identified = true;
+    pub(super) fn identified(&mut self) {
+        self.draft_mut().identified = true;
     }
 
     /// Puts down a path that no inquiry was found at.
     pub(super) fn asks_for_path(&mut self, path: Box<str>) {
-        self.asked = Asked::Path(path);
+        self.draft_mut().asked = Asked::Path(path);
     }
 
     pub(super) fn asks_for(&mut self, inquiry: &Arc<Inquiry>) {
-        self.asked = Asked::Inquiry(Arc::clone(inquiry));
+        self.draft_mut().asked = Asked::Inquiry(Arc::clone(inquiry));
     }
 
-    pub(super) const fn decided_on(&mut self, policy_version: u64) {
-        self.policy_version = policy_version;
+    pub(super) fn decided_on(&mut self, policy_version: u64) {
+        self.draft_mut().policy_version = policy_version;
     }
 
     pub(super) fn permitted_by(&mut self, permit: Permit) {
-        self.asked = Asked::Permitted(permit);
+        self.draft_mut().asked = Asked::Permitted(permit);
     }
 
     pub(super) fn states(&mut self, purpose: String) {
-        self.purpose = Some(purpose);
+        self.draft_mut().purpose = Some(purpose);
     }
 
     /// Takes permission for one call more; false when as many are under way as may be.
     pub(super) fn enter(&mut self) -> bool {
-        self.entered = self.book.share().enter();
-        self.entered
+        let entered = self.book.share().enter();
+        self.draft_mut().entered = entered;
+        entered
     }
 
     /// Puts down whom the call asks about.
-    pub(crate) const fn asks_about(&mut self, subject: SubjectHash) {
-        self.subject = Some(subject);
+    pub(crate) fn asks_about(&mut self, subject: SubjectHash) {
+        self.draft_mut().subject = Some(subject);
     }
 
     /// Puts down where it was sent.
     pub(crate) fn forwarded_to(&mut self, address: &Rc<str>) {
-        self.server = Some(Rc::clone(address));
+        self.draft_mut().server = Some(Rc::clone(address));
     }
 
     /// Puts down what has flowed.
-    pub(crate) const fn flowed(&mut self, request: Flow, response: Flow) {
-        self.request = request;
-        self.response = response;
+    pub(crate) fn flowed(&mut self, request: Flow, response: Flow) {
+        let draft = self.draft_mut();
+        (draft.request, draft.response) = (request, response);
     }
 
     /// Ends as refused here.
     pub(crate) fn refuse(&mut self, refusal: &Refusal) {
         self.end(Outcome::Refused, Some(refusal.reason), refusal.reason.code());
-        self.refusing_grant = refusal.grant.as_deref().map(Box::from);
+        self.draft_mut().refusing_grant = refusal.grant.as_deref().map(Box::from);
     }
 
     /// Ends as permitted and broken on the way, for a reason of ours.
-    pub(crate) const fn break_off(&mut self, reason: Reason) {
+    pub(crate) fn break_off(&mut self, reason: Reason) {
         self.end(Outcome::Failed, Some(reason), reason.code());
     }
 
     /// Ends as broken by the other side, which told this status.
-    pub(crate) const fn fail(&mut self, status: GrpcCode) {
+    pub(crate) fn fail(&mut self, status: GrpcCode) {
         self.end(Outcome::Failed, None, status);
     }
 
     /// Ends as served: the server answered with this status.
-    pub(crate) const fn serve(&mut self, status: GrpcCode) {
+    pub(crate) fn serve(&mut self, status: GrpcCode) {
         self.end(Outcome::Served, None, status);
     }
 
     /// Ends as refused by the provider's sidecar, in its own words.
-    pub(crate) const fn refuse_elsewhere(&mut self, reason: Reason, status: GrpcCode) {
+    pub(crate) fn refuse_elsewhere(&mut self, reason: Reason, status: GrpcCode) {
         self.end(Outcome::Refused, Some(reason), status);
     }
 
     /// Ends because the caller went away.
-    pub(crate) const fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self) {
         self.end(Outcome::Abandoned, None, GrpcCode::Cancelled);
     }
 
-    const fn end(&mut self, outcome: Outcome, reason: Option<Reason>, status: GrpcCode) {
-        self.outcome = outcome;
-        self.reason = reason;
-        self.status = status;
+    fn end(&mut self, outcome: Outcome, reason: Option<Reason>, status: GrpcCode) {
+        let draft = self.draft_mut();
+        (draft.outcome, draft.reason, draft.status) = (outcome, reason, status);
     }
 
     /// Tracking ID.
-    pub(crate) const fn call_id(&self) -> CallId {
-        self.call_id
+    pub(crate) fn call_id(&self) -> CallId {
+        self.draft().call_id
     }
 
     /// Its place in the trace.
-    pub(crate) const fn trace(&self) -> &TraceContext {
-        &self.trace
+    pub(crate) fn trace(&self) -> &TraceContext {
+        &self.draft().trace
     }
 
     /// Which side this is.
-    pub(crate) const fn side(&self) -> Side {
-        self.side
+    pub(crate) fn side(&self) -> Side {
+        self.draft().side
     }
 
     /// Whether a purpose was stated.
-    pub(crate) const fn states_purpose(&self) -> bool {
-        self.purpose.is_some()
+    pub(crate) fn states_purpose(&self) -> bool {
+        self.draft().purpose.is_some()
     }
 
     /// Who brings it.
-    pub(crate) const fn caller(&self) -> &Rc<Caller> {
-        &self.caller
+    pub(crate) fn caller(&self) -> &Rc<Caller> {
+        &self.draft().caller
     }
 
     /// What permits it; `None` until it is decided.
-    pub(crate) const fn permit(&self) -> Option<&Permit> {
-        match &self.asked {
+    pub(crate) fn permit(&self) -> Option<&Permit> {
+        match &self.draft().asked {
             Asked::Permitted(permit) => Some(permit),
             Asked::Path(_) | Asked::Inquiry(_) => None,
         }
@@ -215,6 +235,12 @@ impl Account {
 
     /// The record as far as it is known.
     pub(crate) fn record(&self) -> CallRecord<'_> {
+        self.draft().record(&self.book)
+    }
+}
+
+impl Draft {
+    fn record<'r>(&'r self, book: &'r Book) -> CallRecord<'r> {
         let mut record = CallRecord::begun(self.call_id, self.trace, self.side, "", self.started_at, self.caller.address());
         record.policy_version = self.policy_version;
         match &self.asked {
@@ -225,7 +251,7 @@ impl Account {
                 record.permitted_by(permit);
             }
         }
-        record.consumer = self.consumer();
+        record.consumer = self.consumer(book);
         record.purpose = self.purpose.as_deref().unwrap_or_default();
         record.subject = self.subject;
         (record.outcome, record.reason, record.status) = (self.outcome, self.reason, self.status);
@@ -237,10 +263,10 @@ impl Account {
         record
     }
 
-    fn consumer(&self) -> &str {
+    fn consumer<'r>(&'r self, book: &'r Book) -> &'r str {
         match (self.identified, self.side) {
             (false, _) => "",
-            (true, Side::Consumer) => self.book.agency().as_str(),
+            (true, Side::Consumer) => book.agency().as_str(),
             (true, Side::Provider) => {
                 self.caller.peer().and_then(|peer| peer.spiffe_id.agency()).map_or("", |agency| agency.as_str())
             }
@@ -257,15 +283,20 @@ fn asks_for<'r>(record: &mut CallRecord<'r>, inquiry: &'r Inquiry) {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let duration = self.book.now().saturating_duration_since(self.started);
-        let mut record = self.record();
-        record.duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.book.closed(&record);
-        if self.entered {
-            self.book.share().leave();
+        let Some(mut sheet) = self.sheet.take() else { return };
+        if let Some(draft) = &mut *sheet {
+            let mut record = draft.record(&self.book);
+            let duration = self.book.now().saturating_duration_since(draft.started);
+            record.duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+            self.book.closed(&record);
+            if draft.entered {
+                self.book.share().leave();
+            }
+            if let Some(text) = draft.purpose.take() {
+                self.book.keep_text(text);
+            }
         }
-        if let Some(text) = self.purpose.take() {
-            self.book.keep_text(text);
-        }
+        *sheet = None;
+        self.book.keep_sheet(sheet);
     }
 }

@@ -120,17 +120,19 @@ impl End {
 pub(super) struct Sidecar {
     pub(super) relay: Relay<Gate>,
     pub(super) reporter: Reporter,
+    /// Holds the records for as long as the sidecar runs.
+    _folder: tempfile::TempDir,
     place: chapar_relay::PlaceKey,
 }
 
 impl Sidecar {
     fn new(authority: &Authority, agency: &'static str, towards: Towards, now: Instant) -> Self {
-        let World { gate, reporter, .. } = World::under(authority, agency, 16_384);
+        let World { gate, reporter, folder, .. } = World::under(authority, agency, 16_384);
         let mut relay = Relay::new(gate, Limits::default(), 1, now);
         let config = PlaceConfig { https: towards == Towards::Peer, authority: "there", probe: Probe::Never };
         let place = relay.add_place(Whither::of_tests(towards, "10.0.0.2:1"), &config);
         relay.gate_mut().places = PlaceBook::of_tests(&inquiry("Echo", false), towards, place);
-        Self { relay, reporter, place }
+        Self { relay, reporter, _folder: folder, place }
     }
 
     fn dialled(&mut self, met: impl FnOnce() -> Met, now: Instant) -> Option<ConnKey> {

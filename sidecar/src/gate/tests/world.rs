@@ -80,7 +80,7 @@ pub(super) struct World {
     pub(super) clock: Clock,
     pub(super) current: Current,
     pub(super) reporter: Reporter,
-    _folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
     pub(super) tallies: Tallies,
     pub(super) live: Arc<Live>,
     pub(super) agency: &'static str,
@@ -118,8 +118,7 @@ impl World {
         let book = Book::new(name(), reporter.lane().unwrap(), tallies.another(), Arc::clone(&live), began);
         let ties = Ties { agency: name(), clock: clock.clone(), trust, current: current.clone() };
         let gate = Gate::new(Desk::new(ties, Rc::new(book), began), PlaceBook::default());
-        let world =
-            Self { clock, current, reporter, _folder: folder, tallies, live, agency, began, reply: Reply::default(), gate };
+        let world = Self { clock, current, reporter, folder, tallies, live, agency, began, reply: Reply::default(), gate };
         world.in_force(&Changes::default());
         world
     }
