@@ -175,8 +175,10 @@ pub(crate) struct Call<G: Gate> {
 
     pub(crate) request_hook: RequestHook,
     pub(crate) response_hook: ResponseHook,
-    /// A message that is gathered for the gate, prefix and all: the request's first, then the response's.
+    /// The request's first message, gathered for the gate, prefix and all.
     pub(crate) gathered: Vec<u8>,
+    /// A message of the response, likewise. Apart from the request's: a server may answer before that is whole.
+    pub(crate) gathered_back: Vec<u8>,
     /// The worker has still to answer.
     pub(crate) awaits_answer: bool,
 
@@ -215,6 +217,7 @@ impl<G: Gate> Call<G> {
             request_hook: RequestHook::Pass,
             response_hook: ResponseHook::Pass,
             gathered: Vec::new(),
+            gathered_back: Vec::new(),
             awaits_answer: false,
             head_sent: false,
             http_status: 0,

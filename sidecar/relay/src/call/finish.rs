@@ -70,7 +70,7 @@ impl<G: Gate> Relay<G> {
         for buffer in [held.head, held.replay.bytes, held.request.trailers, held.response.trailers, held.refused] {
             self.small.give(buffer);
         }
-        for buffer in [held.request.queue.take_buffer(), held.response.queue.take_buffer(), held.gathered] {
+        for buffer in [held.request.queue.take_buffer(), held.response.queue.take_buffer(), held.gathered, held.gathered_back] {
             self.large.give(buffer);
         }
     }

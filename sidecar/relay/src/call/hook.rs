@@ -126,7 +126,7 @@ impl<G: Gate> Relay<G> {
         if !end {
             return;
         }
-        if !held.gathered.is_empty() {
+        if !held.gathered_back.is_empty() {
             return self.malformed_response(call, ErrorCode::PROTOCOL_ERROR);
         }
         held.response.source_ended = true;
@@ -139,27 +139,27 @@ impl<G: Gate> Relay<G> {
     fn transform_first(&mut self, call: u32, bytes: &[u8]) -> Option<usize> {
         let length_max = self.limits.transformed_message_bytes_max as usize;
         let held = self.calls.get_mut(call)?;
-        if held.gathered.is_empty()
+        if held.gathered_back.is_empty()
             && let Some((compressed, message)) = whole(bytes).filter(|(_, message)| message.len() <= length_max)
         {
             let used = PREFIX_BYTES + message.len();
             return self.transform_one(call, compressed, message).then_some(used);
         }
-        if held.gathered.capacity() == 0 {
-            held.gathered = self.large.take();
+        if held.gathered_back.capacity() == 0 {
+            held.gathered_back = self.large.take();
         }
         // The prefix first: it tells how much belongs to the message.
-        let needed = prefix(&held.gathered).map_or(PREFIX_BYTES, |(_, length)| PREFIX_BYTES + length);
+        let needed = prefix(&held.gathered_back).map_or(PREFIX_BYTES, |(_, length)| PREFIX_BYTES + length);
         if needed > PREFIX_BYTES + length_max {
             self.counters.breach(Breach::TransformedMessage);
             self.refuse(call, Why::MessageTooLong);
             return None;
         }
-        let used = needed.saturating_sub(held.gathered.len()).min(bytes.len());
-        held.gathered.extend_from_slice(bytes.get(..used).unwrap_or_default());
-        if whole(&held.gathered).is_none() {
+        let used = needed.saturating_sub(held.gathered_back.len()).min(bytes.len());
+        held.gathered_back.extend_from_slice(bytes.get(..used).unwrap_or_default());
+        if whole(&held.gathered_back).is_none() {
             // The prefix may have become whole just now, and tell of a message that is too long.
-            let is_too_long = prefix(&held.gathered).is_some_and(|(_, length)| length > length_max);
+            let is_too_long = prefix(&held.gathered_back).is_some_and(|(_, length)| length > length_max);
             if is_too_long {
                 self.counters.breach(Breach::TransformedMessage);
                 self.refuse(call, Why::MessageTooLong);
@@ -167,7 +167,7 @@ impl<G: Gate> Relay<G> {
             }
             return Some(used);
         }
-        let mut gathered = std::mem::take(&mut held.gathered);
+        let mut gathered = std::mem::take(&mut held.gathered_back);
         let goes_on = match whole(&gathered) {
             Some((compressed, message)) => self.transform_one(call, compressed, message),
             None => true,

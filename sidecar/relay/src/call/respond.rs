@@ -106,7 +106,7 @@ impl<G: Gate> Relay<G> {
         if held.response.content_left.is_some_and(|left| left > 0) {
             return Err(Violation::stream(ErrorCode::PROTOCOL_ERROR, "less content than content-length tells"));
         }
-        if !held.gathered.is_empty() {
+        if !held.gathered_back.is_empty() {
             return Err(Violation::stream(ErrorCode::PROTOCOL_ERROR, "trailers in the midst of a message"));
         }
         held.response.source_ended = true;

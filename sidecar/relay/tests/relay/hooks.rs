@@ -145,6 +145,23 @@ fn each_message_of_a_response_is_transformed() {
 }
 
 #[test]
+fn a_response_that_comes_amid_the_peeked_message_is_not_mixed_with_it() {
+    let (mut world, mut client, mut server) = World::pair(Limits::default());
+    (world.gate().request, world.gate().response) = (RequestHook::Peek, ResponseHook::EachMessage);
+    let (asked, told) = (message(b"first"), message(b"told"));
+    // The caller holds back the rest of its message: what it has said must not be taken for the beginning of the answer.
+    world.send(&client, &headers(1, &request_block(), false));
+    world.send(&client, &data(1, &asked[..7], false));
+    world.messages(&mut server);
+    world.send(&server, &[headers(1, &response_head(), false), data(1, &told[..6], false)].concat());
+    world.send(&client, &data(1, &asked[7..], true));
+    world.send(&server, &[data(1, &told[6..], false), headers(1, &trailers("0"), true)].concat());
+    assert_eq!(body(&world.messages(&mut client)), message(b"<told>"));
+    assert_eq!(world.gate().first_messages, ["false first"]);
+    assert_eq!(world.end(), [OK]);
+}
+
+#[test]
 fn a_message_that_cannot_be_transformed_ends_the_call() {
     let (mut world, mut client, mut server) = World::pair(Limits::default());
     (world.gate().response, world.gate().transform_cuts_at) = (ResponseHook::EachMessage, Some(b'!'));
