@@ -45,6 +45,8 @@ pub(crate) struct Whither {
     pub(super) dial: Rc<Dial>,
     /// When a call was last sent there.
     used: Cell<Option<Instant>>,
+    /// It was said to be left out for failing, and not since that it takes calls again.
+    pub(super) left_out: Cell<bool>,
 }
 
 /// A sidecar at an address; either one changing makes it another place.
@@ -73,7 +75,7 @@ struct Offer {
 
 impl Whither {
     fn new(towards: Towards, address: &str, dial: Dial) -> Self {
-        Self { towards, address: Rc::from(address), dial: Rc::new(dial), used: Cell::new(None) }
+        Self { towards, address: Rc::from(address), dial: Rc::new(dial), used: Cell::new(None), left_out: Cell::new(false) }
     }
 
     /// A place for tests, which nobody connects to.
@@ -159,11 +161,12 @@ pub(super) fn enter_upstreams(relay: &mut Relay<Gate>, upstreams: &Upstreams, no
     }
 }
 
-/// Heeds what health checks have found.
-pub(super) fn heed_health(relay: &mut Relay<Gate>, upstreams: &Upstreams) {
+/// Heeds what health checks have found: what is not well is not connected to ahead either.
+pub(super) fn heed_health(relay: &mut Relay<Gate>, upstreams: &Upstreams, now: Instant) {
     let keys = relay.gate().places.servers.clone();
     for (key, server) in keys.into_iter().zip(upstreams.servers()) {
         relay.found(key, server.is_well());
+        relay.keep_open(key, server.is_well(), now);
     }
 }
 

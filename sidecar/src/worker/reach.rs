@@ -28,13 +28,20 @@ impl Worker {
     pub(super) fn ejected(&self, place: PlaceKey, time: Duration) {
         if let Some(whither) = self.state().relay.place(place) {
             self.common.metrics.ejection(whither.towards.as_str());
-            tracing::info!(address = %whither.address, time_ms = time.as_millis(), "place left out for a while");
+            let (address, time_ms) = (&whither.address, time.as_millis());
+            // The log is told once, until it takes calls again; how often it is tried is in the metrics.
+            if whither.left_out.replace(true) {
+                tracing::debug!(%address, time_ms, "place still left out");
+            } else {
+                tracing::info!(%address, time_ms, "place left out for a while");
+            }
         }
     }
 
     /// The place takes calls again.
     pub(super) fn restored(&self, place: PlaceKey) {
         if let Some(whither) = self.state().relay.place(place) {
+            whither.left_out.set(false);
             tracing::info!(address = %whither.address, "place takes calls again");
         }
     }

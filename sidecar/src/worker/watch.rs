@@ -33,7 +33,7 @@ pub(super) async fn keep(worker: &Rc<Worker>) {
                 worker.recheck().await;
             }
             Ok(()) = credentials.changed() => places::retire_links(&mut worker.state().relay, Instant::now()),
-            Ok(()) = health.changed() => places::heed_health(&mut worker.state().relay, &common.upstreams),
+            Ok(()) = health.changed() => places::heed_health(&mut worker.state().relay, &common.upstreams, Instant::now()),
             changed = phase.changed() => {
                 let now = *phase.borrow_and_update();
                 if changed.is_err() || worker.enter(now) {
