@@ -30,18 +30,23 @@ impl<G: Gate> Relay<G> {
         if !self.allows(slot, Flood::Settings) {
             return Ok(());
         }
-        self.take_settings(slot, &settings, is_first)?;
+        let widened = self.take_settings(slot, &settings, is_first)?;
+        // The acknowledgement goes before anything that only the new values allow (RFC 9113, section 6.5.3).
         if let Some(connection) = self.writer(slot) {
             put_settings_ack(connection.output.buffer());
             // The size of the table is told again after a change of its bound is acknowledged (RFC 7541, section 4.2).
             connection.table_size_due |= settings.header_table_bytes_max.is_some();
         }
+        if widened {
+            self.pump_all(slot);
+        }
         self.check_output(slot);
         Ok(())
     }
 
-    fn take_settings(&mut self, slot: u32, settings: &Settings, is_first: bool) -> Result<(), Violation> {
-        let Some(connection) = self.connections.get_mut(slot) else { return Ok(()) };
+    /// Puts down what the peer said. Whether the windows of its streams grew.
+    fn take_settings(&mut self, slot: u32, settings: &Settings, is_first: bool) -> Result<bool, Violation> {
+        let Some(connection) = self.connections.get_mut(slot) else { return Ok(false) };
         let peer = &mut connection.peer;
         peer.frame_bytes_max = settings.frame_bytes_max.unwrap_or(peer.frame_bytes_max);
         peer.streams_max = match settings.streams_max {
@@ -61,7 +66,7 @@ impl<G: Gate> Relay<G> {
         if more != 0 {
             self.shift_windows(slot, more)?;
         }
-        Ok(())
+        Ok(more > 0)
     }
 
     /// The windows of all streams change by `more`, below zero if need be.
@@ -76,10 +81,18 @@ impl<G: Gate> Relay<G> {
             if flowing.send_window > i64::from(frame::WINDOW_BYTES_MAX) {
                 return Err(Violation::connection(ErrorCode::FLOW_CONTROL_ERROR, "SETTINGS that make a window overflow"));
             }
-            if more > 0 {
+        }
+        Ok(())
+    }
+
+    /// Sends what waits on all streams and now may go.
+    fn pump_all(&mut self, slot: u32) {
+        let Some(connection) = self.connections.get(slot) else { return };
+        let way = if connection.is_accepted() { Way::Response } else { Way::Request };
+        for key in self.calls_on(slot) {
+            if let Some(found) = self.calls.find(key.slot, key.generation) {
                 self.pump(found, way);
             }
         }
-        Ok(())
     }
 }

@@ -48,6 +48,18 @@ fn every_settings_frame_is_acknowledged() {
 }
 
 #[test]
+fn what_only_new_settings_allow_comes_after_their_acknowledgement() {
+    let (mut world, client, mut server) = World::pair(Limits::default());
+    world.send(&server, &settings(&Settings { window_bytes: Some(0), ..Settings::default() }));
+    world.send(&client, &headers(1, &request_block(), false));
+    world.send(&client, &data(1, b"ask", false));
+    world.frames(&mut server);
+    world.send(&server, &settings(&Settings { window_bytes: Some(1), ..Settings::default() }));
+    let kinds: Vec<_> = world.frames(&mut server).iter().map(|frame| (frame.kind, frame.payload.len())).collect();
+    assert_eq!(kinds, [(Kind::Settings, 0), (Kind::Data, 1)]);
+}
+
+#[test]
 fn frames_are_as_large_as_the_peer_takes() {
     let (mut world, client, mut server) = World::pair(Limits::default());
     world.send(&server, &settings(&Settings { frame_bytes_max: Some(20_000), ..Settings::default() }));
