@@ -15,6 +15,7 @@ const FILES: &[&str] = &[
     "chapar/admin/v1/certificates.proto",
     "chapar/admin/v1/records.proto",
     "chapar/admin/v1/ledger.proto",
+    "chapar/admin/v1/subjects.proto",
     "google/rpc/status.proto",
     "google/rpc/error_details.proto",
 ];

@@ -59,6 +59,8 @@ struct Parts {
     registry: Registry,
     /// After which a call with one account counts as unpaired, in seconds.
     pairing_grace_s: u32,
+    /// Admins who may ask which calls were about a person.
+    inspectors: Vec<String>,
 }
 
 impl App {
@@ -76,6 +78,10 @@ impl App {
         app.open_listeners(&config, &clock).await?;
         app.tasks.spawn(upkeep(app.parts.authority.clone(), app.parts.registry.clone(), app.stopping.clone()));
         app.tasks.spawn(ledger::keep_up(app.parts.ledger.clone(), config.ledger.clone(), app.stopping.clone()));
+        if let Some(forward) = config.ledger.forward.clone() {
+            let forwarding = ledger::forwarder(app.parts.ledger.clone(), forward, app.stopping.clone());
+            app.tasks.spawn(forwarding.context("cannot forward the ledger")?);
+        }
         app.tasks.spawn(rotate_subject_keys(app.parts.store.clone(), config.ledger.subject_key_ages(), app.stopping.clone()));
         app.tasks.spawn(forget::keep_forgetting(app.parts.store.clone(), app.stopping.clone()));
         app.publish_addresses(&config.state_dir)?;
@@ -196,9 +202,9 @@ impl Parts {
         .context("cannot start distribution")?;
         let ledger = Ledger::open(&config.ledger_file(), store.clone(), ledger::Metrics::registered(&registry)?)
             .context("cannot open the ledger")?;
-        let pairing_grace_s = config.ledger.pairing_grace_s;
+        let (pairing_grace_s, inspectors) = (config.ledger.pairing_grace_s, config.inspectors.clone());
         let refusals = Refusals::registered(store.clone(), &registry)?;
-        Ok(Self { store, authority, distribution, ledger, refusals, registry, pairing_grace_s })
+        Ok(Self { store, authority, distribution, ledger, refusals, registry, pairing_grace_s, inspectors })
     }
 
     /// What sidecars may call.
@@ -213,19 +219,21 @@ impl Parts {
 
     /// What admins may call, with the reflection that generic gRPC tools ask for.
     fn admin_routes(&self) -> anyhow::Result<Routes> {
-        let Self { store, authority, distribution, ledger, pairing_grace_s, .. } = self.clone();
+        let Self { store, authority, distribution, ledger, pairing_grace_s, inspectors, .. } = self.clone();
+        let subjects_store = store.clone();
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(chapar_proto::FILE_DESCRIPTOR_SET)
             .build_v1()
             .context("the embedded descriptors are malformed")?;
         Ok(Routes::new(api::agencies::service(store.clone(), authority.clone(), distribution.clone()))
             .add_service(api::tokens::service(store.clone(), authority.clone()))
-            .add_service(api::certificates::service(store.clone(), authority))
+            .add_service(api::certificates::service(store.clone(), authority.clone()))
             .add_service(api::passports::service(store.clone()))
             .add_service(api::policy::service(store.clone(), distribution))
             .add_service(api::audit::service(store))
             .add_service(api::traces::service(ledger.clone()))
-            .add_service(api::ledger::service(ledger, pairing_grace_s))
+            .add_service(api::ledger::service(ledger.clone(), authority, pairing_grace_s))
+            .add_service(api::subjects::service(subjects_store, ledger, inspectors))
             .add_service(reflection))
     }
 }

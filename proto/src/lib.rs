@@ -5,6 +5,7 @@
 #![allow(clippy::doc_markdown)]
 
 pub mod convert;
+pub mod evidence;
 pub mod token;
 
 /// Sidecar ↔ control plane, and the passport options.

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     command::{
-        admin_cert, agency, apply, audit, ca, cert, explain, grant, ledger, passport, policy, resource, sidecar, token, trace,
+        admin_cert, agency, apply, audit, ca, cert, evidence, explain, grant, ledger, passport, policy, resource, sidecar,
+        subject, token, trace,
     },
     input::Span,
     output::Format,
@@ -141,6 +142,12 @@ pub(crate) enum Command {
     /// Traces of calls
     #[command(subcommand)]
     Trace(trace::Command),
+    /// Who asked about a person: for inspectors
+    #[command(subcommand)]
+    Subject(subject::Command),
+    /// What proves a call
+    #[command(subcommand)]
+    Evidence(evidence::Command),
     /// The account of all calls: what is missing in it, what it adds up to
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -189,6 +196,11 @@ mod tests {
             "--endpoint https://nix.example:15444 --timeout 5s trace show abcd",
             "trace list --resolution 38-1 --decision permitted --longer-than-ms 100",
             "ledger unpaired --missing provider --from 2h",
+            "ledger verify",
+            "subject calls --reason complaint --from 1405-01-01",
+            "subject rotate-key",
+            "evidence export 00f067aa0ba902b74bf92f3577b34da6 --out call.json",
+            "evidence verify call.json --bundle ca.crt",
             "ledger sums --consumer ipm -o json",
             "audit list --action token -o yaml",
             "completions bash",

@@ -6,6 +6,7 @@ pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod ca;
 pub(crate) mod cert;
+pub(crate) mod evidence;
 pub(crate) mod explain;
 pub(crate) mod grant;
 pub(crate) mod ledger;
@@ -13,6 +14,7 @@ pub(crate) mod passport;
 pub(crate) mod policy;
 pub(crate) mod resource;
 pub(crate) mod sidecar;
+pub(crate) mod subject;
 pub(crate) mod token;
 pub(crate) mod trace;
 
@@ -40,6 +42,7 @@ pub(crate) async fn run(command: Command, connection: &Connection, output: Outpu
             output.print(concat!("chapar ", env!("CARGO_PKG_VERSION")))?;
             return Ok(Verdict::Yes);
         }
+        Command::Evidence(evidence::Command::Verify { file, bundle }) => return evidence::verify(&file, &bundle, &output),
         Command::Apply(args) => return apply::apply(args, connection, output).await,
         Command::Diff(args) => return apply::diff(args, connection, output).await,
         _ => {}
@@ -58,8 +61,12 @@ pub(crate) async fn run(command: Command, connection: &Connection, output: Outpu
         Command::Ca(command) => ca::run(command, &session).await,
         Command::AdminCert(command) => admin_cert::run(command, &session).await,
         Command::Trace(command) => trace::run(command, &session).await,
+        Command::Subject(command) => subject::run(command, &session).await,
+        Command::Evidence(evidence::Command::Export { call_id, out }) => evidence::export(call_id, out, &session).await,
         Command::Ledger(command) => ledger::run(command, &session).await,
         Command::Audit(command) => audit::run(command, &session).await,
-        Command::Completions { .. } | Command::Version | Command::Apply(_) | Command::Diff(_) => Ok(Verdict::Yes),
+        Command::Completions { .. } | Command::Version | Command::Apply(_) | Command::Diff(_) | Command::Evidence(_) => {
+            Ok(Verdict::Yes)
+        }
     }
 }

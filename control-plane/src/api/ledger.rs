@@ -1,9 +1,17 @@
 //! `chapar.admin.v1.LedgerService`: whether the account of calls is complete, and what it adds up to.
 
-use chapar_proto::admin::v1::{
-    HourSum, ListSumsRequest, ListSumsResponse, ListUnpairedRequest, ListUnpairedResponse, UnpairedCall,
-    ledger_service_server::{LedgerService, LedgerServiceServer},
+use std::pin::Pin;
+
+use chapar_core::record::CallId;
+use chapar_proto::{
+    admin::v1::{
+        Evidence, ExportEvidenceRequest, ExportEvidenceResponse, HourSum, LedgerFinding, ListSumsRequest, ListSumsResponse,
+        ListUnpairedRequest, ListUnpairedResponse, RecordEvidence, UnpairedCall, VerifyLedgerRequest, VerifyLedgerResponse,
+        ledger_service_server::{LedgerService, LedgerServiceServer},
+    },
+    evidence::EVIDENCE_VERSION,
 };
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -11,24 +19,76 @@ use super::{
     traces::{side_name, summary_of, us_of_timestamp},
 };
 use crate::{
+    authority::{Authority, Kind},
     clock::{ms_of_timestamp, timestamp_of_ms},
-    ledger::{Call, Ledger, Missing, Query, Sum, WantedSums},
+    ledger::{Call, Finding, Ledger, Missing, NoEvidence, Progress, Query, Recorded, Sum, Trust, WantedSums},
 };
 
 /// The service, for the admins' listeners.
 #[must_use]
-pub fn service(ledger: Ledger, pairing_grace_s: u32) -> LedgerServiceServer<Ledgers> {
-    LedgerServiceServer::new(Ledgers { ledger, pairing_grace_s })
+pub fn service(ledger: Ledger, authority: Authority, pairing_grace_s: u32) -> LedgerServiceServer<Ledgers> {
+    LedgerServiceServer::new(Ledgers { ledger, authority, pairing_grace_s })
 }
 
 /// Serves [`LedgerService`].
 pub struct Ledgers {
     ledger: Ledger,
+    authority: Authority,
     pairing_grace_s: u32,
+}
+
+impl Ledgers {
+    /// Every certificate that one of a sidecar may lead to, or may have.
+    fn trust(&self) -> Trust {
+        let current = self.authority.current();
+        let of = |kind: Kind| current.generations.iter().filter(move |generation| generation.kind == kind);
+        let crossed = of(Kind::Root).filter_map(|root| root.cross_certificate.clone());
+        Trust {
+            roots: of(Kind::Root).map(|root| root.certificate.clone()).collect(),
+            issuers: of(Kind::Issuing).map(|issuing| issuing.certificate.clone()).chain(crossed).collect(),
+        }
+    }
 }
 
 #[tonic::async_trait]
 impl LedgerService for Ledgers {
+    type VerifyLedgerStream = Pin<Box<dyn Stream<Item = Result<VerifyLedgerResponse, Status>> + Send>>;
+
+    async fn verify_ledger(&self, request: Request<VerifyLedgerRequest>) -> Result<Response<Self::VerifyLedgerStream>, Status> {
+        Caller::of(&request)?.require_admin()?;
+        let told = self.ledger.verify(request.into_inner().reporter, self.trust());
+        let mut last = VerifyLedgerResponse { done: true, ..VerifyLedgerResponse::default() };
+        let mut failed = false;
+        let steps = ReceiverStream::new(told).map(Some).chain(tokio_stream::once(None)).filter_map(move |step| match step {
+            Some(Ok(progress)) => {
+                let step = step_of(progress);
+                last = VerifyLedgerResponse { findings: Vec::new(), done: true, ..step.clone() };
+                Some(Ok(step))
+            }
+            Some(Err(error)) => {
+                failed = true;
+                Some(Err(Problem::from(error).into()))
+            }
+            None if failed => None,
+            None => Some(Ok(last.clone())),
+        });
+        Ok(Response::new(Box::pin(steps)))
+    }
+
+    async fn export_evidence(&self, request: Request<ExportEvidenceRequest>) -> Result<Response<ExportEvidenceResponse>, Status> {
+        Caller::of(&request)?.require_admin()?;
+        let asked = request.into_inner().call_id;
+        let unknown = |told: &str| Problem::not_found("CALL_UNKNOWN", told);
+        let call_id = CallId::parse(asked.as_bytes()).map_err(|problem| unknown(&problem.to_string()))?;
+        let recorded = self.ledger.evidence(call_id).await.map_err(|none| match none {
+            NoEvidence::Unknown => unknown(&none.to_string()),
+            NoEvidence::NotYetSigned(_) => Problem::precondition("EVIDENCE_NOT_YET_SIGNED", none.to_string()),
+            NoEvidence::Store(error) => Problem::from(error),
+        })?;
+        let evidence = evidence_of(self.authority.trust_domain().as_str(), call_id, recorded, &self.trust().issuers);
+        Ok(Response::new(ExportEvidenceResponse { evidence: Some(evidence) }))
+    }
+
     async fn list_unpaired(&self, request: Request<ListUnpairedRequest>) -> Result<Response<ListUnpairedResponse>, Status> {
         Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner();
@@ -57,6 +117,54 @@ impl LedgerService for Ledgers {
         };
         let (sums, next_page_token) = self.ledger.sums(&wanted, &page).await?;
         Ok(Response::new(ListSumsResponse { sums: sums.into_iter().map(hour_sum).collect(), next_page_token }))
+    }
+}
+
+fn step_of(progress: Progress) -> VerifyLedgerResponse {
+    let count = |number: i64| u64::try_from(number).unwrap_or_default();
+    let finding = |found: Finding| LedgerFinding {
+        kind: found.kind.to_owned(),
+        reporter: found.reporter,
+        chain: found.chain,
+        first: count(found.first),
+        last: count(found.last),
+        call_id: found.call_id,
+        told: found.told,
+    };
+    VerifyLedgerResponse {
+        chains: progress.chains,
+        entries: progress.entries,
+        checkpoints: progress.checkpoints,
+        unsigned_entries: progress.unsigned,
+        forgotten_entries: progress.forgotten,
+        findings: progress.findings.into_iter().map(finding).collect(),
+        done: false,
+    }
+}
+
+/// The file of what proves a call. `issuers` are whatever may lead to a root.
+pub(crate) fn evidence_of(trust_domain: &str, call_id: CallId, recorded: Vec<Recorded>, issuers: &[Vec<u8>]) -> Evidence {
+    let count = |number: i64| u64::try_from(number).unwrap_or_default();
+    let record = |recorded: Recorded| RecordEvidence {
+        reporter: recorded.reporter,
+        record: recorded.record,
+        chain: recorded.chain.to_vec(),
+        sequence: count(recorded.sequence),
+        first: count(recorded.signed.first),
+        before: recorded.signed.before,
+        digests: recorded.signed.digests.iter().map(|digest| digest.to_vec()).collect(),
+        position: u32::try_from(recorded.position).unwrap_or(u32::MAX),
+        last: count(recorded.signed.last),
+        signed_at: Some(timestamp_of_ms(recorded.signed.at_ms)),
+        scheme: recorded.signed.scheme,
+        signature: recorded.signed.signature,
+        chain_der: std::iter::once(recorded.signed.certificate).chain(issuers.iter().cloned()).collect(),
+    };
+    Evidence {
+        version: EVIDENCE_VERSION,
+        trust_domain: trust_domain.to_owned(),
+        call_id: call_id.to_string(),
+        records: recorded.into_iter().map(record).collect(),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod refusal;
 pub mod registration;
 pub mod sidecars;
 pub mod snapshot;
+pub mod subjects;
 pub mod tokens;
 pub mod traces;
 

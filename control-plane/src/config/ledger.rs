@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::Forward;
 use crate::subject::keys::Ages;
 
 /// Bounds of the ledger: records leave by age, or the oldest first when there are too many.
@@ -22,6 +23,8 @@ pub struct Ledger {
     pub pairing_grace_s: u32,
     /// Days after which data subjects are hashed with a new key. Default 30.
     pub subject_key_days: u32,
+    /// Collector that spans are forwarded to. Unset: none.
+    pub forward: Option<Forward>,
 }
 
 impl Default for Ledger {
@@ -33,6 +36,7 @@ impl Default for Ledger {
             bytes_max: 64 * 1024 * 1024 * 1024,
             pairing_grace_s: 60,
             subject_key_days: 30,
+            forward: None,
         }
     }
 }
@@ -64,6 +68,6 @@ impl Ledger {
                 ));
             }
         }
-        Ok(())
+        self.forward.as_ref().map_or(Ok(()), Forward::check)
     }
 }

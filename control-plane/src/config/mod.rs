@@ -1,6 +1,7 @@
 //! The daemon's configuration: one YAML file, read once, camelCase keys, units in the names.
 
 mod certificates;
+mod forward;
 mod ledger;
 mod listen;
 mod snapshot;
@@ -14,7 +15,14 @@ use std::{
 use chapar_core::identity::TrustDomain;
 use serde::{Deserialize, Deserializer, de};
 
-pub use self::{certificates::Certificates, ledger::Ledger, listen::Listen, snapshot::Snapshot, telemetry::Telemetry};
+pub use self::{
+    certificates::Certificates,
+    forward::{Forward, ForwardProtocol},
+    ledger::Ledger,
+    listen::Listen,
+    snapshot::Snapshot,
+    telemetry::Telemetry,
+};
 
 /// Everything that the control plane is told at its start.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,6 +43,10 @@ pub struct Config {
     pub ledger: Ledger,
     #[serde(default)]
     pub telemetry: Telemetry,
+    /// Admins who may ask which calls were about a person: names of admin certificates, or "local:uid=0" for a user of the admin
+    /// socket. Default: nobody.
+    #[serde(default)]
+    pub inspectors: Vec<String>,
 }
 
 impl Config {

@@ -1,6 +1,6 @@
 //! What the ledger counts.
 
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::Ingested;
 
@@ -14,6 +14,10 @@ pub struct Metrics {
     checkpoints: IntCounter,
     pub(super) forgotten: IntCounter,
     pub(super) unpaired: IntGaugeVec,
+    pub(super) forwarded: IntCounter,
+    pub(super) forward_dropped: IntCounterVec,
+    pub(super) forward_behind: IntGauge,
+    pub(super) forward_lag_s: IntGauge,
 }
 
 impl Metrics {
@@ -28,6 +32,10 @@ impl Metrics {
         };
         let counters = |name: &str, about: &str, label: &str| {
             let made = IntCounterVec::new(Opts::new(name, about), &[label])?;
+            registry.register(Box::new(made.clone())).map(|()| made)
+        };
+        let gauge = |name: &str, about: &str| {
+            let made = IntGauge::new(name, about)?;
             registry.register(Box::new(made.clone())).map(|()| made)
         };
         let unpaired = Opts::new(
@@ -54,6 +62,20 @@ impl Metrics {
                 "Spans removed because they were older, or more, than the ledger keeps",
             )?,
             unpaired,
+            forwarded: counter("chapar_control_plane_spans_forwarded_total", "Spans that the collector has taken")?,
+            forward_dropped: counters(
+                "chapar_control_plane_spans_forward_dropped_total",
+                "Spans that were not forwarded, by reason",
+                "reason",
+            )?,
+            forward_behind: gauge(
+                "chapar_control_plane_spans_forward_behind",
+                "Spans in the ledger that have yet to be forwarded",
+            )?,
+            forward_lag_s: gauge(
+                "chapar_control_plane_spans_forward_lag_seconds",
+                "Age of the oldest span that has yet to be forwarded; 0 when there is none",
+            )?,
         })
     }
 

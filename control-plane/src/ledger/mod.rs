@@ -3,15 +3,19 @@
 //!
 //! The ledger is a file of its own. One thread writes it ([`writer`]), in groups of whatever waits; others read it.
 
+mod evidence;
 mod file;
+mod forward;
 mod judge;
 mod metrics;
 mod read;
 mod retention;
 mod rows;
 mod stored;
+mod subjects;
 mod sums;
 mod upkeep;
+mod verify;
 mod wire;
 mod words;
 mod writer;
@@ -24,20 +28,26 @@ use std::{
 };
 
 use bytes::Bytes;
-use chapar_core::record::LossCause;
+use chapar_core::{identity::AgencyName, record::LossCause};
+use tokio::sync::mpsc;
 
-use self::{
-    file::Readers,
-    writer::{Export, Writer},
-};
+pub(crate) use self::subjects::hash_text;
 pub use self::{
+    evidence::{NoEvidence, Piece, Recorded},
+    forward::{ForwardError, forwarder},
     judge::Rejection,
     metrics::Metrics,
     read::{Call, Missing, Query, Wanted},
     stored::StoredSpan,
+    subjects::About,
     sums::{Sum, Wanted as WantedSums},
     upkeep::keep_up,
+    verify::{Finding, Progress, Trust},
     wire::{EXPORT_SPANS_MAX, Unreadable},
+};
+use self::{
+    file::Readers,
+    writer::{Export, Writer},
 };
 use crate::{
     api::caller::SidecarCaller,
@@ -51,6 +61,9 @@ const AUDIT_PAUSE_MS: i64 = 10_000;
 
 /// Rejections that are told in full, to the reporter and the audit.
 const TOLD_MAX: usize = 5;
+
+/// Steps of a verification that wait to be told.
+const PROGRESS_MAX: usize = 4;
 
 /// The ledger. Clones speak of the same.
 #[derive(Clone, Debug)]
@@ -203,6 +216,63 @@ impl Ledger {
         self.readers.read(move |conn| Ok(read::trace(conn, &id)?)).await
     }
 
+    /// Calls about whom one of these hashes means, newest first, and the token of the next page.
+    ///
+    /// # Errors
+    /// As [`Self::calls`].
+    pub async fn calls_about(
+        &self,
+        hashes: &[[u8; 16]],
+        from_us: Option<i64>,
+        until_us: Option<i64>,
+        page: &crate::api::Page,
+    ) -> Result<(Vec<About>, String), crate::api::Problem> {
+        let row = |us: i64| us.clamp(0, i64::MAX >> rows::TIE_BITS) << rows::TIE_BITS;
+        let until = until_us.map_or(i64::MAX, row).min(page.after_number()?.unwrap_or(i64::MAX));
+        let (hashes, rows, count) = (hashes.to_vec(), from_us.map_or(0, row)..until, page.limit());
+        let mut calls = self.readers.read(move |conn| Ok(subjects::about(conn, &hashes, rows, count)?)).await?;
+        let next = page.cut(&mut calls, |about| about.call.id.to_string());
+        Ok((calls, next))
+    }
+
+    /// Verifies all evidence chains, or those of one reporter: the progress, a chain at a time, with what was found. It ends when
+    /// nobody listens any more.
+    #[must_use]
+    pub fn verify(&self, reporter: String, trust: Trust) -> mpsc::Receiver<Result<Progress, StoreError>> {
+        let (tell, told) = mpsc::channel(PROGRESS_MAX);
+        let ledger = self.clone();
+        tokio::spawn(async move {
+            let verified = async {
+                let forgotten_before_ms = ledger.forgotten_before_ms().await?;
+                let progress = tell.clone();
+                let verify = move |conn: &rusqlite::Connection| {
+                    let step = |progress_now: &mut Progress| {
+                        let step = progress_now.clone();
+                        progress_now.findings.clear();
+                        progress.blocking_send(Ok(step)).is_ok()
+                    };
+                    Ok(verify::verify(conn, &reporter, &trust, forgotten_before_ms, step)?)
+                };
+                ledger.readers.read(verify).await
+            };
+            if let Err(error) = verified.await {
+                // Whoever asked may have gone away.
+                let _ = tell.send(Err(error)).await;
+            }
+        });
+        told
+    }
+
+    /// What began before then retention may have removed, as the audit says.
+    async fn forgotten_before_ms(&self) -> Result<i64, StoreError> {
+        let before: Option<i64> = sqlx::query_scalar(
+            "SELECT MAX(CAST(json_extract(details, '$.beforeMs') AS BIGINT)) FROM audit WHERE action = 'ledger.forget'",
+        )
+        .fetch_one(self.store.read())
+        .await?;
+        Ok(before.unwrap_or(i64::MIN))
+    }
+
     /// Sums of hours that have ended, the newest first, and the token of the next page.
     ///
     /// # Errors
@@ -222,6 +292,16 @@ impl Ledger {
         let next = page.cut(&mut sums, |sum| sum.key.map(|number| number.to_string()).join("/"));
         Ok((sums, next))
     }
+}
+
+/// Reads and judges an export as the ledger does, without taking it; counts the spans that would be taken.
+///
+/// # Errors
+/// When the export is none, or too large.
+pub fn judged_only(export: &[u8], reporter: &AgencyName, now_ms: i64) -> Result<usize, Unreadable> {
+    let mut path = String::new();
+    let spans = wire::spans(export)?;
+    Ok(spans.into_iter().filter(|span| judge::judged(span, reporter, now_ms, &mut path).is_ok()).count())
 }
 
 #[cfg(test)]

@@ -309,6 +309,24 @@ fn call_of(conn: &Connection, row: &Row<'_>, spelling: &mut Spelling) -> rusqlit
     })
 }
 
+/// The calls with these row numbers, as far as they are still there.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn calls_at(conn: &Connection, ids: &[i64]) -> rusqlite::Result<Vec<Call>> {
+    let sql = format!("SELECT {COLUMNS} FROM calls WHERE id = ?1");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut spelling = Spelling::default();
+    let mut calls = Vec::with_capacity(ids.len());
+    for id in ids {
+        let mut rows = statement.query([id])?;
+        if let Some(row) = rows.next()? {
+            calls.push(call_of(conn, row, &mut spelling)?);
+        }
+    }
+    Ok(calls)
+}
+
 /// The spans of a trace, by its ID or by that of a call in it, oldest first.
 ///
 /// # Errors

@@ -12,7 +12,11 @@ use super::{
     sums,
     words::number_of,
 };
-use crate::{config, store::StoreError};
+use crate::{
+    audit::{AuditEntry, SYSTEM},
+    config,
+    store::StoreError,
+};
 
 /// Calls that one write forgets at most: reporters wait for some milliseconds, not for minutes.
 const CALLS_AT_ONCE: i64 = 500;
@@ -40,31 +44,41 @@ impl Ledger {
         let by_age = bounds.clone();
         let cuts = self.readers.read(move |conn| Ok(cuts(conn, &by_age, now_ms.saturating_mul(1_000))?)).await?;
         let mut forgotten = 0;
+        let mut before = 0;
         for cut in cuts {
-            forgotten += self.forget(cut).await?;
+            let cut_before = cut.before;
+            let spans = self.forget(cut).await?;
+            forgotten += spans;
+            if spans > 0 {
+                before = before.max(cut_before);
+            }
         }
         let sweep_before_ms = now_ms.saturating_sub(i64::from(bounds.retention_days_max()).saturating_mul(DAY_MS));
-        forgotten += self.sweep(sweep_before_ms).await?;
-        let by_size = bounds.clone();
-        while let Some(before) = self
-            .readers
-            .read({
-                let by_size = by_size.clone();
-                move |conn| Ok(excess(conn, &by_size)?)
-            })
-            .await?
-        {
-            let more = self.forget(Cut { before, kind: None, but: Vec::new() }).await?;
-            forgotten += more;
+        let swept = self.sweep(sweep_before_ms).await?;
+        while let Some(excess_before) = self.excess(bounds).await? {
+            let more = self.forget(Cut { before: excess_before, kind: None, but: Vec::new() }).await?;
             if more == 0 {
                 break;
             }
+            forgotten += more;
+            before = before.max(excess_before);
         }
+        let before_ms = (before >> TIE_BITS) / 1_000;
+        let before_ms = if swept > 0 { before_ms.max(sweep_before_ms) } else { before_ms };
+        let forgotten = forgotten + swept;
         if forgotten > 0 {
+            // So that what retention removed can be told from what somebody else did.
+            let details = serde_json::json!({ "spans": forgotten, "beforeMs": before_ms });
+            self.store.audit(AuditEntry::done(SYSTEM, "ledger.forget", "spans").with(details)).await?;
             tracing::info!(spans = forgotten, "removed records that are older, or more, than the ledger keeps");
             self.metrics.forgotten.inc_by(forgotten);
         }
         Ok(forgotten)
+    }
+
+    async fn excess(&self, bounds: &config::Ledger) -> Result<Option<i64>, StoreError> {
+        let bounds = bounds.clone();
+        self.readers.read(move |conn| Ok(excess(conn, &bounds)?)).await
     }
 
     async fn forget(&self, cut: Cut) -> Result<u64, StoreError> {

@@ -1,7 +1,10 @@
 //! The ledger as a whole: what is missing in it, and what it adds up to.
 
+use std::time::Duration;
+
 use chapar_proto::admin::v1::{
-    HourSum, ListSumsRequest, ListSumsResponse, ListUnpairedRequest, ListUnpairedResponse, TraceSummary, UnpairedCall,
+    HourSum, LedgerFinding, ListSumsRequest, ListSumsResponse, ListUnpairedRequest, ListUnpairedResponse, TraceSummary,
+    UnpairedCall, VerifyLedgerRequest, VerifyLedgerResponse,
 };
 use clap::{Args, Subcommand};
 
@@ -9,7 +12,7 @@ use crate::{
     Verdict,
     args::RecentLimit,
     failure::Failure,
-    input::Moment,
+    input::{Moment, Span},
     output::{
         Style,
         table::{Table, Tone},
@@ -23,6 +26,8 @@ use crate::{
 pub(crate) enum Command {
     /// List calls that only one side has reported, and who failed to, newest first
     Unpaired(UnpairedArgs),
+    /// Find what was removed from the ledger or altered in it; 1 when something was
+    Verify(VerifyArgs),
     /// List what passed between whom in each hour that has ended, the newest hour first
     Sums(SumsArgs),
 }
@@ -66,12 +71,43 @@ pub(crate) struct SumsArgs {
     limit: RecentLimit,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Only the chains of this sidecar, by SPIFFE ID
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    reporter: String,
+    /// How long it may take: 30m, 2h
+    #[arg(long, value_name = "SPAN", default_value = "2h")]
+    within: Span,
+}
+
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     match command {
+        Command::Verify(args) => return verify(&args, session).await,
         Command::Unpaired(args) => unpaired(&args, session).await?,
         Command::Sums(args) => sums(&args, session).await?,
     }
     Ok(Verdict::Yes)
+}
+
+async fn verify(args: &VerifyArgs, session: &Session) -> Result<Verdict, Failure> {
+    let mut client = client!(session, ledger_service_client::LedgerServiceClient);
+    let wait = Duration::from_secs(args.within.seconds().map_err(Failure::Input)?.into());
+    let request = VerifyLedgerRequest { reporter: args.reporter.clone() };
+    let mut steps = session.call(client.verify_ledger(request)).await?;
+    let mut answer = VerifyLedgerResponse::default();
+    loop {
+        let step = session.call_waiting(wait, async { steps.message().await.map(tonic::Response::new) }).await?;
+        let Some(step) = step else { break };
+        let mut findings = std::mem::take(&mut answer.findings);
+        findings.extend(step.findings.iter().cloned());
+        answer = VerifyLedgerResponse { findings, ..step };
+    }
+    if !answer.done {
+        return Err(Failure::Answer("an end"));
+    }
+    session.output.show(&answer, |style| draw_verified(style, &answer))?;
+    Ok(if answer.findings.is_empty() { Verdict::Yes } else { Verdict::No })
 }
 
 async fn unpaired(args: &UnpairedArgs, session: &Session) -> Result<(), Failure> {
@@ -121,6 +157,29 @@ async fn sums(args: &SumsArgs, session: &Session) -> Result<(), Failure> {
     session.output.show(&answer, |style| draw_sums(style, &answer.sums))?;
     session.output.remark_on_rest(&answer.next_page_token, answer.sums.len());
     Ok(())
+}
+
+fn draw_verified(style: &Style, answer: &VerifyLedgerResponse) -> String {
+    let table = Table::new()
+        .state("FOUND", |finding: &LedgerFinding| (finding.kind.clone(), Tone::Bad))
+        .column("REPORTER", |finding| or_nothing(&finding.reporter))
+        .column("CHAIN", |finding| or_nothing(&finding.chain))
+        .column(
+            "ENTRIES",
+            |finding| if finding.first == 0 { or_nothing("") } else { format!("{}-{}", finding.first, finding.last) },
+        )
+        .column("CALL ID", |finding| or_nothing(&finding.call_id))
+        .text("WHAT", |finding| finding.told.clone())
+        .draw(style, &answer.findings, "Nothing was removed or altered.");
+    format!(
+        "{}\n{} chains, {} entries, {} signatures verified; {} entries wait for a signature; {} are forgotten but for their digest",
+        table.trim_end(),
+        answer.chains,
+        answer.entries,
+        answer.checkpoints,
+        answer.unsigned_entries,
+        answer.forgotten_entries
+    )
 }
 
 fn draw_unpaired(style: &Style, calls: &[UnpairedCall]) -> String {

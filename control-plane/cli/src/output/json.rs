@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde::{Serialize, Serializer};
 
@@ -33,6 +34,7 @@ answers! {
     ExplainResponse ListGrantsResponse RevokeGrantResponse RestoreGrantResponse
     ListCertificatesResponse RevokeCertificateResponse GetAuthorityResponse RotateIssuerResponse RotateRootResponse
     RetireGenerationResponse IssueAdminCertificateResponse
+    VerifyLedgerResponse ExportEvidenceResponse Evidence FindCallsResponse RotateSubjectKeyResponse
     ListTracesResponse ListUnpairedResponse ListSumsResponse GetTraceResponse ListAuditResponse
 }
 
@@ -41,6 +43,17 @@ static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool:
 pub(crate) fn to_json<A: Answer>(answer: &A) -> Result<String, Failure> {
     let json = Json(dynamic(answer)?);
     serde_json::to_string_pretty(&json).map_err(|_| Failure::Answer("a form in JSON"))
+}
+
+/// Reads back what [`to_json`] wrote.
+pub(crate) fn from_json<A: Answer + Default>(text: &str) -> Result<A, Failure> {
+    let pool = POOL.as_ref().ok_or(Failure::Answer("a description"))?;
+    let descriptor = pool.get_message_by_name(A::NAME).ok_or(Failure::Answer("a description"))?;
+    let mut from = serde_json::Deserializer::from_str(text);
+    let malformed = |problem: serde_json::Error| Failure::Input(format!("the file is no {}: {problem}", A::NAME));
+    let message = DynamicMessage::deserialize(descriptor, &mut from).map_err(malformed)?;
+    from.end().map_err(malformed)?;
+    A::decode(&*message.encode_to_vec()).map_err(|_| Failure::Input(format!("the file is no {}", A::NAME)))
 }
 
 pub(crate) fn to_yaml<A: Answer>(answer: &A) -> Result<String, Failure> {

@@ -1,0 +1,141 @@
+//! Who asked about a person: for inspectors. The ID is read from standard input, never from the command line, where every process of
+//! the machine and the shell's history could see it.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use chapar_proto::admin::v1::{FindCallsRequest, FindCallsResponse, RotateSubjectKeyRequest, SubjectCall};
+use clap::{Args, Subcommand};
+
+use crate::{
+    Verdict,
+    args::RecentLimit,
+    failure::Failure,
+    input::Moment,
+    output::{
+        Style,
+        table::Table,
+        text::{moment, or_nothing},
+    },
+    paging::{Page, collect},
+    session::{Session, client},
+};
+
+/// Longest line that is read for an ID, in bytes: eleven digits, in any script and with spaces, take far less.
+const LINE_BYTES_MAX: u64 = 256;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the calls about one person or company, newest first; asks for the national ID, or reads it from standard input
+    Calls(CallsArgs),
+    /// Hash data subjects with a new key from now on; old records stay findable
+    RotateKey,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallsArgs {
+    /// Why you ask; kept in the audit
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Only since then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
+    #[arg(long, value_name = "MOMENT")]
+    from: Option<Moment>,
+    /// Only until then
+    #[arg(long, value_name = "MOMENT")]
+    until: Option<Moment>,
+    #[command(flatten)]
+    limit: RecentLimit,
+}
+
+pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
+    match command {
+        Command::Calls(args) => calls(&args, session).await?,
+        Command::RotateKey => {
+            let mut client = client!(session, subject_service_client::SubjectServiceClient);
+            let answer = session.call(client.rotate_subject_key(RotateSubjectKeyRequest {})).await?;
+            session.output.show(&answer, |_| format!("key {}", answer.id))?;
+        }
+    }
+    Ok(Verdict::Yes)
+}
+
+async fn calls(args: &CallsArgs, session: &Session) -> Result<(), Failure> {
+    let national_id = asked_for()?;
+    let client = client!(session, subject_service_client::SubjectServiceClient);
+    let page = collect(args.limit.limit, |page_size, page_token| {
+        let mut client = client.clone();
+        let request = FindCallsRequest {
+            national_id: national_id.clone(),
+            reason: args.reason.clone(),
+            from: args.from.map(Moment::timestamp),
+            until: args.until.map(Moment::timestamp),
+            page_size,
+            page_token,
+        };
+        async move {
+            let answer = session.call(client.find_calls(request)).await?;
+            Ok(Page { entries: answer.calls, rest: answer.next_page_token })
+        }
+    });
+    let Page { entries, rest } = page.await?;
+    let answer = FindCallsResponse { calls: entries, next_page_token: rest };
+    session.output.show(&answer, |style| draw(style, &answer.calls))?;
+    session.output.remark_on_rest(&answer.next_page_token, answer.calls.len());
+    Ok(())
+}
+
+fn asked_for() -> Result<String, Failure> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        eprint!("National ID: ");
+        // A prompt that cannot be shown is no reason not to read the answer.
+        let _ = io::stderr().flush();
+    }
+    read_id(input.lock())
+}
+
+fn read_id(input: impl io::BufRead) -> Result<String, Failure> {
+    let mut line = String::new();
+    input
+        .take(LINE_BYTES_MAX)
+        .read_line(&mut line)
+        .map_err(|cause| Failure::Input(format!("cannot read the national ID from standard input: {cause}")))?;
+    match line.trim() {
+        "" => Err(Failure::Input("no national ID on standard input".to_owned())),
+        id => Ok(id.to_owned()),
+    }
+}
+
+fn draw(style: &Style, calls: &[SubjectCall]) -> String {
+    Table::new()
+        .column("WHEN", |call: &SubjectCall| moment(call.started_at.as_ref()))
+        .column("WHO", |call| or_nothing(&call.consumer))
+        .column("ASKED", |call| or_nothing(&call.provider))
+        .column("FOR", |call| or_nothing(&call.inquiry))
+        .column("RESOLUTION", |call| or_nothing(&call.resolution))
+        .text("PURPOSE", |call| or_nothing(&call.purpose))
+        .column("OUTCOME", |call| or_nothing(&call.outcome))
+        .wide("CALL ID", |call| call.call_id.clone())
+        .draw(style, calls, "No call about this ID.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_one_line_of_standard_input() {
+        assert_eq!(read_id(&b" 0013542419 \nmore"[..]).unwrap(), "0013542419");
+        assert!(read_id(&b"\n"[..]).is_err());
+        assert_eq!(read_id(&[b'1'; 10_000][..]).unwrap().len(), 256);
+    }
+
+    #[test]
+    fn tells_who_asked_and_for_what() {
+        let call =
+            SubjectCall {
+                consumer: "ipm".into(), inquiry: "shahkar".into(), purpose: "بیمه".into(), ..SubjectCall::default()
+            };
+        let drawn = draw(&Style::default(), &[call]);
+        assert!(drawn.contains("ipm") && drawn.contains("بیمه"), "{drawn}");
+    }
+}

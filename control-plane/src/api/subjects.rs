@@ -1,0 +1,98 @@
+//! `chapar.admin.v1.SubjectService`: who asked about whom, for inspectors.
+
+use std::sync::Arc;
+
+use chapar_proto::admin::v1::{
+    FindCallsRequest, FindCallsResponse, RotateSubjectKeyRequest, RotateSubjectKeyResponse, SubjectCall,
+    subject_service_server::{SubjectService, SubjectServiceServer},
+};
+use tonic::{Request, Response, Status};
+
+use super::{
+    Caller, Page, Problem, audited,
+    traces::{timestamp_of_us, us_of_timestamp},
+};
+use crate::{
+    ledger::{About, Ledger},
+    store::Store,
+    subject::{Inspection, calls_about, rotate_key},
+};
+
+/// The service, for the admins' listeners. `inspectors` are named as the configuration names them.
+#[must_use]
+pub fn service(store: Store, ledger: Ledger, inspectors: Vec<String>) -> SubjectServiceServer<Subjects> {
+    SubjectServiceServer::new(Subjects { store, ledger, inspectors: inspectors.into() })
+}
+
+/// Serves [`SubjectService`].
+pub struct Subjects {
+    store: Store,
+    ledger: Ledger,
+    inspectors: Arc<[String]>,
+}
+
+#[tonic::async_trait]
+impl SubjectService for Subjects {
+    async fn find_calls(&self, request: Request<FindCallsRequest>) -> Result<Response<FindCallsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let inspector = self.inspector(&caller, "subject.calls").await?;
+        let asked = request.into_inner();
+        let inspection = Inspection {
+            inspector: inspector.clone(),
+            national_id: asked.national_id,
+            reason: asked.reason,
+            from_us: asked.from.map(us_of_timestamp),
+            until_us: asked.until.map(us_of_timestamp),
+            page: Page::asked(asked.page_size, &asked.page_token)?,
+        };
+        let answered = calls_about(&self.store, &self.ledger, inspection).await;
+        let (calls, next_page_token) = audited(&self.store, &inspector, "subject.calls", "", answered).await?;
+        Ok(Response::new(FindCallsResponse { calls: calls.into_iter().map(subject_call).collect(), next_page_token }))
+    }
+
+    async fn rotate_subject_key(
+        &self,
+        request: Request<RotateSubjectKeyRequest>,
+    ) -> Result<Response<RotateSubjectKeyResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let inspector = self.inspector(&caller, "subject-key.rotate").await?;
+        let id = rotate_key(&self.store, &inspector).await.map_err(Problem::from)?;
+        Ok(Response::new(RotateSubjectKeyResponse { id }))
+    }
+}
+
+impl Subjects {
+    /// Lets inspectors pass: admins whom the configuration names. Who is refused is audited.
+    async fn inspector(&self, caller: &Caller, action: &'static str) -> Result<String, Problem> {
+        let actor = caller.require_admin()?;
+        let name = match caller {
+            Caller::Admin { name, .. } => name.to_string(),
+            _ => actor.clone(),
+        };
+        let may = if self.inspectors.contains(&name) {
+            Ok(())
+        } else {
+            let told = format!("{name} is an admin, but none of the `inspectors` that the control plane's configuration names");
+            Err(Problem::denied("INSPECTOR_REQUIRED", told))
+        };
+        audited(&self.store, &actor, action, "", may).await?;
+        Ok(actor)
+    }
+}
+
+fn subject_call(about: About) -> SubjectCall {
+    let call = about.call;
+    SubjectCall {
+        started_at: Some(timestamp_of_us(call.started_at_us)),
+        consumer: call.consumer,
+        provider: call.provider,
+        inquiry: call.inquiry,
+        resolution: call.resolution,
+        purpose: about.purpose,
+        outcome: call.outcome,
+        call_id: call.call_id,
+    }
+}
+
+#[cfg(test)]
+mod tests;

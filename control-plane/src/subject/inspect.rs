@@ -1,0 +1,108 @@
+//! Who asked about somebody: answered to inspectors, and put down in the audit before it is answered.
+
+use std::collections::HashSet;
+
+use chapar_core::subject::{NormalId, SubjectKey};
+
+use super::keys;
+use crate::{
+    api::{Page, Problem},
+    audit::AuditEntry,
+    ledger::{About, Ledger, hash_text},
+    policy,
+    resources::{Kind, Spec},
+    store::{Store, StoreError},
+};
+
+/// Longest reason, in characters.
+const REASON_CHARS_MAX: usize = 1_000;
+
+/// Calls of which no one is to be shown that are passed over in one answer, before the page is given as short as it is.
+const PAGES_PASSED_MAX: usize = 20;
+
+/// What an inspector asks.
+#[derive(Clone)]
+pub struct Inspection {
+    /// Who asks, as in the audit.
+    pub inspector: String,
+    /// As typed; never stored, logged or told back.
+    pub national_id: String,
+    pub reason: String,
+    /// Unix microseconds.
+    pub from_us: Option<i64>,
+    pub until_us: Option<i64>,
+    pub page: Page,
+}
+
+/// Calls about the person, newest first, and the token of the next page. Those that a resolution seals for now are not among them,
+/// nor is it told that there are any.
+///
+/// # Errors
+/// `SUBJECT_MALFORMED`, `REASON_MISSING`, or that the store or the ledger failed; then nothing is told.
+pub async fn calls_about(store: &Store, ledger: &Ledger, asked: Inspection) -> Result<(Vec<About>, String), Problem> {
+    let reason = asked.reason.trim();
+    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
+        let told = format!("state why you ask, in at most {REASON_CHARS_MAX} characters; it is kept in the audit");
+        return Err(Problem::invalid("REASON_MISSING", told.as_str()).field("reason", told));
+    }
+    let id = NormalId::of(asked.national_id.trim()).filter(NormalId::is_valid).ok_or_else(|| {
+        // The ID itself is never told back.
+        let told = "this is no national ID (10 digits) or national entity ID (11 digits) with a right check digit";
+        Problem::invalid("SUBJECT_MALFORMED", told).field("national_id", told)
+    })?;
+    let mut conn = store.read().acquire().await?;
+    let keys = keys::all(&mut conn).await?;
+    let hashes: Vec<[u8; 16]> = keys.iter().map(|key: &SubjectKey| key.hash(&id).hash).collect();
+    let sealed = sealed(&mut conn, store.clock().now_ms()).await?;
+    drop(conn);
+    let object = keys.first().map(|key| format!("{}:{}", key.id(), hash_text(&key.hash(&id).hash))).unwrap_or_default();
+    let details = serde_json::json!({
+        "reason": reason,
+        "hashes": keys.iter().map(|key| format!("{}:{}", key.id(), hash_text(&key.hash(&id).hash))).collect::<Vec<_>>(),
+        "page": asked.page.after.is_some(),
+    });
+    store.audit(AuditEntry::done(asked.inspector.as_str(), "subject.calls", object).with(details)).await?;
+    shown(ledger, &hashes, &sealed, &asked).await
+}
+
+async fn shown(
+    ledger: &Ledger,
+    hashes: &[[u8; 16]],
+    sealed: &HashSet<String>,
+    asked: &Inspection,
+) -> Result<(Vec<About>, String), Problem> {
+    let mut shown = Vec::new();
+    let mut page = asked.page.clone();
+    for _ in 0..PAGES_PASSED_MAX {
+        let (found, next) = ledger.calls_about(hashes, asked.from_us, asked.until_us, &page).await?;
+        shown.extend(found.into_iter().filter(|about| !sealed.contains(&about.call.resolution)));
+        if !shown.is_empty() || next.is_empty() {
+            return Ok((shown, next));
+        }
+        page = Page::asked(u32::try_from(page.size).unwrap_or(u32::MAX), &next)?;
+    }
+    Ok((shown, String::new()))
+}
+
+/// Resolutions whose calls are not shown yet.
+async fn sealed(conn: &mut sqlx::SqliteConnection, now_ms: i64) -> Result<HashSet<String>, StoreError> {
+    let resolutions = policy::world_of_kind(conn, Kind::Resolution).await?;
+    let sealed = resolutions.into_iter().filter_map(|(name, spec)| match &*spec {
+        Spec::Resolution(resolution) if resolution.sealed_until.is_some_and(|until| now_ms < until.first_unix_ms()) => {
+            Some(name.name)
+        }
+        _ => None,
+    });
+    Ok(sealed.collect())
+}
+
+/// Makes a new key, at an inspector's wish.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn rotate_key(store: &Store, inspector: &str) -> Result<u32, StoreError> {
+    let mut tx = store.write().await?;
+    let id = keys::rotate(&mut tx, inspector).await?;
+    tx.commit().await?;
+    Ok(id)
+}
