@@ -15,6 +15,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::{
     binaries,
+    network::Island,
     process::{self, Process},
     wait,
 };
@@ -31,6 +32,7 @@ pub const TRUST_DOMAIN: &str = "exchange.example";
 pub struct ControlPlane {
     folder: PathBuf,
     config: Value,
+    prefix: Vec<String>,
     process: Process,
     addresses: BTreeMap<String, String>,
     channel: Channel,
@@ -50,6 +52,19 @@ impl ControlPlane {
     /// # Errors
     /// When it does not become ready.
     pub async fn start_with(folder: &Path, overlay: &Value) -> Result<Self> {
+        Self::start_by(folder, overlay, Vec::new()).await
+    }
+
+    /// The same, in a network of its own.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_on(folder: &Path, overlay: &Value, island: &Island) -> Result<Self> {
+        Self::start_by(folder, overlay, island.prefix()).await
+    }
+
+    /// The same, by a command that begins with `prefix`.
+    async fn start_by(folder: &Path, overlay: &Value, prefix: Vec<String>) -> Result<Self> {
         let state = folder.join("control-plane");
         fs::create_dir_all(&state)?;
         let mut config = json!({
@@ -58,9 +73,9 @@ impl ControlPlane {
             "listen": {"sidecars": "127.0.0.1:0", "admin": "127.0.0.1:0", "http": "127.0.0.1:0"},
         });
         merge(&mut config, overlay);
-        let (process, addresses) = launch(&state, &config).await?;
+        let (process, addresses) = launch(&state, &config, &prefix).await?;
         let channel = admin_channel(addresses.get("adminSocket").context("adminSocket is published")?)?;
-        let mut plane = Self { folder: state, config, process, addresses, channel };
+        let mut plane = Self { folder: state, config, prefix, process, addresses, channel };
         plane.keep_ports();
         Ok(plane)
     }
@@ -70,7 +85,7 @@ impl ControlPlane {
     /// # Errors
     /// When it does not become ready.
     pub async fn restart(&mut self) -> Result<()> {
-        let (process, addresses) = launch(&self.folder, &self.config).await?;
+        let (process, addresses) = launch(&self.folder, &self.config, &self.prefix).await?;
         self.process = process;
         self.addresses = addresses;
         Ok(())
@@ -206,7 +221,7 @@ impl ControlPlane {
     }
 }
 
-async fn launch(state: &Path, config: &Value) -> Result<(Process, BTreeMap<String, String>)> {
+async fn launch(state: &Path, config: &Value, prefix: &[String]) -> Result<(Process, BTreeMap<String, String>)> {
     let file = state.join("config.yaml");
     // JSON is YAML.
     fs::write(&file, serde_json::to_vec_pretty(config)?)?;
@@ -216,7 +231,7 @@ async fn launch(state: &Path, config: &Value) -> Result<(Process, BTreeMap<Strin
     }
     let program = binaries::path("chapar-control-plane")?;
     let file = file.to_str().context("the folder's name is UTF-8")?;
-    let mut process = Process::start("chapar-control-plane", &program, &["--config", file], &state.join("log"), &[])?;
+    let mut process = Process::start_by(prefix, "chapar-control-plane", &program, &["--config", file], &state.join("log"), &[])?;
     let addresses: BTreeMap<String, String> = process.published(&published).await?;
     let http = addresses.get("http").context("http is published")?;
     process::ready("the control plane", http, "/readyz", READY_LIMIT).await?;

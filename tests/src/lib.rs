@@ -12,6 +12,7 @@ pub mod evidence;
 pub mod frames;
 pub mod grpc_interop;
 pub mod mesh;
+pub mod network;
 pub mod ports;
 pub mod process;
 pub mod refusal;

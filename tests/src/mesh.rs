@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::{
     control_plane::ControlPlane,
     echo::{self, EchoServer},
+    network::Island,
     sidecar::{Offer, Plan, Sidecar},
 };
 
@@ -106,6 +107,23 @@ impl Mesh {
     pub async fn offering(offer: Offer, grants: &str, control_plane: &Value, sidecars: &Value) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("chapar-mesh-").tempdir()?;
         let control_plane = ControlPlane::start_with(folder.path(), control_plane).await?;
+        Self::around(control_plane, folder, offer, grants, sidecars).await
+    }
+
+    /// The same as [`Mesh::start_with`], with the control plane at the far end of a wire that can be cut.
+    ///
+    /// # Errors
+    /// As [`Mesh::start`].
+    pub async fn across(island: &Island, control_plane: &Value, sidecars: &Value) -> Result<Self> {
+        let server = EchoServer::start().await?;
+        let folder = tempfile::Builder::new().prefix("chapar-mesh-").tempdir()?;
+        let control_plane = ControlPlane::start_on(folder.path(), control_plane, island).await?;
+        let mut mesh = Self::around(control_plane, folder, echo_offer(server.address()), GRANTS, sidecars).await?;
+        mesh.server = Some(server);
+        Ok(mesh)
+    }
+
+    async fn around(control_plane: ControlPlane, folder: TempDir, offer: Offer, grants: &str, sidecars: &Value) -> Result<Self> {
         control_plane.apply("agencies.yaml", AGENCIES).await?;
         let address = control_plane.address("sidecars").to_owned();
         let provider_plan = Plan::consumer(PROVIDER, &address).offering(offer).with(sidecars.clone());

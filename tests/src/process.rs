@@ -36,9 +36,25 @@ impl Process {
     /// # Errors
     /// When it cannot be started.
     pub fn start(name: &str, program: &Path, args: &[&str], log: &Path, envs: &[(&str, &str)]) -> Result<Self> {
+        Self::start_by(&[], name, program, args, log, envs)
+    }
+
+    /// The same, by a command that begins with `prefix`, and ends by being the program.
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub fn start_by(
+        prefix: &[String],
+        name: &str,
+        program: &Path,
+        args: &[&str],
+        log: &Path,
+        envs: &[(&str, &str)],
+    ) -> Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(log).with_context(|| format!("log {}", log.display()))?;
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
+            .args(prefix)
             .arg(program)
             .args(args)
             .envs(envs.iter().copied())
