@@ -82,7 +82,7 @@ async fn round(fault: Fault, mesh: &mut Mesh, island: &Island) -> Result<(usize,
     ensure!(fault != Fault::DiskFull || load.refused() > 0, "the full disk was never noticed");
     calls(&load, load.count() + CALLS, "calls after the fault").await?;
     let seen = load.end().await;
-    let account = account(&mesh.control_plane, &seen, from).await?;
+    let account = account(mesh, &seen, from).await?;
     Ok((seen.len(), account))
 }
 

@@ -4,14 +4,23 @@ use std::{collections::HashMap, time::Duration};
 
 use anyhow::Result;
 use chapar_proto::admin::v1 as admin;
-use chapar_tests::{control_plane::ControlPlane, control_plane::spelled_out, mesh::CONSUMER};
+use chapar_tests::{
+    control_plane::{ControlPlane, spelled_out},
+    mesh::{CONSUMER, Mesh},
+    sidecar::Sidecar,
+    wait,
+};
 use prost_types::Timestamp;
 use tokio::time::Instant;
 
-/// How long the account may take to be complete after the faults are over.
-const COMPLETE_LIMIT: Duration = Duration::from_secs(60);
-/// Between two looks at the ledger.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long the sidecars may take to hand over what they kept during a fault.
+const HANDED_OVER_LIMIT: Duration = Duration::from_secs(240);
+/// How long the account may take to be complete after that.
+const COMPLETE_LIMIT: Duration = Duration::from_secs(20);
+/// Between two looks at the ledger: every one reads all calls of the round.
+const LOOK_EVERY: Duration = Duration::from_secs(4);
+/// The sidecars' metric that tells how many records they still keep.
+const WAITING: &str = "chapar_sidecar_records_waiting ";
 const PAGE_SIZE: u32 = 1_000;
 
 /// How many of the client's calls are accounted for.
@@ -36,7 +45,12 @@ struct Halves {
 ///
 /// # Errors
 /// When the control plane does not answer.
-pub(crate) async fn account(plane: &ControlPlane, seen: &[String], from: Timestamp) -> Result<Account> {
+pub(crate) async fn account(mesh: &Mesh, seen: &[String], from: Timestamp) -> Result<Account> {
+    for sidecar in [&mesh.consumer, &mesh.provider] {
+        // What is not handed over in time is found missing below.
+        let _ = wait::until("the records", HANDED_OVER_LIMIT, || async { (waiting(sidecar).await? == 0).then_some(()) }).await;
+    }
+    let plane = &mesh.control_plane;
     let end = Instant::now() + COMPLETE_LIMIT;
     loop {
         let account = compare(seen, &halves(plane, &from).await?);
@@ -45,6 +59,11 @@ pub(crate) async fn account(plane: &ControlPlane, seen: &[String], from: Timesta
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+async fn waiting(sidecar: &Sidecar) -> Option<u64> {
+    let (_, metrics) = sidecar.admin_get("/metrics").await.ok()?;
+    metrics.lines().find_map(|line| line.strip_prefix(WAITING))?.trim().parse().ok()
 }
 
 fn compare(seen: &[String], halves: &HashMap<String, Halves>) -> Account {
