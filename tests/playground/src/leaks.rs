@@ -1,11 +1,11 @@
 //! The law: a request is traceable, and what it says about a person is not kept (regulation, article 3, note 2). After a
-//! run, none of the numbers that the calls carried may be in any database, log or other file of the mesh.
+//! run, none of the numbers, names and addresses that the calls carried may be in any database, spool, log or other file of the mesh.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-use crate::data::Registers;
+use crate::data::{Registers, places::Place};
 
 /// What was searched, and what should not have been there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,7 @@ pub struct Search {
 /// When a file cannot be read.
 pub fn search(folder: &Path, data: &Registers) -> Result<Search> {
     let numbers = numbers(data);
+    let texts = texts(data);
     let lengths: BTreeSet<usize> = numbers.iter().map(|n| n.len()).collect();
     let mut search = Search::default();
     let mut folders = vec![folder.to_owned()];
@@ -37,6 +38,9 @@ pub fn search(folder: &Path, data: &Registers) -> Result<Search> {
                 search.bytes += content.len();
                 let found = found_in(&content, &numbers, &lengths);
                 search.found.extend(found.into_iter().map(|number| format!("{number} in {}", entry.path().display())));
+                let content = String::from_utf8_lossy(&content);
+                let found = texts.iter().filter(|text| content.contains(text.as_str()));
+                search.found.extend(found.map(|text| format!("{text} in {}", entry.path().display())));
             }
         }
     }
@@ -58,6 +62,12 @@ fn numbers(data: &Registers) -> BTreeSet<&[u8]> {
     numbers.extend(data.certificates.iter().map(|c| c.number.as_bytes()));
     numbers.extend(data.rulings.iter().map(|r| r.number.as_bytes()));
     numbers
+}
+
+/// What only responses say: family names, which no title of the mesh holds, and addresses.
+fn texts(data: &Registers) -> BTreeSet<String> {
+    let names = data.people.iter().map(|person| person.family_name.to_owned());
+    names.chain(data.places.iter().map(Place::description)).collect()
 }
 
 /// In binary files digits may touch a number on both sides, so each place in a row of digits is looked at.
@@ -88,6 +98,16 @@ mod tests {
         fs::write(folder.path().join("chapar.db"), format!("\u{0}2{iban}7\u{0}")).expect("a file");
         let search = search(folder.path(), &data).expect("readable");
         assert_eq!((search.files, search.found.len()), (2, 2), "{:?}", search.found);
+    }
+
+    #[test]
+    fn finds_what_a_response_says_in_words() {
+        let data = Registers::make();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let said = [data.people[3].family_name.to_owned(), data.places[1].description()];
+        fs::write(folder.path().join("1.seg"), [&b"\xff\x01"[..], said.join(" ").as_bytes()].concat()).expect("a file");
+        let search = search(folder.path(), &data).expect("readable");
+        assert_eq!(search.found.len(), 2, "{:?}", search.found);
     }
 
     #[test]
