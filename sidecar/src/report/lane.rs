@@ -46,6 +46,8 @@ pub struct Lane {
     noted: u64,
     losses: Slots<Missing>,
     retry_at: Option<Instant>,
+    /// Since there was no room for another file: when it is looked for again.
+    room_sought_at: Option<Instant>,
 }
 
 impl Lane {
@@ -71,6 +73,7 @@ impl Lane {
             noted: missing.records,
             losses,
             retry_at: None,
+            room_sought_at: None,
         };
         lane.spool.count_lost(missing.records);
         // A start on a full disk is a start all the same: see `admits`.
@@ -111,6 +114,7 @@ impl Lane {
         match self.write() {
             Ok(true) => {
                 self.retry_at = None;
+                self.keep_ahead();
                 self.tell_missing();
             }
             // As soon as the next file is there, it is gone on with.
@@ -138,12 +142,23 @@ impl Lane {
             || (self.file.is_some() && self.offset + (self.pending.len() as u64) < self.shelf.segment_bytes() / 2)
     }
 
+    /// Makes the next file where the keeper was too slow to: on a busy disk under full load it can be, and calls are refused for
+    /// want of room only if there is none. It costs the calls of this turn some milliseconds, once in a file.
+    fn keep_ahead(&mut self) {
+        if self.has_room() || self.room_sought_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        let made = self.spool.provide_spare(&self.shelf);
+        self.room_sought_at = made.is_err().then(|| Instant::now() + RETRY);
+    }
+
     /// Writes what is pending. `false`: there is no file for all of it.
     fn write(&mut self) -> io::Result<bool> {
         while !self.pending.is_empty() {
             let room = usize::try_from(self.shelf.segment_bytes().saturating_sub(self.offset)).unwrap_or(usize::MAX);
             let fits = if self.pending.len() <= room { self.pending.len() } else { frame::whole(&self.pending, room) };
             let Some(file) = self.file.as_ref().filter(|_| fits > 0) else {
+                self.keep_ahead();
                 if self.rotate()? {
                     continue;
                 }

@@ -199,7 +199,11 @@ impl Spool {
         Ok(())
     }
 
-    fn provide_spare(&self, shelf: &Shelf) -> io::Result<()> {
+    /// Makes the next file of `shelf`, unless it is there.
+    ///
+    /// # Errors
+    /// When `spool.bytesMax` is reached, or the disk takes no more.
+    pub(super) fn provide_spare(&self, shelf: &Shelf) -> io::Result<()> {
         if shelf.spare_ready() {
             return Ok(());
         }
@@ -215,8 +219,9 @@ impl Spool {
         let thread = thread::Builder::new().name("chapar-spool".to_owned()).spawn(move || {
             let mut without_room = WithoutRoom::default();
             while let Some(spool) = spool.upgrade() {
-                spool.sync();
+                // First: while a busy disk takes its time, a lane would have to make its next file itself.
                 spool.provide_spares(&mut without_room);
+                spool.sync();
                 drop(spool);
                 thread::park_timeout(interval);
             }
