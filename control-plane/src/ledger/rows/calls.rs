@@ -12,6 +12,10 @@ pub(in crate::ledger) const TIE_BITS: u32 = 11;
 /// Microseconds of an hour.
 pub(in crate::ledger) const HOUR_US: i64 = 3_600 * 1_000_000;
 
+/// Finds a call. Left to itself SQLite goes by the provider, through all its calls: no index looks better to it than another.
+const STANDING: &str = "SELECT id, sides, inquiry, kind, resolution, outcome, status, reason, duration_class FROM calls \
+                        INDEXED BY calls_by_call WHERE call_id = ?1 AND consumer = ?2 AND provider = ?3";
+
 /// A call as it stands in the file.
 struct Standing {
     id: i64,
@@ -43,10 +47,7 @@ impl Rows {
     pub(super) fn call(&mut self, conn: &Connection, span: &Reported<'_>, account: &Account<'_>) -> rusqlite::Result<i64> {
         let numbers = self.numbers(conn, account)?;
         let standing = conn
-            .prepare_cached(
-                "SELECT id, sides, inquiry, kind, resolution, outcome, status, reason, duration_class FROM calls \
-                 WHERE call_id = ?1 AND consumer = ?2 AND provider = ?3",
-            )?
+            .prepare_cached(STANDING)?
             .query_row(params![&account.call_id[..], numbers.consumer, numbers.provider], |row| {
                 Ok(Standing {
                     id: row.get(0)?,
@@ -198,5 +199,24 @@ fn bit(side: Side) -> i64 {
     match side {
         Side::Consumer => 1,
         Side::Provider => 2,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_found_by_its_id_and_not_among_all_of_its_provider() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("../schema.sql")).unwrap();
+        let of = |sql: &str| {
+            let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan = statement.query_row(params![[0; 16], 1, 2], |row| row.get::<_, String>("detail"));
+            plan.unwrap()
+        };
+        assert_eq!(of(STANDING), "SEARCH calls USING INDEX calls_by_call (call_id=?)");
+        assert!(!of(&STANDING.replace("INDEXED BY calls_by_call", "")).contains("calls_by_call"), "the hint is needed no more");
     }
 }
