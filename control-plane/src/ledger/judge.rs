@@ -1,15 +1,18 @@
 //! A span as it is reported, judged: only what the reporter may say of itself gets into the ledger.
 
+mod record;
+
 use chapar_core::{
     identity::AgencyName,
-    policy::{GrpcCode, Reason, Side},
+    policy::{Reason, Side},
     record::{
-        CallId, CallRecord, Flow, Loss, LossCause, Outcome, SubjectHash, TraceContext,
+        CallId, CallRecord, Loss, LossCause, Outcome, SubjectHash, TraceContext,
         chain::{ChainId, Checkpoint, Hash},
     },
     time::Timestamp,
 };
 
+use self::record::{Texts, record, texts};
 use super::wire::{Key, Malformed, Span, Value};
 
 /// Largest span, in bytes: thirty attributes of a call record take two KiB.
@@ -21,9 +24,6 @@ const AHEAD_US_MAX: u64 = 24 * 3_600 * 1_000_000;
 
 /// Longest word of a call record, in bytes; the longest in use, a grant's name, is made of four kebab-case names.
 const WORD_BYTES_MAX: usize = 512;
-
-/// gRPC numbers its statuses from 0 to this.
-const STATUS_NUMBER_MAX: u32 = 16;
 
 /// Names of the spans that are no calls.
 const LOSS: &str = "chapar.loss";
@@ -135,7 +135,7 @@ impl Rejection {
     }
 }
 
-/// Reads and judges one span of an export. `path` is room for the one text that is not in the span as it stands.
+/// Reads and judges one span of an export. `room` is for texts that are not in the span as they stand.
 ///
 /// # Errors
 /// Why it is not taken.
@@ -143,7 +143,7 @@ pub(super) fn judged<'a>(
     bytes: &'a [u8],
     reporter: &'a AgencyName,
     now_ms: i64,
-    path: &'a mut String,
+    room: &'a mut String,
 ) -> Result<Reported<'a>, Rejection> {
     if bytes.len() > SPAN_BYTES_MAX {
         return Err(Rejection::TooLarge(bytes.len()));
@@ -152,14 +152,12 @@ pub(super) fn judged<'a>(
     let (started_at_us, duration_us) = times(&span, now_ms)?;
     let (trace_id, span_id) = (id(span.trace_id)?, id(span.span_id)?);
     let parent_span_id = if span.parent_span_id.is_empty() { None } else { Some(id(span.parent_span_id)?) };
-    path.clear();
-    path.push('/');
-    path.push_str(span.text(Key::Method));
+    let texts = texts(&span, room);
     let trace = TraceContext { trace_id, span_id, parent_span_id, sampled: span.flags & 1 == 1 };
     let what = match span.name {
         LOSS if span.value(Key::Side).is_none() => What::Loss(loss(&span)?),
         CHECKPOINT if span.value(Key::Side).is_none() => What::Checkpoint(checkpoint(&span)?),
-        _ => account(&span, trace, reporter, path)?.map_or(What::Other, What::Call),
+        _ => account(&span, trace, reporter, texts)?.map_or(What::Other, What::Call),
     };
     let place = match what {
         What::Checkpoint(_) => None,
@@ -213,7 +211,7 @@ fn account<'a>(
     span: &Span<'a>,
     trace: TraceContext,
     reporter: &'a AgencyName,
-    path: &'a str,
+    texts: Texts<'a>,
 ) -> Result<Option<Account<'a>>, Rejection> {
     let (consumer, provider) = (agency(span, Key::Consumer)?, agency(span, Key::Provider)?);
     let side = match span.value(Key::Side) {
@@ -250,7 +248,7 @@ fn account<'a>(
         request_bytes: span.count(Key::RequestBytes),
         response_bytes: span.count(Key::ResponseBytes),
         awaits_other: awaits_other(span, side, consumer, provider),
-        record: record(span, trace, side, path).map(|record| CallRecord {
+        record: record(span, trace, side, texts).map(|record| CallRecord {
             call_id: CallId::from_bytes(call_id),
             subject,
             ..record
@@ -321,59 +319,4 @@ fn subject(span: &Span<'_>) -> Result<Option<SubjectHash>, Rejection> {
     let key = u32::try_from(span.count(Key::SubjectKeyId)).ok().filter(|key| *key > 0);
     let key = key.ok_or(Rejection::Attribute(Key::SubjectKeyId.name()))?;
     Ok(Some(SubjectHash { key, hash: hex16(span, Key::SubjectHash)? }))
-}
-
-/// The record that the span was made of. `None` when it says something that no record of this version can: the span is then kept
-/// as it came.
-fn record<'a>(span: &Span<'a>, trace: TraceContext, side: Side, path: &'a str) -> Option<CallRecord<'a>> {
-    // A record's times are whole: its start in milliseconds, its duration in microseconds.
-    if !span.start_ns.is_multiple_of(1_000_000) || !(span.end_ns - span.start_ns).is_multiple_of(1_000) {
-        return None;
-    }
-    let reason = match span.text(Key::Reason) {
-        "" => None,
-        name => Some(Reason::ALL.iter().copied().find(|reason| reason.as_str() == name)?),
-    };
-    let path = match span.text(Key::Path) {
-        "" => path,
-        odd => odd,
-    };
-    let texts = [
-        span.text(Key::Consumer),
-        span.text(Key::Provider),
-        path,
-        span.text(Key::Grant),
-        span.text(Key::Clause),
-        span.text(Key::Purpose),
-        span.text(Key::PeerAddress),
-        span.text(Key::ServerAddress),
-    ];
-    if texts.iter().any(|text| text.len() > WORD_BYTES_MAX) {
-        return None;
-    }
-    Some(CallRecord {
-        call_id: CallId::from_bytes([0; 16]),
-        trace,
-        side,
-        consumer: span.text(Key::Consumer),
-        provider: span.text(Key::Provider),
-        inquiry: span.text(Key::Inquiry),
-        kind: span.text(Key::Kind),
-        path,
-        grant: span.text(Key::Grant),
-        resolution: span.text(Key::Resolution),
-        clause: span.text(Key::Clause),
-        purpose: span.text(Key::Purpose),
-        subject: None,
-        policy_version: span.count(Key::PolicyVersion),
-        outcome: Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == span.text(Key::Outcome))?,
-        reason,
-        status: (0..=STATUS_NUMBER_MAX).map(GrpcCode::from_number).find(|code| code.as_str() == span.text(Key::Status))?,
-        started_at: Timestamp::from_unix_ms(i64::try_from(span.start_ns / 1_000_000).ok()?),
-        duration_us: (span.end_ns - span.start_ns) / 1_000,
-        request: Flow { messages: span.count(Key::RequestMessages), bytes: span.count(Key::RequestBytes) },
-        response: Flow { messages: span.count(Key::ResponseMessages), bytes: span.count(Key::ResponseBytes) },
-        peer_address: span.text(Key::PeerAddress),
-        server_address: span.text(Key::ServerAddress),
-    })
 }

@@ -3,6 +3,7 @@
 //! A record never holds any part of a response, nor a raw identifier of a data subject (regulation, article 3, note 2).
 //! It borrows everything, so that making one allocates nothing; whoever keeps it keeps its canonical bytes ([`encode`]).
 
+pub mod address;
 mod attributes;
 mod canonical;
 pub mod chain;

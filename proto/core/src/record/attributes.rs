@@ -1,6 +1,6 @@
 //! A record as attributes of a standard span.
 
-use super::{CallRecord, Outcome};
+use super::{CallRecord, Outcome, address};
 use crate::policy::Reason;
 
 /// A value of a span attribute.
@@ -25,12 +25,14 @@ impl<'r> CallRecord<'r> {
         let method = self.method();
         // Only a path that is no method's own needs telling apart: one leading slash is how every method's begins.
         let odd_path = if self.path.strip_prefix('/') == Some(method) { "" } else { self.path };
+        let (server_host, server_port) = address::split(self.server_address);
+        let (peer_host, peer_port) = address::split(self.peer_address);
         let mut all = vec![
             ("rpc.system.name", Value::Text("grpc")),
             ("rpc.method", Value::Text(method)),
             ("rpc.response.status_code", Value::Text(self.status.as_str())),
-            ("server.address", Value::Text(self.server_address)),
-            ("network.peer.address", Value::Text(self.peer_address)),
+            ("server.address", Value::Text(server_host)),
+            ("network.peer.address", Value::Text(peer_host)),
             ("chapar.call_id", Value::Hex(*self.call_id.as_bytes())),
             ("chapar.side", Value::Text(self.side.as_str())),
             ("chapar.consumer", Value::Text(self.consumer)),
@@ -51,6 +53,9 @@ impl<'r> CallRecord<'r> {
             ("chapar.response.messages", Value::Count(self.response.messages)),
             ("chapar.response.bytes", Value::Count(self.response.bytes)),
         ];
+        for (key, port) in [("server.port", server_port), ("network.peer.port", peer_port)] {
+            all.extend(port.map(|port| (key, Value::Count(port.into()))));
+        }
         if let Some(subject) = self.subject {
             all.push(("chapar.subject.key", Value::Count(subject.key.into())));
             all.push(("chapar.subject.hash", Value::Hex(subject.hash)));
