@@ -1,6 +1,6 @@
 //! What the ledger counts.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::Ingested;
 
@@ -12,6 +12,7 @@ pub struct Metrics {
     rejected: IntCounterVec,
     lost: IntCounterVec,
     checkpoints: IntCounter,
+    pub(super) ingest_lag_s: Gauge,
     pub(super) forgotten: IntCounter,
     pub(super) unpaired: IntGaugeVec,
     pub(super) forwarded: IntCounter,
@@ -44,7 +45,13 @@ impl Metrics {
         );
         let unpaired = IntGaugeVec::new(unpaired, &["missing"])?;
         registry.register(Box::new(unpaired.clone()))?;
+        let ingest_lag_s = Gauge::new(
+            "chapar_control_plane_ingest_lag_seconds",
+            "Age of the oldest new call of the last export, from its end until its record was durable here",
+        )?;
+        registry.register(Box::new(ingest_lag_s.clone()))?;
         Ok(Self {
+            ingest_lag_s,
             stored: counter("chapar_control_plane_spans_stored_total", "Spans taken into the ledger")?,
             known: counter(
                 "chapar_control_plane_spans_deduplicated_total",
@@ -79,7 +86,11 @@ impl Metrics {
         })
     }
 
-    pub(super) fn ingested(&self, ingested: &Ingested) {
+    pub(super) fn ingested(&self, ingested: &Ingested, now_ms: i64) {
+        if let Some(ended_us) = ingested.oldest_ended_us {
+            // A sidecar's clock may be ahead of this one.
+            self.ingest_lag_s.set((now_ms - ended_us / 1_000).max(0) as f64 / 1_000.0);
+        }
         self.stored.inc_by(ingested.stored as u64);
         self.known.inc_by(ingested.known as u64);
         self.checkpoints.inc_by(ingested.checkpoints as u64);

@@ -95,6 +95,8 @@ pub struct Ingested {
     pub checkpoints: usize,
     /// Losses that are told for the first time: why, and how many records.
     pub lost: Vec<(LossCause, u64)>,
+    /// When the first of the new calls ended, in Unix microseconds.
+    pub oldest_ended_us: Option<i64>,
     /// Spans that are not taken, and why.
     pub rejected: Vec<Rejection>,
 }
@@ -147,7 +149,7 @@ impl Ledger {
         if let Some(entry) = refusal {
             self.store.audit(entry).await?;
         }
-        self.metrics.ingested(&ingested);
+        self.metrics.ingested(&ingested, self.store.clock().now_ms());
         Ok(ingested)
     }
 

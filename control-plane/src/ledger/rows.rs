@@ -118,7 +118,11 @@ impl Rows {
             }
         }
         let call = match &span.what {
-            What::Call(account) => Some(self.call(conn, span, account)?),
+            What::Call(account) => {
+                let ended_us = span.started_at_us.saturating_add(span.duration_us);
+                ingested.oldest_ended_us = Some(ingested.oldest_ended_us.map_or(ended_us, |oldest| oldest.min(ended_us)));
+                Some(self.call(conn, span, account)?)
+            }
             What::Loss(loss) => {
                 ingested.lost.push((loss.cause, loss.records));
                 None

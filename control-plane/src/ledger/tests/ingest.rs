@@ -22,6 +22,19 @@ async fn a_call_is_one_row_of_both_sides_accounts() {
 }
 
 #[tokio::test]
+async fn the_lag_is_that_of_the_oldest_new_call_of_an_export() {
+    let (_folder, ledger, clock) = opened().await;
+    let lag_s = || ledger.metrics.ingest_lag_s.get();
+    report(&ledger, "ipm", vec![account(9, "consumer", &[]), account(1, "consumer", &[])]).await;
+    assert!((lag_s() - 8.99).abs() < 1e-6, "{}", lag_s());
+    clock.advance(std::time::Duration::from_secs(60));
+    report(&ledger, "ipm", vec![account(9, "consumer", &[]), account(2, "consumer", &[])]).await;
+    assert!((lag_s() - 61.99).abs() < 1e-6, "what was known already does not count: {}", lag_s());
+    report(&ledger, "ipm", vec![account(9, "consumer", &[])]).await;
+    assert!((lag_s() - 61.99).abs() < 1e-6, "{}", lag_s());
+}
+
+#[tokio::test]
 async fn what_is_sent_again_is_stored_once() {
     let (_folder, ledger, _) = opened().await;
     let batch = vec![account(1, "consumer", &[]), account(2, "consumer", &[]), account(1, "consumer", &[])];
