@@ -15,13 +15,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @contextlib.contextmanager
-def in_front_of(address: str, service: str) -> Iterator[dict]:
-    """A control plane and two sidecars, the provider's with `service` at `address` behind it."""
+def in_front_of(address: str, service: str, control_plane: dict | None = None) -> Iterator[dict]:
+    """A control plane and two sidecars, the provider's with `service` at `address` behind it; `control_plane` is laid over the
+    control plane's configuration."""
     program = ROOT / "target" / os.environ.get("CHAPAR_PROFILE", "debug") / "mesh-in-front-of"
     environment = dict(os.environ, CHAPAR_BINARIES_ARE_BUILT="1")
-    process = subprocess.Popen(
-        [program, address, service], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
-    )
+    command = [program, address, service, json.dumps(control_plane or {})]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)
     line = process.stdout.readline()
     assert line, f"the mesh did not come up (exit code {process.wait()}); its complaint is above"
     try:

@@ -1,5 +1,6 @@
 //! Brings up a control plane and two sidecars in front of a server at the given address, prints their addresses as one line of
-//! JSON, and ends when its standard input does. For tests in other languages.
+//! JSON, and ends when its standard input does. A third argument is JSON, laid over the control plane's configuration. For tests in
+//! other languages.
 
 use anyhow::{Context as _, Result, bail};
 use chapar_tests::{
@@ -9,7 +10,7 @@ use chapar_tests::{
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
-const USAGE: &str = "usage: mesh-in-front-of HOST:PORT [echo | grpc-interop]";
+const USAGE: &str = "usage: mesh-in-front-of HOST:PORT [echo | grpc-interop [CONTROL-PLANE-JSON]]";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -20,7 +21,11 @@ async fn main() -> Result<()> {
         Some("grpc-interop") => (grpc_interop::offer(&upstream), grpc_interop::GRANTS),
         Some(other) => bail!("there is no service {other}; {USAGE}"),
     };
-    let mesh = Mesh::offering(offer, grants, &json!({}), &json!({})).await?;
+    let overlay = match arguments.next() {
+        None => json!({}),
+        Some(overlay) => serde_json::from_str(&overlay).context("the control plane's configuration is JSON")?,
+    };
+    let mesh = Mesh::offering(offer, grants, &overlay, &json!({})).await?;
     println!(
         "{}",
         json!({"outbound": mesh.consumer.address("outbound"), "folder": mesh.folder(), "endpoint": mesh.control_plane.endpoint()})
