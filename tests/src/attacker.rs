@@ -105,6 +105,17 @@ impl Disguise {
         Ok(Self { chain: vec![certificate.der().clone(), issuer_der], key: key.serialize_der().into() })
     }
 
+    /// Writes what it shows for a program of somebody else's: the chain, and the key, each PEM.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, chain: &Path, key: &Path) -> Result<()> {
+        let certificates = self.chain.iter().map(|der| armoured("CERTIFICATE", der)).collect::<String>();
+        fs::write(chain, certificates)?;
+        fs::write(key, armoured("PRIVATE KEY", self.key.secret_pkcs8_der()))?;
+        Ok(())
+    }
+
     /// Serial number of its leaf, lowercase hex.
     ///
     /// # Errors
@@ -118,6 +129,13 @@ impl Disguise {
         let key = provider().key_provider.load_private_key(self.key.clone_key().into())?;
         Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(self.chain.clone(), key))))
     }
+}
+
+/// PEM (RFC 7468), in one long line: its readers take it.
+fn armoured(label: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
 }
 
 fn leaf(uris: &[&str], not_after: OffsetDateTime) -> Result<CertificateParams> {

@@ -1,0 +1,222 @@
+//! Measures the ledger: how many spans a second it takes durably, for how much CPU, and how long a search takes in a large one.
+//!
+//! ```text
+//! cargo run --release --workspace --example ledger -- ingest /tmp/bench --calls 500000
+//! cargo run --release --workspace --example ledger -- seed   /tmp/bench --calls 10000000
+//! cargo run --release --workspace --example ledger -- search /tmp/bench
+//! ```
+//!
+//! The calls are made up ([`calls`]): 22 agencies, 60 inquiries, two accounts each with all attributes of a record, in the shape that
+//! sidecars send, each sidecar with an evidence chain of its own and a checkpoint an export. `ingest` goes through everything but
+//! the network: decoding, judging, pairing, all indexes, and a sync a group. `tests/ingest` measures with the network.
+
+mod calls;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context as _;
+use chapar_control_plane::{
+    api::{Page, SidecarCaller},
+    clock::Clock,
+    ledger::{Ledger, Metrics, Missing, Query, Wanted},
+    store::Store,
+};
+use clap::{Parser, Subcommand};
+
+use crate::calls::{AGENCIES, CALLS_A_MS, Export, INQUIRIES, agency, call_id, scrambled, trace_id};
+
+/// Exports under way at once, as of so many sidecars.
+const SIDECARS: usize = 16;
+/// Searches that a percentile is taken of.
+const SEARCHES: usize = 200;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Report calls to a new ledger, and tell spans a second and CPU a span
+    Ingest {
+        folder: PathBuf,
+        #[arg(long, default_value_t = 250_000)]
+        calls: u64,
+        #[arg(long, default_value_t = 512)]
+        batch: usize,
+    },
+    /// The same, onto what is there already
+    Seed {
+        folder: PathBuf,
+        #[arg(long, default_value_t = 1_000_000)]
+        calls: u64,
+        #[arg(long, default_value_t = 2_048)]
+        batch: usize,
+    },
+    /// Time each filter
+    Search { folder: PathBuf },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Ingest { folder, calls, batch } => {
+            if folder.join("ledger.db").exists() {
+                anyhow::bail!("{} holds a ledger already; name a new folder, or use seed", folder.display());
+            }
+            ingest(&folder, calls, batch).await
+        }
+        Command::Seed { folder, calls, batch } => ingest(&folder, calls, batch).await,
+        Command::Search { folder } => search(&folder).await,
+    }
+}
+
+async fn opened(folder: &Path) -> anyhow::Result<Ledger> {
+    fs::create_dir_all(folder)?;
+    let store = Store::open(&folder.join("chapar.db"), Clock::real()).await?;
+    Ok(Ledger::open(&folder.join("ledger.db"), store, Metrics::registered(&prometheus::Registry::new())?)?)
+}
+
+async fn ingest(folder: &Path, calls: u64, batch: usize) -> anyhow::Result<()> {
+    let ledger = opened(folder).await?;
+    let mark = folder.join("seeded");
+    let from: u64 = fs::read_to_string(&mark).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let now_ms = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    let epoch_ms = now_ms - now_ms % 86_400_000 - 30 * 86_400_000;
+    let (mut made, mut told) = (0_u64, Duration::ZERO);
+    let (mut cpu_s, mut spans) = (0.0, 0_usize);
+    // Exports are made in portions beforehand, so that making them is not measured.
+    while made < calls {
+        let portion = (calls - made).min(100_000);
+        let exports = calls::exports(from + made, portion, batch, epoch_ms);
+        let (began, cpu_before) = (Instant::now(), cpu_s_of_process()?);
+        spans += report(&ledger, exports).await?;
+        told += began.elapsed();
+        cpu_s += cpu_s_of_process()? - cpu_before;
+        made += portion;
+        fs::write(&mark, (from + made).to_string())?;
+        eprintln!("{} calls: {:.0} spans/s", from + made, spans as f64 / told.as_secs_f64());
+    }
+    ledger.close().await;
+    let bytes = fs::metadata(folder.join("ledger.db"))?.len();
+    println!(
+        "{spans} spans in {:.2} s: {:.0} spans/s; CPU {:.2} s: {:.0} spans/s a core; {:.0} bytes a call in the file",
+        told.as_secs_f64(),
+        spans as f64 / told.as_secs_f64(),
+        cpu_s,
+        spans as f64 / cpu_s,
+        bytes as f64 / (from + made) as f64,
+    );
+    Ok(())
+}
+
+async fn report(ledger: &Ledger, exports: Vec<Export>) -> anyhow::Result<usize> {
+    let mut exports = exports.into_iter();
+    let mut running = tokio::task::JoinSet::new();
+    let mut stored = 0;
+    loop {
+        while running.len() < SIDECARS
+            && let Some(export) = exports.next()
+        {
+            let (ledger, caller) = (ledger.clone(), caller(export.agency));
+            running.spawn(async move { ledger.ingest(&caller, export.bytes).await });
+        }
+        let Some(done) = running.join_next().await else { return Ok(stored) };
+        let ingested = done??;
+        anyhow::ensure!(ingested.rejected.is_empty(), "rejected: {}", ingested.complaint());
+        stored += ingested.stored;
+    }
+}
+
+fn caller(number: u64) -> SidecarCaller {
+    let made = "made of sound names";
+    SidecarCaller {
+        id: calls::sidecar(number).parse().expect(made),
+        agency: agency(number).parse().expect(made),
+        serial: "0a".into(),
+        not_after_ms: i64::MAX,
+    }
+}
+
+/// User and system time of this process so far, in seconds.
+fn cpu_s_of_process() -> anyhow::Result<f64> {
+    /// What the kernel counts in (`USER_HZ`), the same on every architecture that Linux runs servers on.
+    const TICKS_A_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // Field 14 and 15; the name before them may hold spaces, and ends with a bracket.
+    let fields = stat.rsplit_once(')').context("no name in /proc/self/stat")?.1;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+    Ok(ticks / TICKS_A_SECOND)
+}
+
+async fn search(folder: &Path) -> anyhow::Result<()> {
+    let ledger = opened(folder).await?;
+    let calls: u64 = fs::read_to_string(folder.join("seeded"))?.trim().parse()?;
+    println!(
+        "{calls} calls; {SEARCHES} searches a filter, a page of 100 each; the first page of half of them, a later one of the rest"
+    );
+    println!("{:<28} {:>10} {:>10} {:>10}", "filter", "p50 ms", "p95 ms", "max ms");
+    type Made = fn(u64, u64) -> Query;
+    let filters: [(&str, Made); 15] = [
+        ("newest first", |_, _| Query::default()),
+        ("call ID", |random, calls| Query { call_id: Some(call_id(random % calls)), ..Query::default() }),
+        ("trace ID", |random, calls| Query { trace_id: Some(trace_id(random % calls)), ..Query::default() }),
+        ("consumer", |random, _| Query { consumer: Some(agency(random % AGENCIES)), ..Query::default() }),
+        ("provider", |random, _| Query { provider: Some(agency(random % AGENCIES)), ..Query::default() }),
+        ("either party", |random, _| Query { agency: Some(agency(random % AGENCIES)), ..Query::default() }),
+        ("inquiry", |random, _| Query { inquiry: Some(format!("inquiry-{}", random % INQUIRIES)), ..Query::default() }),
+        ("resolution", |random, _| Query { resolution: Some(format!("38-{}", random % 7)), ..Query::default() }),
+        ("decision: permitted", |_, _| Query { permitted: Some(true), ..Query::default() }),
+        ("decision: refused", |_, _| Query { permitted: Some(false), ..Query::default() }),
+        ("status", |_, _| Query { ending: Some(Wanted::Status("UNAVAILABLE".into())), ..Query::default() }),
+        ("duration: 1 s and more", |_, _| Query { duration_us_min: Some(1_000_000), ..Query::default() }),
+        ("duration: 1 ms and more", |_, _| Query { duration_us_min: Some(1_000), ..Query::default() }),
+        ("unpaired", |_, _| Query { missing: Some(Missing::Either), ..Query::default() }),
+        ("consumer, inquiry", |random, _| Query {
+            consumer: Some(agency(random % AGENCIES)),
+            inquiry: Some(format!("inquiry-{}", (random >> 8) % INQUIRIES)),
+            ..Query::default()
+        }),
+    ];
+    for (name, made) in filters {
+        timed(&ledger, name, calls, |random| made(random, calls)).await?;
+    }
+    let newest_us = newest_us(&ledger).await?;
+    timed(&ledger, "time range", calls, |random| {
+        let until_us = newest_us - i64::try_from(random % (calls / CALLS_A_MS)).unwrap_or(0) * 1_000;
+        Query { from_us: Some(until_us - 60_000_000), until_us: Some(until_us), ..Query::default() }
+    })
+    .await?;
+    ledger.close().await;
+    Ok(())
+}
+
+async fn newest_us(ledger: &Ledger) -> anyhow::Result<i64> {
+    let (calls, _) = ledger.calls(&Query::default(), &Page::asked(1, "")?).await?;
+    Ok(calls.first().context("the ledger is empty")?.started_at_us)
+}
+
+async fn timed(ledger: &Ledger, name: &str, calls: u64, query: impl Fn(u64) -> Query) -> anyhow::Result<()> {
+    let mut took = Vec::with_capacity(SEARCHES);
+    let mut token = String::new();
+    for turn in 0..SEARCHES {
+        let query = query(scrambled(turn as u64 ^ calls));
+        if turn % 2 == 0 {
+            token.clear();
+        }
+        let page = Page::asked(100, &token)?;
+        let began = Instant::now();
+        let (_, next) = ledger.calls(&query, &page).await?;
+        took.push(began.elapsed());
+        token = next;
+    }
+    took.sort_unstable();
+    let ms = |at: usize| took[at.min(SEARCHES - 1)].as_secs_f64() * 1e3;
+    println!("{name:<28} {:>10.2} {:>10.2} {:>10.2}", ms(SEARCHES / 2), ms(SEARCHES * 95 / 100), ms(SEARCHES - 1));
+    Ok(())
+}
