@@ -5,9 +5,10 @@ mod calls;
 use std::collections::{BTreeSet, HashMap};
 
 use chapar_core::record::{self, chain};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Statement, params};
 
 pub(super) use self::calls::{HOUR_US, TIE_BITS, duration_class};
+use self::calls::{Standing, Statements};
 use super::{
     Ingested,
     judge::{Account, Place, Rejection, Reported, Signed, What, judged},
@@ -20,18 +21,23 @@ pub(super) const FORM_OTLP: i64 = 0;
 pub(super) const FORM_ENTRY: i64 = 1;
 pub(super) const FORM_DIGEST: i64 = 2;
 
-/// What the writer remembers from one write to the next. All of it is in the file too: after a failed write it is dropped.
-#[derive(Debug, Default)]
-pub(super) struct Rows {
+/// Writes rows, and remembers from one write to the next what would have to be looked up again. All of that is in the file too.
+#[derive(Debug)]
+pub(super) struct Rows<'c> {
+    conn: &'c Connection,
+    calls: Statements<'c>,
+    insert: Statement<'c>,
     words: Words,
     chains: HashMap<chain::ChainId, Chain>,
+    /// Calls that await an account, by their ID.
+    remembered: HashMap<[u8; 16], Standing>,
     /// Number of the newest span.
     newest: Option<i64>,
     /// Hours in which something changed in this write.
     hours: BTreeSet<i64>,
-    /// Room for the bytes of one record, and for a path.
+    /// Room for the bytes of one record, and for its texts.
     body: Vec<u8>,
-    path: String,
+    room: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,28 +49,54 @@ struct Chain {
     saved: i64,
 }
 
-impl Rows {
+impl<'c> Rows<'c> {
+    /// Writes to the file of this connection.
+    ///
+    /// # Errors
+    /// When its tables are not the ledger's.
+    pub(super) fn of(conn: &'c Connection) -> rusqlite::Result<Self> {
+        let insert = conn.prepare(
+            "INSERT INTO spans (id, reporter, call, chain, sequence, trace_id, span_id, received_at_ms, form, body) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?;
+        Ok(Self {
+            conn,
+            calls: Statements::of(conn)?,
+            insert,
+            words: Words::default(),
+            chains: HashMap::new(),
+            remembered: HashMap::new(),
+            newest: None,
+            hours: BTreeSet::new(),
+            body: Vec::new(),
+            room: String::new(),
+        })
+    }
+
+    /// Forgets everything: somebody else has written to the file, or a write was undone.
+    pub(super) fn forget(&mut self) {
+        self.words = Words::default();
+        self.chains.clear();
+        self.remembered.clear();
+        self.newest = None;
+        self.hours.clear();
+    }
+
     /// Takes the spans of one export. A span that may not be taken is told, and the rest is.
     ///
     /// # Errors
-    /// When the file cannot be written; the whole write must then be undone.
-    pub(super) fn take(
-        &mut self,
-        conn: &Connection,
-        reporter: &SidecarCaller,
-        spans: &[&[u8]],
-        now_ms: i64,
-    ) -> rusqlite::Result<Ingested> {
+    /// When the file cannot be written; the whole write must then be undone, and [`Self::forget`] be called.
+    pub(super) fn take(&mut self, reporter: &SidecarCaller, spans: &[&[u8]], now_ms: i64) -> rusqlite::Result<Ingested> {
         let mut ingested = Ingested::default();
-        let name = self.words.number(conn, &reporter.id.to_string())?;
-        let mut path = std::mem::take(&mut self.path);
+        let name = self.words.number(self.conn, &reporter.id.to_string())?;
+        let mut room = std::mem::take(&mut self.room);
         for bytes in spans {
-            match judged(bytes, &reporter.agency, now_ms, &mut path) {
-                Ok(span) => self.span(conn, name, &span, now_ms, &mut ingested)?,
+            match judged(bytes, &reporter.agency, now_ms, &mut room) {
+                Ok(span) => self.span(name, &span, now_ms, &mut ingested)?,
                 Err(why) => ingested.rejected.push(why),
             }
         }
-        self.path = path;
+        self.room = room;
         Ok(ingested)
     }
 
@@ -72,31 +104,24 @@ impl Rows {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub(super) fn settle(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn settle(&mut self) -> rusqlite::Result<()> {
         for chain in self.chains.values_mut().filter(|chain| chain.high != chain.saved) {
-            conn.prepare_cached("UPDATE chains SET high = ?2 WHERE id = ?1")?.execute([chain.key, chain.high])?;
+            self.conn.prepare_cached("UPDATE chains SET high = ?2 WHERE id = ?1")?.execute([chain.key, chain.high])?;
             chain.saved = chain.high;
         }
         for hour in std::mem::take(&mut self.hours) {
-            conn.prepare_cached("INSERT OR IGNORE INTO unsummed (hour) VALUES (?1)")?.execute([hour])?;
+            self.conn.prepare_cached("INSERT OR IGNORE INTO unsummed (hour) VALUES (?1)")?.execute([hour])?;
         }
         Ok(())
     }
 
-    fn span(
-        &mut self,
-        conn: &Connection,
-        reporter: i64,
-        span: &Reported<'_>,
-        now_ms: i64,
-        ingested: &mut Ingested,
-    ) -> rusqlite::Result<()> {
+    fn span(&mut self, reporter: i64, span: &Reported<'_>, now_ms: i64, ingested: &mut Ingested) -> rusqlite::Result<()> {
         if let What::Checkpoint(signed) = &span.what {
-            return self.checkpoint(conn, reporter, signed, ingested);
+            return self.checkpoint(reporter, signed, ingested);
         }
         let form = self.written(span);
         let chain = match span.place {
-            Some(place) => match self.chain(conn, place.chain, reporter)? {
+            Some(place) => match self.chain(place.chain, reporter)? {
                 Ok(chain) => Some((chain, signed(place.sequence))),
                 Err(why) => {
                     ingested.rejected.push(why);
@@ -105,7 +130,7 @@ impl Rows {
             },
             None => None,
         };
-        match self.known(conn, reporter, span, chain)? {
+        match self.known(reporter, span, chain)? {
             None => {}
             Some(same) => {
                 match span.place {
@@ -121,7 +146,7 @@ impl Rows {
             What::Call(account) => {
                 let ended_us = span.started_at_us.saturating_add(span.duration_us);
                 ingested.oldest_ended_us = Some(ingested.oldest_ended_us.map_or(ended_us, |oldest| oldest.min(ended_us)));
-                Some(self.call(conn, span, account)?)
+                Some(self.call(span, account)?)
             }
             What::Loss(loss) => {
                 ingested.lost.push((loss.cause, loss.records));
@@ -129,13 +154,9 @@ impl Rows {
             }
             What::Checkpoint(_) | What::Other => None,
         };
-        let id = self.next(conn)?;
+        let id = self.next()?;
         let of_none = chain.is_none();
-        conn.prepare_cached(
-            "INSERT INTO spans (id, reporter, call, chain, sequence, trace_id, span_id, received_at_ms, form, body) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
+        self.insert.execute(params![
             id,
             reporter,
             call,
@@ -170,15 +191,10 @@ impl Rows {
     }
 
     /// Whether the span is there already, and then, whether it is the same.
-    fn known(
-        &self,
-        conn: &Connection,
-        reporter: i64,
-        span: &Reported<'_>,
-        chain: Option<(i64, i64)>,
-    ) -> rusqlite::Result<Option<bool>> {
+    fn known(&self, reporter: i64, span: &Reported<'_>, chain: Option<(i64, i64)>) -> rusqlite::Result<Option<bool>> {
         let Some((key, sequence)) = chain else {
-            let mut same = conn
+            let mut same = self
+                .conn
                 .prepare_cached("SELECT 1 FROM spans WHERE trace_id = ?1 AND span_id = ?2 AND reporter = ?3 AND chain IS NULL")?;
             return same.exists(params![&span.trace_id[..], &span.span_id[..], reporter]).map(|known| known.then_some(true));
         };
@@ -188,7 +204,8 @@ impl Rows {
         {
             return Ok(None);
         }
-        let held: Option<(i64, Vec<u8>)> = conn
+        let held: Option<(i64, Vec<u8>)> = self
+            .conn
             .prepare_cached("SELECT form, body FROM spans WHERE chain = ?1 AND sequence = ?2")?
             .query_row([key, sequence], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
@@ -197,19 +214,20 @@ impl Rows {
             Some((FORM_DIGEST, digest)) => Some(digest == chain::digest(here).0),
             Some((_, body)) => Some(body == here),
             // What was forgotten was known once.
-            None => self.forgotten(conn, key, sequence)?.then_some(true),
+            None => self.forgotten(key, sequence)?.then_some(true),
         })
     }
 
-    fn forgotten(&self, conn: &Connection, chain: i64, sequence: i64) -> rusqlite::Result<bool> {
-        conn.prepare_cached("SELECT 1 FROM chains WHERE id = ?1 AND forgotten >= ?2")?.exists([chain, sequence])
+    fn forgotten(&self, chain: i64, sequence: i64) -> rusqlite::Result<bool> {
+        self.conn.prepare_cached("SELECT 1 FROM chains WHERE id = ?1 AND forgotten >= ?2")?.exists([chain, sequence])
     }
 
-    fn chain(&mut self, conn: &Connection, id: chain::ChainId, reporter: i64) -> rusqlite::Result<Result<i64, Rejection>> {
+    fn chain(&mut self, id: chain::ChainId, reporter: i64) -> rusqlite::Result<Result<i64, Rejection>> {
         let chain = match self.chains.get(&id) {
             Some(chain) => *chain,
             None => {
-                let held = conn
+                let held = self
+                    .conn
                     .prepare_cached("SELECT id, reporter, high FROM chains WHERE chain = ?1")?
                     .query_row([&id.0[..]], |row| {
                         let high = row.get(2)?;
@@ -219,7 +237,8 @@ impl Rows {
                 let chain = match held {
                     Some(chain) => chain,
                     None => {
-                        let key = conn
+                        let key = self
+                            .conn
                             .prepare_cached(
                                 "INSERT INTO chains (chain, reporter, high, forgotten) VALUES (?1, ?2, 0, 0) RETURNING id",
                             )?
@@ -235,25 +254,19 @@ impl Rows {
         Ok(if chain.reporter == reporter { Ok(chain.key) } else { Err(Rejection::ForeignChain(id)) })
     }
 
-    fn next(&mut self, conn: &Connection) -> rusqlite::Result<i64> {
+    fn next(&self) -> rusqlite::Result<i64> {
         if let Some(newest) = self.newest {
             return Ok(newest + 1);
         }
         // A number is never given twice, also when the newest spans were forgotten: what was forwarded up to one stays true.
         let newest = "SELECT MAX(COALESCE((SELECT MAX(id) FROM spans), 0), \
                       COALESCE((SELECT value FROM marks WHERE name = 'span-newest'), 0)) + 1";
-        conn.query_row(newest, [], |row| row.get(0))
+        self.conn.query_row(newest, [], |row| row.get(0))
     }
 
-    fn checkpoint(
-        &mut self,
-        conn: &Connection,
-        reporter: i64,
-        signed_by: &Signed<'_>,
-        ingested: &mut Ingested,
-    ) -> rusqlite::Result<()> {
+    fn checkpoint(&mut self, reporter: i64, signed_by: &Signed<'_>, ingested: &mut Ingested) -> rusqlite::Result<()> {
         let checkpoint = &signed_by.checkpoint;
-        let chain = match self.chain(conn, checkpoint.chain, reporter)? {
+        let chain = match self.chain(checkpoint.chain, reporter)? {
             Ok(chain) => chain,
             Err(why) => {
                 ingested.rejected.push(why);
@@ -261,15 +274,20 @@ impl Rows {
             }
         };
         let der = signed_by.certificate;
-        let held: Option<i64> =
-            conn.prepare_cached("SELECT id FROM certificates WHERE der = ?1")?.query_row([der], |row| row.get(0)).optional()?;
+        let held: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT id FROM certificates WHERE der = ?1")?
+            .query_row([der], |row| row.get(0))
+            .optional()?;
         let certificate: i64 = match held {
             Some(id) => id,
-            None => conn
+            None => self
+                .conn
                 .prepare_cached("INSERT INTO certificates (der) VALUES (?1) RETURNING id")?
                 .query_row([der], |row| row.get(0))?,
         };
-        let new = conn
+        let new = self
+            .conn
             .prepare_cached(
                 "INSERT OR IGNORE INTO checkpoints (chain, first, last, before, after, at_ms, certificate, scheme, serial, signature) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

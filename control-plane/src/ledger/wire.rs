@@ -103,6 +103,8 @@ pub(super) struct Span<'a> {
     pub(super) end_ns: u64,
     pub(super) flags: u32,
     known: [Option<Value<'a>>; KEYS.len()],
+    /// Where the next attribute's key is expected.
+    next_key: usize,
 }
 
 /// An attribute's value.
@@ -117,16 +119,18 @@ pub(super) enum Value<'a> {
 
 macro_rules! keys {
     ($($key:ident = $name:literal,)*) => {
-        /// The attributes that the ledger reads.
+        /// The attributes that the ledger reads, in the order in which sidecars send them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum Key { $($key,)* }
 
         const KEYS: &[&str] = &[$($name,)*];
+        const ALL: [Key; KEYS.len()] = [$(Key::$key,)*];
 
         impl Key {
-            fn of(name: &[u8]) -> Option<Self> {
-                $(if name == $name.as_bytes() { return Some(Self::$key); })*
-                None
+            /// The key of this name. It is looked for from `from` on, and then before it: as a rule it is found at once.
+            fn of(name: &[u8], from: usize) -> Option<Self> {
+                let (before, rest) = ALL.split_at_checked(from)?;
+                rest.iter().chain(before).copied().find(|key| key.name().as_bytes() == name)
             }
 
             /// The attribute's name.
@@ -138,6 +142,10 @@ macro_rules! keys {
 }
 
 keys! {
+    Method = "rpc.method",
+    Status = "rpc.response.status_code",
+    ServerAddress = "server.address",
+    PeerAddress = "network.peer.address",
     CallId = "chapar.call_id",
     Side = "chapar.side",
     Consumer = "chapar.consumer",
@@ -145,7 +153,6 @@ keys! {
     Inquiry = "chapar.inquiry",
     Kind = "chapar.kind",
     Path = "chapar.path",
-    Method = "rpc.method",
     Grant = "chapar.grant",
     Resolution = "chapar.resolution",
     Clause = "chapar.clause",
@@ -153,15 +160,12 @@ keys! {
     PolicyVersion = "chapar.policy_version",
     Reason = "chapar.reason",
     Outcome = "chapar.outcome",
-    Status = "rpc.response.status_code",
-    PeerAddress = "network.peer.address",
-    PeerPort = "network.peer.port",
-    ServerAddress = "server.address",
-    ServerPort = "server.port",
     RequestMessages = "chapar.request.messages",
     RequestBytes = "chapar.request.bytes",
     ResponseMessages = "chapar.response.messages",
     ResponseBytes = "chapar.response.bytes",
+    ServerPort = "server.port",
+    PeerPort = "network.peer.port",
     SubjectKeyId = "chapar.subject.key",
     SubjectHash = "chapar.subject.hash",
     Chain = "chapar.chain.id",
@@ -191,6 +195,7 @@ impl<'a> Span<'a> {
             end_ns: 0,
             flags: 0,
             known: [None; KEYS.len()],
+            next_key: 0,
         };
         let mut fields = Fields(bytes);
         while let Some((number, value)) = fields.next()? {
@@ -214,12 +219,13 @@ impl<'a> Span<'a> {
         let mut fields = Fields(bytes);
         while let Some((number, field)) = fields.next()? {
             match (number, field) {
-                (1, Field::Bytes(name)) => key = Key::of(name),
+                (1, Field::Bytes(name)) => key = Key::of(name, self.next_key),
                 (2, Field::Bytes(any)) => value = any_value(any)?,
                 _ => {}
             }
         }
         if let Some(key) = key {
+            self.next_key = key as usize + 1;
             self.known[key as usize].get_or_insert(value);
         }
         Ok(())
@@ -339,7 +345,9 @@ mod tests {
     #[test]
     fn every_known_name_has_its_own_key() {
         for name in KEYS {
-            assert_eq!(Key::of(name.as_bytes()).unwrap().name(), *name);
+            for from in 0..=KEYS.len() {
+                assert_eq!(Key::of(name.as_bytes(), from).unwrap().name(), *name);
+            }
         }
     }
 

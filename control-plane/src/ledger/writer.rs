@@ -4,7 +4,7 @@
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Ingested, rows::Rows, wire};
@@ -17,6 +17,9 @@ const QUEUE_MAX: usize = 256;
 const GROUP_EXPORTS_MAX: usize = 64;
 const GROUP_SPANS_MAX: usize = 16_384;
 
+/// About as many bytes a call's span has in an export.
+const SPAN_BYTES: usize = 1_024;
+
 /// One reporter's export, to be written.
 #[derive(Debug)]
 pub(super) struct Export {
@@ -27,7 +30,7 @@ pub(super) struct Export {
 }
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
-type Task = Box<dyn FnOnce(&mut Connection) + Send>;
+type Task = Box<dyn FnOnce(&Connection) + Send>;
 
 enum Job {
     Take(Export, Answer<Ingested>),
@@ -79,7 +82,7 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let task: Task = Box::new(move |conn| {
-            let done = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from).and_then(|tx| {
+            let done = begun(conn).map_err(StoreError::from).and_then(|tx| {
                 let result = work(&tx)?;
                 tx.commit()?;
                 Ok(result)
@@ -96,8 +99,14 @@ fn closed() -> StoreError {
     StoreError::Broken { what: "ledger".into(), why: "it is closed".into() }
 }
 
-fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) {
-    let mut rows = Rows::default();
+fn run(conn: Connection, mut queue: mpsc::Receiver<Job>) {
+    let mut rows = match Rows::of(&conn) {
+        Ok(rows) => rows,
+        Err(error) => {
+            tracing::error!(%error, "the ledger cannot be written");
+            return;
+        }
+    };
     while let Some(first) = queue.blocking_recv() {
         let mut group = Vec::new();
         let mut task = None;
@@ -107,8 +116,8 @@ fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) {
         while let Some(job) = next.take() {
             match job {
                 Job::Take(export, answer) => {
-                    // A span has some hundred bytes; which of them it has exactly does not matter here.
-                    room = room.saturating_sub(export.bytes.len() / 256);
+                    // How many spans these are exactly does not matter here.
+                    room = room.saturating_sub(export.bytes.len() / SPAN_BYTES);
                     group.push((export, answer));
                     if room > 0 && group.len() < GROUP_EXPORTS_MAX {
                         next = queue.try_recv().ok();
@@ -119,12 +128,12 @@ fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) {
             }
         }
         if !group.is_empty() {
-            write(&mut conn, &mut rows, group);
+            write(&conn, &mut rows, group);
         }
         if let Some(work) = task {
-            work(&mut conn);
+            work(&conn);
             // It may have removed what is remembered.
-            rows = Rows::default();
+            rows.forget();
         }
         if ending {
             return;
@@ -132,10 +141,15 @@ fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) {
     }
 }
 
-fn write(conn: &mut Connection, rows: &mut Rows, group: Vec<(Export, Answer<Ingested>)>) {
-    let taken = conn.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
-        let taken = group.iter().map(|(export, _)| take(&tx, rows, export)).collect::<rusqlite::Result<Vec<_>>>()?;
-        rows.settle(&tx)?;
+/// A transaction that writes. Statements that outlive it borrow the connection, so that it cannot; one follows the other here.
+fn begun(conn: &Connection) -> rusqlite::Result<Transaction<'_>> {
+    Transaction::new_unchecked(conn, TransactionBehavior::Immediate)
+}
+
+fn write(conn: &Connection, rows: &mut Rows<'_>, group: Vec<(Export, Answer<Ingested>)>) {
+    let taken = begun(conn).and_then(|tx| {
+        let taken = group.iter().map(|(export, _)| take(rows, export)).collect::<rusqlite::Result<Vec<_>>>()?;
+        rows.settle()?;
         tx.commit()?;
         Ok(taken)
     });
@@ -147,7 +161,7 @@ fn write(conn: &mut Connection, rows: &mut Rows, group: Vec<(Export, Answer<Inge
         }
         Err(error) => {
             // What was remembered of this write is not in the file.
-            *rows = Rows::default();
+            rows.forget();
             for (_, answer) in group {
                 let _ = answer.send(Err(StoreError::Broken { what: "ledger's last write".into(), why: error.to_string() }));
             }
@@ -155,8 +169,8 @@ fn write(conn: &mut Connection, rows: &mut Rows, group: Vec<(Export, Answer<Inge
     }
 }
 
-fn take(conn: &Connection, rows: &mut Rows, export: &Export) -> rusqlite::Result<Ingested> {
+fn take(rows: &mut Rows<'_>, export: &Export) -> rusqlite::Result<Ingested> {
     // The caller has looked at it: it is readable.
     let spans = wire::spans(&export.bytes).unwrap_or_default();
-    rows.take(conn, &export.reporter, &spans, export.received_at_ms)
+    rows.take(&export.reporter, &spans, export.received_at_ms)
 }

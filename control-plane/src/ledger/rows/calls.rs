@@ -1,7 +1,7 @@
 //! Rows of calls: each holds what both sides say of one call.
 
 use chapar_core::policy::Side;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Statement, params};
 
 use super::{Rows, signed};
 use crate::ledger::judge::{Account, Reported};
@@ -16,20 +16,56 @@ pub(in crate::ledger) const HOUR_US: i64 = 3_600 * 1_000_000;
 const STANDING: &str = "SELECT id, sides, inquiry, kind, resolution, outcome, status, reason, duration_class FROM calls \
                         INDEXED BY calls_by_call WHERE call_id = ?1 AND consumer = ?2 AND provider = ?3";
 
+/// Calls that are remembered because their other account has still to come; as a rule it comes within a second. When there are more,
+/// all are forgotten, and found in the file.
+const REMEMBERED_MAX: usize = 65_536;
+
+/// The statements that every account of a call needs. Looking a statement up by its text costs as much as a step in an index.
+#[derive(Debug)]
+pub(super) struct Statements<'c> {
+    standing: Statement<'c>,
+    begin: Statement<'c>,
+    /// The provider's account joins the consumer's.
+    join: Statement<'c>,
+    /// The consumer's account joins the provider's, with a duration of the same class or of another one.
+    retell: Statement<'c>,
+    retell_duration: Statement<'c>,
+    subject: Statement<'c>,
+}
+
+impl<'c> Statements<'c> {
+    pub(super) fn of(conn: &'c Connection) -> rusqlite::Result<Self> {
+        // Each index that an update names is written anew: what does not change is not named.
+        let retell = "UPDATE calls SET started_at_us = ?2, duration_us = ?3, request_bytes = ?4, response_bytes = ?5, reason = ?6, \
+                      spans = spans + 1, sides = ?7, awaited = ?8";
+        Ok(Self {
+            standing: conn.prepare(STANDING)?,
+            begin: conn.prepare(
+                "INSERT OR IGNORE INTO calls (id, call_id, trace_id, consumer, provider, inquiry, kind, resolution, outcome, status, \
+                 reason, started_at_us, duration_us, duration_class, request_bytes, response_bytes, spans, sides, awaited) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 1, ?17, ?18)",
+            )?,
+            join: conn.prepare("UPDATE calls SET reason = ?2, spans = spans + 1, sides = ?3, awaited = ?4 WHERE id = ?1")?,
+            retell: conn.prepare(&format!("{retell} WHERE id = ?1"))?,
+            retell_duration: conn.prepare(&format!("{retell}, duration_class = ?9 WHERE id = ?1"))?,
+            subject: conn.prepare("INSERT OR IGNORE INTO subjects (hash, call) VALUES (?1, ?2)")?,
+        })
+    }
+}
+
 /// A call as it stands in the file.
-struct Standing {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
     id: i64,
     sides: i64,
-    inquiry: i64,
-    kind: i64,
-    resolution: i64,
-    outcome: i64,
-    status: i64,
-    reason: i64,
+    numbers: Numbers,
     duration_class: i64,
+    /// The hash that is on record with it for certain; `None`: the file may have one.
+    subject: Option<[u8; 16]>,
 }
 
 /// The words of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Numbers {
     consumer: i64,
     provider: i64,
@@ -41,41 +77,31 @@ struct Numbers {
     reason: i64,
 }
 
-impl Rows {
+impl Rows<'_> {
     /// Adds one side's account to the call's row, and returns the row's number. What the consumer's side says of time, status and
     /// outcome holds, for it is what the caller saw; but a call that either side refused was refused.
-    pub(super) fn call(&mut self, conn: &Connection, span: &Reported<'_>, account: &Account<'_>) -> rusqlite::Result<i64> {
-        let numbers = self.numbers(conn, account)?;
-        let standing = conn
-            .prepare_cached(STANDING)?
-            .query_row(params![&account.call_id[..], numbers.consumer, numbers.provider], |row| {
-                Ok(Standing {
-                    id: row.get(0)?,
-                    sides: row.get(1)?,
-                    inquiry: row.get(2)?,
-                    kind: row.get(3)?,
-                    resolution: row.get(4)?,
-                    outcome: row.get(5)?,
-                    status: row.get(6)?,
-                    reason: row.get(7)?,
-                    duration_class: row.get(8)?,
-                })
-            })
-            .optional()?;
-        let id = match standing {
-            Some(standing) => self.joined(conn, span, account, &numbers, &standing)?,
-            None => begun(conn, span, account, &numbers)?,
+    pub(super) fn call(&mut self, span: &Reported<'_>, account: &Account<'_>) -> rusqlite::Result<i64> {
+        let numbers = self.numbers(account)?;
+        let standing = match self.remembered.remove(&account.call_id) {
+            Some(standing) if standing.is_of(&numbers) => Some(standing),
+            _ => self.found(account, &numbers)?,
         };
-        if let Some(subject) = &account.subject {
-            conn.prepare_cached("INSERT OR IGNORE INTO subjects (hash, call) VALUES (?1, ?2)")?
-                .execute(params![&subject.hash[..], id])?;
+        let hash = account.subject.as_ref().map(|subject| subject.hash);
+        let id = match standing {
+            Some(standing) => self.joined(span, account, &numbers, &standing)?,
+            None => self.begun(span, account, &numbers, hash)?,
+        };
+        if let Some(hash) = hash
+            && standing.is_none_or(|standing| standing.subject != Some(hash))
+        {
+            self.calls.subject.execute(params![&hash[..], id])?;
         }
         self.hours.insert((id >> TIE_BITS) / HOUR_US);
         Ok(id)
     }
 
-    fn numbers(&mut self, conn: &Connection, account: &Account<'_>) -> rusqlite::Result<Numbers> {
-        let mut number = |word| self.words.number(conn, word);
+    fn numbers(&mut self, account: &Account<'_>) -> rusqlite::Result<Numbers> {
+        let mut number = |word| self.words.number(self.conn, word);
         Ok(Numbers {
             consumer: number(account.consumer)?,
             provider: number(account.provider)?,
@@ -88,98 +114,127 @@ impl Rows {
         })
     }
 
+    fn found(&mut self, account: &Account<'_>, numbers: &Numbers) -> rusqlite::Result<Option<Standing>> {
+        let standing = &mut self.calls.standing;
+        let found = standing.query_row(params![&account.call_id[..], numbers.consumer, numbers.provider], |row| {
+            let numbers = Numbers {
+                inquiry: row.get(2)?,
+                kind: row.get(3)?,
+                resolution: row.get(4)?,
+                outcome: row.get(5)?,
+                status: row.get(6)?,
+                reason: row.get(7)?,
+                ..*numbers
+            };
+            Ok(Standing { id: row.get(0)?, sides: row.get(1)?, numbers, duration_class: row.get(8)?, subject: None })
+        });
+        found.optional()
+    }
+
     fn joined(
         &mut self,
-        conn: &Connection,
         span: &Reported<'_>,
         account: &Account<'_>,
         numbers: &Numbers,
         standing: &Standing,
     ) -> rusqlite::Result<i64> {
-        let none = self.words.number(conn, "")?;
-        let refused = self.words.number(conn, "refused")?;
+        let held = &standing.numbers;
+        let none = self.words.number(self.conn, "")?;
+        let refused = self.words.number(self.conn, "refused")?;
         let of_consumer = account.side == Side::Consumer;
         let first_told = |held: i64, told: i64| if held == none { told } else { held };
-        let outcome = match (standing.outcome == refused || numbers.outcome == refused, of_consumer) {
+        let outcome = match (held.outcome == refused || numbers.outcome == refused, of_consumer) {
             (true, _) => refused,
             (false, true) => numbers.outcome,
-            (false, false) => standing.outcome,
+            (false, false) => held.outcome,
         };
-        let status = if of_consumer { numbers.status } else { standing.status };
-        let (inquiry, kind) = (first_told(standing.inquiry, numbers.inquiry), first_told(standing.kind, numbers.kind));
-        let resolution = first_told(standing.resolution, numbers.resolution);
-        let reason = first_told(standing.reason, numbers.reason);
+        let now = Numbers {
+            inquiry: first_told(held.inquiry, numbers.inquiry),
+            kind: first_told(held.kind, numbers.kind),
+            resolution: first_told(held.resolution, numbers.resolution),
+            outcome,
+            status: if of_consumer { numbers.status } else { held.status },
+            reason: first_told(held.reason, numbers.reason),
+            ..*held
+        };
         let sides = standing.sides | bit(account.side);
         let awaited = if sides == 3 { 0 } else { 3 & !sides };
-        // Each index that a statement names is written anew: what did not change is not named.
-        let texts_changed = (inquiry, kind, resolution, outcome, status)
-            != (standing.inquiry, standing.kind, standing.resolution, standing.outcome, standing.status);
-        if texts_changed {
-            conn.prepare_cached(
-                "UPDATE calls SET inquiry = ?2, kind = ?3, resolution = ?4, outcome = ?5, status = ?6 WHERE id = ?1",
-            )?
-            .execute([standing.id, inquiry, kind, resolution, outcome, status])?;
+        if (Numbers { reason: held.reason, ..now }) != *held {
+            self.conn
+                .prepare_cached(
+                    "UPDATE calls SET inquiry = ?2, kind = ?3, resolution = ?4, outcome = ?5, status = ?6 WHERE id = ?1",
+                )?
+                .execute([standing.id, now.inquiry, now.kind, now.resolution, now.outcome, now.status])?;
         }
-        if of_consumer {
-            let class = duration_class(span.duration_us);
-            if class != standing.duration_class {
-                conn.prepare_cached("UPDATE calls SET duration_class = ?2 WHERE id = ?1")?.execute([standing.id, class])?;
-            }
-            conn.prepare_cached(
-                "UPDATE calls SET started_at_us = ?2, duration_us = ?3, request_bytes = ?4, response_bytes = ?5, reason = ?6, \
-                 spans = spans + 1, sides = ?7, awaited = ?8 WHERE id = ?1",
-            )?
-            .execute([
-                standing.id,
-                span.started_at_us,
-                span.duration_us,
-                signed(account.request_bytes),
-                signed(account.response_bytes),
-                reason,
-                sides,
-                awaited,
-            ])?;
+        if !of_consumer {
+            self.calls.join.execute([standing.id, now.reason, sides, awaited])?;
+            return Ok(standing.id);
+        }
+        let class = duration_class(span.duration_us);
+        let (id, reason) = (standing.id, now.reason);
+        let (request_bytes, response_bytes) = (signed(account.request_bytes), signed(account.response_bytes));
+        let told = [id, span.started_at_us, span.duration_us, request_bytes, response_bytes, reason, sides, awaited];
+        if class == standing.duration_class {
+            self.calls.retell.execute(told)?;
         } else {
-            conn.prepare_cached("UPDATE calls SET reason = ?2, spans = spans + 1, sides = ?3, awaited = ?4 WHERE id = ?1")?
-                .execute([standing.id, reason, sides, awaited])?;
+            let [id, start, duration, request, response, reason, sides, awaited] = told;
+            let told = [id, start, duration, request, response, reason, sides, awaited, class];
+            self.calls.retell_duration.execute(told)?;
         }
         Ok(standing.id)
     }
+
+    fn begun(
+        &mut self,
+        span: &Reported<'_>,
+        account: &Account<'_>,
+        numbers: &Numbers,
+        subject: Option<[u8; 16]>,
+    ) -> rusqlite::Result<i64> {
+        let sides = bit(account.side);
+        let awaited = if account.awaits_other { 3 & !sides } else { 0 };
+        let class = duration_class(span.duration_us);
+        let mut id = row_of(span.started_at_us, &account.call_id);
+        // Another call may have begun in the same microsecond, with the same eleven bits: the next number is as good.
+        while self.calls.begin.execute(params![
+            id,
+            &account.call_id[..],
+            &span.trace_id[..],
+            numbers.consumer,
+            numbers.provider,
+            numbers.inquiry,
+            numbers.kind,
+            numbers.resolution,
+            numbers.outcome,
+            numbers.status,
+            numbers.reason,
+            span.started_at_us,
+            span.duration_us,
+            class,
+            signed(account.request_bytes),
+            signed(account.response_bytes),
+            sides,
+            awaited,
+        ])? == 0
+        {
+            id += 1;
+        }
+        if awaited != 0 {
+            if self.remembered.len() >= REMEMBERED_MAX {
+                self.remembered.clear();
+            }
+            let standing = Standing { id, sides, numbers: *numbers, duration_class: class, subject };
+            self.remembered.insert(account.call_id, standing);
+        }
+        Ok(id)
+    }
 }
 
-fn begun(conn: &Connection, span: &Reported<'_>, account: &Account<'_>, numbers: &Numbers) -> rusqlite::Result<i64> {
-    let mut insert = conn.prepare_cached(
-        "INSERT OR IGNORE INTO calls (id, call_id, trace_id, consumer, provider, inquiry, kind, resolution, outcome, status, reason, \
-         started_at_us, duration_us, duration_class, request_bytes, response_bytes, spans, sides, awaited) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 1, ?17, ?18)",
-    )?;
-    let side = bit(account.side);
-    let mut id = row_of(span.started_at_us, &account.call_id);
-    // Another call may have begun in the same microsecond, with the same eleven bits: the next number is as good.
-    while insert.execute(params![
-        id,
-        &account.call_id[..],
-        &span.trace_id[..],
-        numbers.consumer,
-        numbers.provider,
-        numbers.inquiry,
-        numbers.kind,
-        numbers.resolution,
-        numbers.outcome,
-        numbers.status,
-        numbers.reason,
-        span.started_at_us,
-        span.duration_us,
-        duration_class(span.duration_us),
-        signed(account.request_bytes),
-        signed(account.response_bytes),
-        side,
-        if account.awaits_other { 3 & !side } else { 0 },
-    ])? == 0
-    {
-        id += 1;
+impl Standing {
+    /// Whether it is the call between these two: whoever names other parties makes a row of its own.
+    fn is_of(&self, numbers: &Numbers) -> bool {
+        (self.numbers.consumer, self.numbers.provider) == (numbers.consumer, numbers.provider)
     }
-    Ok(id)
 }
 
 /// The row number of a call that began then. The year 2112 is the last whose microseconds fit.
@@ -213,7 +268,7 @@ mod tests {
         conn.execute_batch(include_str!("../schema.sql")).unwrap();
         let of = |sql: &str| {
             let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let plan = statement.query_row(params![[0; 16], 1, 2], |row| row.get::<_, String>("detail"));
+            let plan = statement.query_row(params![[0_u8; 16], 1, 2], |row| row.get::<_, String>("detail"));
             plan.unwrap()
         };
         assert_eq!(of(STANDING), "SEARCH calls USING INDEX calls_by_call (call_id=?)");
