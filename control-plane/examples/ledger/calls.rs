@@ -10,26 +10,26 @@ use opentelemetry_proto::tonic::{
 use prost::Message as _;
 
 /// Who asks and answers: as many agencies as session 38 names, and about as many inquiries.
-pub const AGENCIES: u64 = 22;
-pub const INQUIRIES: u64 = 60;
+pub(crate) const AGENCIES: u64 = 22;
+pub(crate) const INQUIRIES: u64 = 60;
 /// Calls a millisecond, in the made-up time.
-pub const CALLS_A_MS: u64 = 5;
+pub(crate) const CALLS_A_MS: u64 = 5;
 /// Persons that calls are about.
 const PERSONS: u64 = 2_000_000;
 
 /// What a sidecar sends at once.
-pub struct Export {
+pub(crate) struct Export {
     /// Number of its agency.
-    pub agency: u64,
+    pub(crate) agency: u64,
     /// Accounts of calls in it.
-    pub accounts: usize,
+    pub(crate) accounts: usize,
     /// An `ExportTraceServiceRequest`: the accounts, and a checkpoint under them.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
 }
 
 /// Exports of all accounts of these calls, the first of which began at `epoch_ms` or later: each agency's sidecar sends what its
 /// agency saw, `batch` accounts an export.
-pub fn exports(from: u64, calls: u64, batch: usize, epoch_ms: u64) -> Vec<Export> {
+pub(crate) fn exports(from: u64, calls: u64, batch: usize, epoch_ms: u64) -> Vec<Export> {
     let mut waiting: Vec<Vec<(u64, Span)>> = (0..AGENCIES).map(|_| Vec::new()).collect();
     let mut exports = Vec::new();
     for number in from..from + calls {
@@ -48,27 +48,34 @@ pub fn exports(from: u64, calls: u64, batch: usize, epoch_ms: u64) -> Vec<Export
 }
 
 /// The name of an agency.
-pub fn agency(number: u64) -> String {
+pub(crate) fn agency(number: u64) -> String {
     format!("agency-{number}")
 }
 
 /// The SPIFFE ID of its sidecar.
-pub fn sidecar(number: u64) -> String {
+pub(crate) fn sidecar(number: u64) -> String {
     format!("spiffe://exchange.example/agency/{}/sidecar/main", agency(number))
 }
 
 /// The tracking ID of the call with this number.
-pub fn call_id(number: u64) -> String {
+pub(crate) fn call_id(number: u64) -> String {
     hex(&id(number, 0xa5a5, 0x5a5a))
 }
 
 /// The ID of its trace.
-pub fn trace_id(number: u64) -> String {
+pub(crate) fn trace_id(number: u64) -> String {
     hex(&id(number, 0x1111, 0x2222))
 }
 
+/// The hash of one of the persons.
+pub(crate) fn subject(random: u64) -> [u8; 16] {
+    let mut hash = [7; 16];
+    hash[..8].copy_from_slice(&scrambled(random % PERSONS).to_be_bytes());
+    hash
+}
+
 /// SplitMix64: every number to another one that looks like chance.
-pub fn scrambled(number: u64) -> u64 {
+pub(crate) fn scrambled(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -206,7 +213,7 @@ impl Call {
             number("chapar.response.messages", 1),
             number("chapar.response.bytes", 200 + self.random % 1_000),
             number("chapar.subject.key", 1),
-            text("chapar.subject.hash", &hex(&[scrambled(self.random % PERSONS).to_be_bytes(), [7; 8]].concat())),
+            text("chapar.subject.hash", &hex(&subject(self.random))),
         ];
         if refused {
             attributes.push(text("chapar.reason", "GRANT_EXPIRED"));

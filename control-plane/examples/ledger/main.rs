@@ -20,14 +20,14 @@ use std::{
 
 use anyhow::Context as _;
 use chapar_control_plane::{
-    api::{Page, SidecarCaller},
+    api::{Page, Problem, SidecarCaller},
     clock::Clock,
     ledger::{Ledger, Metrics, Missing, Query, Wanted},
     store::Store,
 };
 use clap::{Parser, Subcommand};
 
-use crate::calls::{AGENCIES, CALLS_A_MS, Export, INQUIRIES, agency, call_id, scrambled, trace_id};
+use crate::calls::{AGENCIES, CALLS_A_MS, Export, INQUIRIES, agency, call_id, scrambled, subject, trace_id};
 
 /// Exports under way at once, as of so many sidecars.
 const SIDECARS: usize = 16;
@@ -124,11 +124,11 @@ async fn report(ledger: &Ledger, exports: Vec<Export>) -> anyhow::Result<usize> 
             && let Some(export) = exports.next()
         {
             let (ledger, caller) = (ledger.clone(), caller(export.agency));
-            running.spawn(async move { ledger.ingest(&caller, export.bytes).await });
+            running.spawn(async move { ledger.ingest(&caller, export.bytes).await.map(|ingested| (ingested, export.accounts)) });
         }
         let Some(done) = running.join_next().await else { return Ok(stored) };
-        let ingested = done??;
-        anyhow::ensure!(ingested.rejected.is_empty(), "rejected: {}", ingested.complaint());
+        let (ingested, accounts) = done??;
+        anyhow::ensure!(ingested.stored == accounts, "{accounts} sent, {} stored; {}", ingested.stored, ingested.complaint());
         stored += ingested.stored;
     }
 }
@@ -157,8 +157,10 @@ fn cpu_s_of_process() -> anyhow::Result<f64> {
 async fn search(folder: &Path) -> anyhow::Result<()> {
     let ledger = opened(folder).await?;
     let calls: u64 = fs::read_to_string(folder.join("seeded"))?.trim().parse()?;
+    let bytes = fs::metadata(folder.join("ledger.db"))?.len();
     println!(
-        "{calls} calls; {SEARCHES} searches a filter, a page of 100 each; the first page of half of them, a later one of the rest"
+        "{calls} calls, {:.2} GB; {SEARCHES} searches a filter, a page of 100 each; the first page of half of them, a later one of the rest",
+        bytes as f64 / 1e9
     );
     println!("{:<28} {:>10} {:>10} {:>10}", "filter", "p50 ms", "p95 ms", "max ms");
     type Made = fn(u64, u64) -> Query;
@@ -192,6 +194,10 @@ async fn search(folder: &Path) -> anyhow::Result<()> {
         Query { from_us: Some(until_us - 60_000_000), until_us: Some(until_us), ..Query::default() }
     })
     .await?;
+    timed_by(&ledger, "who asked about a person", calls, |ledger, random, page| async move {
+        ledger.calls_about(&[subject(random)], None, None, &page).await.map(|(_, next)| next)
+    })
+    .await?;
     ledger.close().await;
     Ok(())
 }
@@ -202,18 +208,31 @@ async fn newest_us(ledger: &Ledger) -> anyhow::Result<i64> {
 }
 
 async fn timed(ledger: &Ledger, name: &str, calls: u64, query: impl Fn(u64) -> Query) -> anyhow::Result<()> {
+    timed_by(ledger, name, calls, |ledger, random, page| {
+        let query = query(random);
+        async move { ledger.calls(&query, &page).await.map(|(_, next)| next) }
+    })
+    .await
+}
+
+/// `search` is given a number by chance and a page, and answers the token of the next one.
+async fn timed_by<F: Future<Output = Result<String, Problem>>>(
+    ledger: &Ledger,
+    name: &str,
+    calls: u64,
+    search: impl Fn(Ledger, u64, Page) -> F,
+) -> anyhow::Result<()> {
     let mut took = Vec::with_capacity(SEARCHES);
     let mut token = String::new();
     for turn in 0..SEARCHES {
-        let query = query(scrambled(turn as u64 ^ calls));
+        let random = scrambled(turn as u64 ^ calls);
         if turn % 2 == 0 {
             token.clear();
         }
         let page = Page::asked(100, &token)?;
         let began = Instant::now();
-        let (_, next) = ledger.calls(&query, &page).await?;
+        token = search(ledger.clone(), random, page).await?;
         took.push(began.elapsed());
-        token = next;
     }
     took.sort_unstable();
     let ms = |at: usize| took[at.min(SEARCHES - 1)].as_secs_f64() * 1e3;

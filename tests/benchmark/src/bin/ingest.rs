@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::Result;
 use chapar_benchmark::ingest::{self, Effort, Figures, Kind};
 use clap::Parser;
-use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde_json::json;
 
 /// Sends the same OTLP exports, as sidecars send them, to a control plane and to the OpenTelemetry collector, in alternate rounds.
@@ -73,20 +73,18 @@ fn line(figures: &Figures) -> serde_json::Value {
 
 fn table(all: &[Figures]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["", "spans/s", "CPU µs a span", "spans/s a core", "disk bytes a span", "acknowledged means"]);
+    let number = |figure: f64, digits: usize| Cell::new(format!("{figure:.digits$}")).set_alignment(CellAlignment::Right);
     for figures in all {
-        table.add_row([
-            figures.kind.name().to_owned(),
-            format!("{:.0}", figures.median(|round| round.spans_per_s)),
-            format!("{:.1}", figures.median(|round| round.cpu_us_per_span)),
-            format!("{:.0}", figures.spans_per_s_per_core()),
-            format!("{:.0}", figures.median(|round| round.disk_bytes_per_span)),
-            figures.kind.promise().to_owned(),
+        table.add_row(vec![
+            Cell::new(figures.kind.name()),
+            number(figures.median(|round| round.spans_per_s), 0),
+            number(figures.median(|round| round.cpu_us_per_span), 1),
+            number(figures.spans_per_s_per_core(), 0),
+            number(figures.median(|round| round.disk_bytes_per_span), 0),
+            Cell::new(figures.kind.promise()),
         ]);
-    }
-    for column in table.column_iter_mut().skip(1).take(4) {
-        column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }

@@ -118,7 +118,11 @@ async fn measured(kind: Kind, collector: &Path, authority: &Authority, folder: &
 
 async fn send(load: &Load, sidecars: Vec<Sidecar>) -> Result<Duration> {
     let began = std::time::Instant::now();
-    let sending: Vec<_> = sidecars.into_iter().map(|sidecar| tokio::spawn(sidecar.send(load.of(sidecar.agency)))).collect();
+    let mut sending = Vec::new();
+    for sidecar in sidecars {
+        let exports = load.of(sidecar.agency);
+        sending.push(tokio::spawn(sidecar.send(exports)));
+    }
     for sent in sending {
         sent.await??;
     }
