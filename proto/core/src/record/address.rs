@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn what_has_no_port_is_all_host() {
-        for address in ["", "10.0.0.1", "unix:/run/app.sock", "2001:db8::1", "host:0", "host:00080", "host:65536", ":80", "[a]:1"] {
+        for address in ["", "10.0.0.1", "unix:/run/app.sock", "2001:db8::1", "host:0", "host:00080", "host:65536", ":80", "[a]:1"]
+        {
             assert_eq!(split(address), (address, None));
         }
     }
