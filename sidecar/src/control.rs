@@ -93,13 +93,8 @@ impl Control {
             renewals: renewals.clone(),
         };
         let registrar = Registrar { link: link.clone(), sessions: follower.sessions(), offer, results };
-        let exporter = Exporter {
-            reporter: reporter.clone(),
-            link: link.clone(),
-            trust: trust.clone(),
-            config: config.report,
-            origin: origin(config, &own.spiffe_id.to_string()),
-        };
+        let origin = origin(config, &own.spiffe_id.to_string());
+        let exporter = Exporter::new(reporter.clone(), link.clone(), trust.clone(), config.report, origin);
 
         let (stop, stop_reporting) = (CancellationToken::new(), CancellationToken::new());
         let (tasks, reporting) = (TaskTracker::new(), TaskTracker::new());

@@ -1,28 +1,22 @@
 //! Signed checkpoints of a lane's chain, one for each export.
 
-use chapar_core::{
-    record::chain::{ChainId, Checkpoint, Hash},
-    time::Timestamp,
-};
-use opentelemetry_proto::tonic::{
-    common::v1::{AnyValue, KeyValue, any_value::Value},
-    trace::v1::{Span, span::SpanKind},
-};
+use chapar_core::{record::chain::Checkpoint, time::Timestamp};
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
 use super::{
-    span::{count, nanoseconds, text},
+    span::{Stem, bytes, chain, count, nanoseconds, put, text},
     tail::Batch,
 };
 use crate::trust::{Trust, TrustError};
 
 /// Name of the span that carries a checkpoint.
-pub(super) const CHECKPOINT: &str = "chapar.checkpoint";
+const CHECKPOINT: &str = "chapar.checkpoint";
 
-/// The checkpoint of `batch`, signed with the key of the certificate that this sidecar shows now.
+/// Appends the checkpoint of `batch`, signed with the key of the certificate that this sidecar shows now, as a span.
 ///
 /// # Errors
-/// When the key does not sign.
-pub(super) fn checkpoint(batch: &Batch, at: Timestamp, trust: &Trust) -> Result<Span, TrustError> {
+/// When the key does not sign; then nothing is appended.
+pub(super) fn put_checkpoint(batch: &Batch, at: Timestamp, trust: &Trust, out: &mut Vec<u8>) -> Result<(), TrustError> {
     let checkpoint = Checkpoint {
         chain: batch.after.chain,
         first: batch.first,
@@ -32,39 +26,26 @@ pub(super) fn checkpoint(batch: &Batch, at: Timestamp, trust: &Trust) -> Result<
         at,
     };
     let signed = trust.sign(&checkpoint.signed_bytes())?;
-    let instant_ns = nanoseconds(at);
-    Ok(Span {
-        trace_id: rand::random::<[u8; 16]>().to_vec(),
-        span_id: rand::random::<[u8; 8]>().to_vec(),
-        name: CHECKPOINT.to_owned(),
-        kind: SpanKind::Internal.into(),
-        start_time_unix_nano: instant_ns,
-        end_time_unix_nano: instant_ns,
-        attributes: vec![
-            chain(checkpoint.chain),
-            count("chapar.checkpoint.first", checkpoint.first),
-            count("chapar.checkpoint.last", checkpoint.last),
-            hash("chapar.checkpoint.before", checkpoint.before),
-            hash("chapar.checkpoint.after", checkpoint.after),
-            bytes("chapar.checkpoint.signature", signed.signature),
-            text("chapar.checkpoint.scheme", signed.scheme),
-            text("chapar.checkpoint.serial", &signed.serial),
-            bytes("chapar.checkpoint.certificate", signed.certificate.to_vec()),
-        ],
-        ..Span::default()
-    })
-}
-
-/// The attribute that names a chain.
-pub(super) fn chain(chain: ChainId) -> KeyValue {
-    text("chapar.chain.id", &chain.to_string())
-}
-
-fn hash(key: &'static str, hash: Hash) -> KeyValue {
-    bytes(key, hash.0.to_vec())
-}
-
-fn bytes(key: &'static str, bytes: Vec<u8>) -> KeyValue {
-    let value = AnyValue { value: Some(Value::BytesValue(bytes)) };
-    KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
+    let at_ns = nanoseconds(at);
+    let stem = Stem {
+        trace_id: &rand::random::<[u8; 16]>(),
+        span_id: &rand::random::<[u8; 8]>(),
+        parent_span_id: &[],
+        name: CHECKPOINT,
+        kind: SpanKind::Internal,
+        start_ns: at_ns,
+        end_ns: at_ns,
+    };
+    put(&stem, out, |out| {
+        chain(checkpoint.chain, out);
+        count("chapar.checkpoint.first", checkpoint.first, out);
+        count("chapar.checkpoint.last", checkpoint.last, out);
+        bytes("chapar.checkpoint.before", &checkpoint.before.0, out);
+        bytes("chapar.checkpoint.after", &checkpoint.after.0, out);
+        bytes("chapar.checkpoint.signature", &signed.signature, out);
+        text("chapar.checkpoint.scheme", signed.scheme, out);
+        text("chapar.checkpoint.serial", &signed.serial, out);
+        bytes("chapar.checkpoint.certificate", &signed.certificate, out);
+    });
+    Ok(())
 }

@@ -1,19 +1,21 @@
 //! Sends records to the control plane in batches, over OTLP, and goes on only behind what it has taken.
 
-use std::{io, sync::atomic::Ordering, time::Duration};
-
-use chapar_core::{record::Entry, time::Timestamp};
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, trace_service_client::TraceServiceClient},
-    trace::v1::Span,
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::Duration,
 };
-use prost::Message as _;
+
+use chapar_core::record::Entry;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, codec::CompressionEncoding};
+use tonic::{Code, Status};
 
 use super::{
     Reporter, evidence,
-    span::{Origin, export, loss_span, placed, span},
+    send::{Export, send},
+    span::{Origin, Place, head, put_call, put_loss},
     tail::{Batch, Tail},
 };
 use crate::{
@@ -22,6 +24,9 @@ use crate::{
     trust::Trust,
 };
 
+/// Exports under way at a time: one of each lane, and not more than these, since each has its batch in memory twice.
+const EXPORTS_MAX: usize = 4;
+
 /// How long the exporter waits before it reads a spool again that could not be read.
 const READ_RETRY: Duration = Duration::from_secs(1);
 
@@ -29,15 +34,16 @@ const READ_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Exporter {
     /// Where the records come from.
-    pub reporter: Reporter,
+    reporter: Reporter,
     /// Where they go.
-    pub link: Link,
+    link: Link,
     /// Who vouches for them.
-    pub trust: Trust,
+    trust: Trust,
     /// Limits.
-    pub config: config::Report,
+    config: config::Report,
     /// Who reports.
-    pub origin: Origin,
+    origin: Origin,
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
 /// What became of a batch.
@@ -51,6 +57,12 @@ enum Fate {
 }
 
 impl Exporter {
+    /// Sends what `reporter` was given over `link`, within the limits of `config`; `trust` and `origin` vouch for it.
+    #[must_use]
+    pub fn new(reporter: Reporter, link: Link, trust: Trust, config: config::Report, origin: Origin) -> Self {
+        Self { reporter, link, trust, config, origin, buffers: Mutex::default() }
+    }
+
     /// Exports until `stop`, then what is still there, for as long as `flushTimeoutMs` allows. What is left then stays in the
     /// spool, and goes out when the sidecar runs again.
     pub async fn run(self, stop: CancellationToken) {
@@ -94,48 +106,66 @@ impl Exporter {
         let _ = tokio::time::timeout(self.config.batch_delay(), full).await;
     }
 
-    /// One batch of each lane that has any. Returns whether there was any.
+    /// One batch of each lane that has any, several lanes' at a time. Returns whether there was any.
     async fn round(&self, tails: &mut Vec<Tail>) -> bool {
-        let mut any = false;
         tails.extend(self.reporter.spool.take_tails());
-        for tail in tails.iter_mut() {
-            match self.read(tail) {
-                Ok(Some((batch, spans))) => {
-                    self.deliver(&batch, spans).await;
-                    self.acknowledge(tail, &batch);
-                    any = true;
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::error!(lane = tail.shelf().name(), %error, "the spool cannot be read");
-                    tail.forget();
-                    tokio::time::sleep(READ_RETRY).await;
-                }
+        let mut any = false;
+        let mut under_way = FuturesUnordered::new();
+        for tail in tails {
+            if under_way.len() == EXPORTS_MAX {
+                any |= under_way.next().await.unwrap_or(false);
             }
+            under_way.push(self.batch(tail));
+        }
+        while let Some(one) = under_way.next().await {
+            any |= one;
         }
         any
     }
 
-    fn read(&self, tail: &mut Tail) -> io::Result<Option<(Batch, Vec<Span>)>> {
-        let (mut spans, mut bytes) = (Vec::new(), 0);
+    /// The next batch of a lane. Returns whether there was any.
+    async fn batch(&self, tail: &mut Tail) -> bool {
+        let mut spans = self.buffer();
+        match self.read(tail, &mut spans) {
+            Ok(Some((batch, records))) => {
+                self.deliver(&batch, records, spans).await;
+                self.acknowledge(tail, &batch);
+                true
+            }
+            Ok(None) => {
+                self.keep_buffer(spans);
+                false
+            }
+            Err(error) => {
+                tracing::error!(lane = tail.shelf().name(), %error, "the spool cannot be read");
+                tail.forget();
+                tokio::time::sleep(READ_RETRY).await;
+                false
+            }
+        }
+    }
+
+    /// Writes the next spans of a lane into `spans`. Also answers how many.
+    fn read(&self, tail: &mut Tail, spans: &mut Vec<u8>) -> io::Result<Option<(Batch, usize)>> {
         let (reach, chain) = (tail.shelf().synced(), tail.chain());
+        let mut records = 0;
         let batch = tail.next(reach, self.reporter.spool.folder(), |numbered| {
-            let span = match numbered.entry {
-                Entry::Call(record) => span(record),
-                Entry::Loss(loss) => loss_span(loss, chain),
-            };
-            let span = placed(span, chain, numbered.sequence);
-            bytes += span.encoded_len();
-            let fits = spans.is_empty() || (spans.len() < self.config.batch_records_max && bytes <= self.config.batch_bytes_max);
+            let (before, place) = (spans.len(), Place { chain, sequence: numbered.sequence });
+            match numbered.entry {
+                Entry::Call(record) => put_call(record, place, spans),
+                Entry::Loss(loss) => put_loss(loss, place, spans),
+            }
+            let fits = records == 0 || (records < self.config.batch_records_max && spans.len() <= self.config.batch_bytes_max);
             if fits {
-                spans.push(span);
+                records += 1;
+            } else {
+                spans.truncate(before);
             }
             fits
         })?;
         let Some(batch) = batch else { return Ok(None) };
-        let oldest_ms = batch.oldest_at.map_or(0, Timestamp::unix_ms);
-        self.reporter.spool.oldest_ms.store(oldest_ms, Ordering::Relaxed);
-        Ok(Some((batch, spans)))
+        tail.shelf().oldest_waits_since(batch.oldest_at);
+        Ok(Some((batch, records)))
     }
 
     fn acknowledge(&self, tail: &mut Tail, batch: &Batch) {
@@ -145,7 +175,7 @@ impl Exporter {
             tracing::error!(lane = tail.shelf().name(), %error, "it cannot be put down that records were taken");
         }
         spool.damaged.fetch_add(batch.damaged, Ordering::Relaxed);
-        spool.oldest_ms.store(0, Ordering::Relaxed);
+        tail.shelf().oldest_waits_since(None);
         if let Some(oldest) = batch.oldest_at {
             spool.lag_ms.store(spool.clock.now().ms_since(oldest), Ordering::Relaxed);
         }
@@ -153,51 +183,56 @@ impl Exporter {
     }
 
     /// Returns once the control plane has the batch, or has refused it for good.
-    async fn deliver(&self, batch: &Batch, mut spans: Vec<Span>) {
-        let records = spans.len();
-        match evidence::checkpoint(batch, self.reporter.spool.clock.now(), &self.trust) {
-            Ok(checkpoint) => spans.push(checkpoint),
+    async fn deliver(&self, batch: &Batch, records: usize, mut spans: Vec<u8>) {
+        if let Err(error) = evidence::put_checkpoint(batch, self.reporter.spool.clock.now(), &self.trust, &mut spans) {
             // The next one covers this batch's place in the chain, though not its entries one by one.
-            Err(error) => tracing::error!(%error, "a checkpoint cannot be signed"),
+            tracing::error!(%error, "a checkpoint cannot be signed");
         }
+        let export = Export { head: head(&self.origin, spans.len()).into(), spans: Arc::new(spans) };
         let mut backoff = self.link.backoff();
-        loop {
-            match self.send(export(&self.origin, spans.clone())).await {
-                Fate::Taken => return,
-                Fate::Refused => {
-                    self.reporter.spool.count_lost(records as u64);
-                    return;
-                }
-                Fate::Kept(status) => {
-                    let wait = backoff.next_wait();
-                    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                    let waiting = self.reporter.depth();
-                    tracing::warn!(problem = sentence(&status), wait_ms, waiting, "records of calls wait for the control plane");
-                    tokio::time::sleep(wait).await;
-                }
-            }
+        while let Fate::Kept(status) = self.send(&export, records).await {
+            let wait = backoff.next_wait();
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            let waiting = self.reporter.depth();
+            tracing::warn!(problem = sentence(&status), wait_ms, waiting, "records of calls wait for the control plane");
+            tokio::time::sleep(wait).await;
+        }
+        // A request that was given up may still hold it: then there will be another.
+        if let Some(spans) = Arc::into_inner(export.spans) {
+            self.keep_buffer(spans);
         }
     }
 
-    async fn send(&self, request: ExportTraceServiceRequest) -> Fate {
-        let mut client = TraceServiceClient::new(self.link.channel());
-        if self.config.gzip {
-            client = client.send_compressed(CompressionEncoding::Gzip);
-        }
-        let answer = within(self.link.request_timeout(), client.export(request)).await;
+    async fn send(&self, export: &Export, records: usize) -> Fate {
+        let answer = send(self.link.channel(), export.clone(), self.config.gzip, self.link.request_timeout()).await;
         match answer {
             Ok(response) => {
-                if let Some(partial) = response.into_inner().partial_success {
+                if let Some(partial) = response.partial_success {
                     self.tell_partial(&partial);
                 }
                 Fate::Taken
             }
             Err(status) if status.code() == Code::InvalidArgument => {
                 tracing::error!(problem = sentence(&status), "the control plane refuses records of calls; they are lost");
+                self.reporter.spool.count_lost(records as u64);
                 Fate::Refused
             }
             // Also a refusal of this sidecar as a whole: it may be lifted, and the records are not to be lost meanwhile.
             Err(status) => Fate::Kept(status),
+        }
+    }
+
+    /// An empty buffer, used before where possible.
+    fn buffer(&self) -> Vec<u8> {
+        let mut buffer = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        buffer.clear();
+        buffer
+    }
+
+    fn keep_buffer(&self, buffer: Vec<u8>) {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        if buffers.len() < EXPORTS_MAX {
+            buffers.push(buffer);
         }
     }
 
@@ -210,15 +245,5 @@ impl Exporter {
                 "the control plane refused records of calls"
             );
         }
-    }
-}
-
-async fn within<T>(
-    time_max: Duration,
-    request: impl Future<Output = Result<tonic::Response<T>, Status>>,
-) -> Result<tonic::Response<T>, Status> {
-    match tokio::time::timeout(time_max, request).await {
-        Ok(answer) => answer,
-        Err(_elapsed) => Err(Status::deadline_exceeded("the control plane does not answer")),
     }
 }

@@ -3,9 +3,11 @@
 mod evidence;
 mod export;
 mod lane;
+mod send;
 mod span;
 mod spool;
 mod tail;
+mod wire;
 
 use std::{
     path::Path,
@@ -17,12 +19,7 @@ use chapar_core::{
     time::Timestamp,
 };
 
-pub use self::{
-    export::Exporter,
-    lane::Lane,
-    span::{Origin, export, span},
-    spool::SpoolError,
-};
+pub use self::{export::Exporter, lane::Lane, span::Origin, spool::SpoolError};
 use self::{spool::Spool, tail::Tail};
 use crate::{clock::Clock, config};
 
@@ -105,11 +102,11 @@ impl Reporter {
     #[must_use]
     pub fn standing(&self) -> Standing {
         let records = self.depth();
-        let oldest_ms = self.spool.oldest_ms.load(Ordering::Relaxed);
+        let oldest_at = self.spool.shelves().iter().filter_map(|shelf| shelf.oldest_at()).min();
         Standing {
             records,
             bytes: self.spool.bytes(),
-            oldest_at: (records > 0 && oldest_ms > 0).then(|| Timestamp::from_unix_ms(oldest_ms)),
+            oldest_at: oldest_at.filter(|_| records > 0),
             lag_ms: self.spool.lag_ms.load(Ordering::Relaxed),
             lost: self.lost(),
             damaged: self.spool.damaged.load(Ordering::Relaxed),

@@ -1,4 +1,5 @@
-//! A call record as a standard span (OTLP 1.x), and several of them as one export.
+//! A call record as a standard span (OTLP 1.x), and several of them as one export: as the bytes that leave, without anything
+//! between them and the record.
 
 use chapar_core::{
     policy::Side,
@@ -8,14 +9,9 @@ use chapar_core::{
     },
     time::Timestamp,
 };
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
-    resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span::SpanKind, status::StatusCode},
-};
+use opentelemetry_proto::tonic::trace::v1::{span::SpanKind, status::StatusCode};
 
-use super::evidence;
+use super::wire::{self, Any};
 
 /// Who reports: attributes of the resource that all spans of this sidecar share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,79 +36,128 @@ const IS_REMOTE: u32 = 0x200;
 /// Bit of `Span.flags` that carries the W3C "sampled" flag.
 const SAMPLED: u32 = 0x01;
 
-/// One export of `spans`.
-#[must_use]
-pub fn export(origin: &Origin, spans: Vec<Span>) -> ExportTraceServiceRequest {
-    let attributes = vec![
-        text("service.name", SCOPE),
-        text("service.namespace", &origin.agency),
-        text("service.instance.id", &origin.instance),
-        text("service.version", env!("CARGO_PKG_VERSION")),
-        text("chapar.sidecar", &origin.sidecar),
-    ];
-    let scope = InstrumentationScope {
-        name: SCOPE.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..InstrumentationScope::default()
-    };
-    let scope_spans = ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() };
-    let resource = Resource { attributes, ..Resource::default() };
-    let resource_spans = ResourceSpans { resource: Some(resource), scope_spans: vec![scope_spans], ..ResourceSpans::default() };
-    ExportTraceServiceRequest { resource_spans: vec![resource_spans] }
+/// Number of the field `attributes` of a span.
+const ATTRIBUTES: u32 = 9;
+
+/// The place of an entry in its chain.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) chain: ChainId,
+    pub(super) sequence: u64,
 }
 
-/// One call as a span: CLIENT on the consumer's side, SERVER on the provider's.
-#[must_use]
-pub fn span(record: &CallRecord<'_>) -> Span {
-    let kind = match record.side {
-        Side::Consumer => SpanKind::Client,
-        Side::Provider => SpanKind::Server,
-    };
-    let start_ns = nanoseconds(record.started_at);
-    let attributes = record.attributes().into_iter().map(|(key, value)| attribute(key, value)).collect();
-    Span {
-        trace_id: record.trace.trace_id.to_vec(),
-        span_id: record.trace.span_id.to_vec(),
-        parent_span_id: record.trace.parent_span_id.map_or_else(Vec::new, Vec::from),
-        flags: flags(record),
-        name: record.method().to_owned(),
-        kind: kind.into(),
-        start_time_unix_nano: start_ns,
-        end_time_unix_nano: start_ns.saturating_add(record.duration_us.saturating_mul(1_000)),
-        attributes,
-        status: Some(status(record)),
-        ..Span::default()
+/// What every span has.
+#[derive(Debug)]
+pub(super) struct Stem<'s> {
+    pub(super) trace_id: &'s [u8],
+    pub(super) span_id: &'s [u8],
+    pub(super) parent_span_id: &'s [u8],
+    pub(super) name: &'s str,
+    pub(super) kind: SpanKind,
+    pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
+}
+
+/// What goes before `span_bytes` bytes of spans, so that both are one `ExportTraceServiceRequest`.
+pub(super) fn head(origin: &Origin, span_bytes: usize) -> Vec<u8> {
+    let mut resource = Vec::with_capacity(512);
+    wire::message(1, &mut resource, |out| {
+        for (key, value) in [
+            ("service.name", SCOPE),
+            ("service.namespace", &origin.agency),
+            ("service.instance.id", &origin.instance),
+            ("service.version", env!("CARGO_PKG_VERSION")),
+            ("chapar.sidecar", &origin.sidecar),
+        ] {
+            wire::attribute(1, key, Any::Text(value.as_bytes()), out);
+        }
+    });
+    let mut scope = Vec::with_capacity(64);
+    wire::message(1, &mut scope, |out| {
+        wire::bytes(1, SCOPE.as_bytes(), out);
+        wire::bytes(2, env!("CARGO_PKG_VERSION").as_bytes(), out);
+    });
+    // From the inside out: how long each message is that holds the spans.
+    let mut scope_spans = Vec::with_capacity(16);
+    wire::begun(2, scope.len() + span_bytes, &mut scope_spans);
+    let mut head = Vec::with_capacity(resource.len() + scope.len() + 32);
+    wire::begun(1, resource.len() + scope_spans.len() + scope.len() + span_bytes, &mut head);
+    for part in [resource, scope_spans, scope] {
+        head.extend_from_slice(&part);
     }
+    head
 }
 
-/// Records that are not there, as a span. The same loss is the same span, however often it is sent.
-pub(super) fn loss_span(loss: &Loss, chain: ChainId) -> Span {
+/// Appends a span: its stem, and what `write` adds.
+pub(super) fn put(stem: &Stem<'_>, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    wire::message(2, out, |out| {
+        wire::bytes(1, stem.trace_id, out);
+        wire::bytes(2, stem.span_id, out);
+        wire::bytes(4, stem.parent_span_id, out);
+        wire::bytes(5, stem.name.as_bytes(), out);
+        wire::number(6, stem.kind.into(), out);
+        wire::fixed64(7, stem.start_ns, out);
+        wire::fixed64(8, stem.end_ns, out);
+        write(out);
+    });
+}
+
+/// Appends one call as a span: CLIENT on the consumer's side, SERVER on the provider's.
+pub(super) fn put_call(record: &CallRecord<'_>, place: Place, out: &mut Vec<u8>) {
+    let start_ns = nanoseconds(record.started_at);
+    let stem = Stem {
+        trace_id: &record.trace.trace_id,
+        span_id: &record.trace.span_id,
+        parent_span_id: record.trace.parent_span_id.as_ref().map_or(&[], <[u8; 8]>::as_slice),
+        name: record.method(),
+        kind: match record.side {
+            Side::Consumer => SpanKind::Client,
+            Side::Provider => SpanKind::Server,
+        },
+        start_ns,
+        end_ns: start_ns.saturating_add(record.duration_us.saturating_mul(1_000)),
+    };
+    put(&stem, out, |out| {
+        record.each_attribute(|key, value| match value {
+            Value::Text(value) => text(key, value, out),
+            // Sixteen bytes in hex are written as a tracking ID is.
+            Value::Hex(bytes) => wire::attribute(ATTRIBUTES, key, Any::Text(&CallId::from_bytes(bytes).hex()), out),
+            Value::Count(value) => count(key, value, out),
+        });
+        placed(place, out);
+        status(record, out);
+        wire::fixed32(16, flags(record), out);
+    });
+}
+
+/// Appends records that are not there, as a span. The same loss is the same span, however often it is sent.
+pub(super) fn put_loss(loss: &Loss, place: Place, out: &mut Vec<u8>) {
     let mut identity = b"chapar.loss.v1\0".to_vec();
-    identity.extend_from_slice(&chain.0);
+    identity.extend_from_slice(&place.chain.0);
     identity.push(loss.cause as u8);
     identity.extend_from_slice(&loss.number.to_be_bytes());
     let identity = chain::digest(&identity).0;
-    Span {
-        trace_id: identity[..16].to_vec(),
-        span_id: identity[16..24].to_vec(),
-        name: LOSS.to_owned(),
-        kind: SpanKind::Internal.into(),
-        start_time_unix_nano: nanoseconds(loss.first_at),
-        end_time_unix_nano: nanoseconds(loss.last_at),
-        attributes: vec![
-            text("chapar.loss.cause", loss.cause.as_str()),
-            count("chapar.loss.records", loss.records),
-            count("chapar.loss.number", loss.number),
-        ],
-        ..Span::default()
-    }
+    let (trace_id, rest) = identity.split_at(16);
+    let stem = Stem {
+        trace_id,
+        span_id: rest.split_at(8).0,
+        parent_span_id: &[],
+        name: LOSS,
+        kind: SpanKind::Internal,
+        start_ns: nanoseconds(loss.first_at),
+        end_ns: nanoseconds(loss.last_at),
+    };
+    put(&stem, out, |out| {
+        text("chapar.loss.cause", loss.cause.as_str(), out);
+        count("chapar.loss.records", loss.records, out);
+        count("chapar.loss.number", loss.number, out);
+        placed(place, out);
+    });
 }
 
-/// The span with its place in the chain.
-pub(super) fn placed(mut span: Span, chain: ChainId, sequence: u64) -> Span {
-    span.attributes.push(evidence::chain(chain));
-    span.attributes.push(count("chapar.chain.sequence", sequence));
-    span
+fn placed(place: Place, out: &mut Vec<u8>) {
+    chain(place.chain, out);
+    count("chapar.chain.sequence", place.sequence, out);
 }
 
 fn flags(record: &CallRecord<'_>) -> u32 {
@@ -122,31 +167,43 @@ fn flags(record: &CallRecord<'_>) -> u32 {
 }
 
 /// An error where the call was not carried out, and where its status is one (semantic conventions for gRPC).
-fn status(record: &CallRecord<'_>) -> Status {
+fn status(record: &CallRecord<'_>, out: &mut Vec<u8>) {
     let ended_well = record.outcome == Outcome::Served && record.status as u8 == 0;
-    let message = record.reason.map_or("", |reason| reason.as_str()).to_owned();
-    let code = if ended_well { StatusCode::Unset } else { StatusCode::Error };
-    Status { message, code: code.into() }
+    if ended_well {
+        // Unset is what no status says.
+        return;
+    }
+    let reason = record.reason.map_or("", |reason| reason.as_str());
+    wire::message(15, out, |out| {
+        wire::bytes(2, reason.as_bytes(), out);
+        wire::number(3, StatusCode::Error.into(), out);
+    });
 }
 
-fn attribute(key: &'static str, value: Value<'_>) -> KeyValue {
-    let value = match value {
-        Value::Text(text) => any_value::Value::StringValue(text.to_owned()),
-        // Sixteen bytes in hex are written as a tracking ID is.
-        Value::Hex(bytes) => any_value::Value::StringValue(CallId::from_bytes(bytes).to_string()),
-        Value::Count(count) => any_value::Value::IntValue(i64::try_from(count).unwrap_or(i64::MAX)),
-    };
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+/// Appends the attribute that names a chain.
+pub(super) fn chain(chain: ChainId, out: &mut Vec<u8>) {
+    // Both are 128 bits in lowercase hex.
+    wire::attribute(ATTRIBUTES, "chapar.chain.id", Any::Text(&CallId::from_bytes(chain.0).hex()), out);
 }
 
-pub(super) fn count(key: &'static str, value: u64) -> KeyValue {
-    attribute(key, Value::Count(value))
+/// Appends an attribute that is a count. OTLP has signed ones only.
+pub(super) fn count(key: &str, value: u64, out: &mut Vec<u8>) {
+    wire::attribute(ATTRIBUTES, key, Any::Count(value.min(i64::MAX.cast_unsigned())), out);
 }
 
-pub(super) fn text(key: &'static str, value: &str) -> KeyValue {
-    attribute(key, Value::Text(value))
+/// Appends an attribute that is a text.
+pub(super) fn text(key: &str, value: &str, out: &mut Vec<u8>) {
+    wire::attribute(ATTRIBUTES, key, Any::Text(value.as_bytes()), out);
+}
+
+/// Appends an attribute that is bytes.
+pub(super) fn bytes(key: &str, value: &[u8], out: &mut Vec<u8>) {
+    wire::attribute(ATTRIBUTES, key, Any::Bytes(value), out);
 }
 
 pub(super) fn nanoseconds(instant: Timestamp) -> u64 {
     u64::try_from(instant.unix_ms()).unwrap_or(0).saturating_mul(1_000_000)
 }
+
+#[cfg(test)]
+mod tests;

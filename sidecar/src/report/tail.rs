@@ -35,6 +35,8 @@ struct Open {
     number: u64,
     file: File,
     header: Option<Header>,
+    /// How long it is, once nothing is written to it any more.
+    length: Option<u64>,
 }
 
 /// Entries in a row.
@@ -130,8 +132,12 @@ impl Tail {
         if walk.at.segment > reach.segment || !self.open(walk.at.segment)? {
             return Ok(self.next_file(walk, reach));
         }
-        let Some(Open { file, header, number }) = &self.open else { return Ok(false) };
-        let end = if walk.at.segment < reach.segment { file.metadata()?.len() } else { reach.offset };
+        let Some(Open { file, header, number, length }) = &mut self.open else { return Ok(false) };
+        let end = match length {
+            Some(length) => *length,
+            None if walk.at.segment < reach.segment => *length.insert(file.metadata()?.len()),
+            None => reach.offset,
+        };
         let begun_at = header.map_or(Timestamp::from_unix_ms(1), |header| header.begun_at);
         if walk.at.offset < HEADER_BYTES {
             if let Some(header) = header
@@ -195,7 +201,7 @@ impl Tail {
             Err(error) => return Err(error),
         };
         let header = Header::read(&file)?;
-        self.open = Some(Open { number, file, header });
+        self.open = Some(Open { number, file, header, length: None });
         Ok(true)
     }
 }

@@ -250,6 +250,32 @@ fn a_full_spool_admits_no_call_keeps_those_that_run_and_admits_again_when_there_
 }
 
 #[test]
+fn a_lane_makes_its_next_file_itself_while_the_keeper_is_busy_and_calls_are_carried_on() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody keeps this spool: as while the disk takes its time to sync, and files fill up meanwhile.
+    let roomy = config::Spool { bytes_max: 16 * 64 * 1024, ..small(WhenFull::Refuse) };
+    let reporter =
+        Reporter { spool: Spool::found(folder.path(), roomy, 1, Clock::wound(NOW)).unwrap(), onlookers: Arc::default() };
+    let mut lane = reporter.lane().unwrap();
+    let mut carried = 0;
+    while lane.admits() {
+        carried += 1;
+        put(&mut lane, [carried]);
+    }
+    assert_eq!(segments(folder.path()).len(), 16, "all files that spool.bytesMax has room for");
+    // What runs when there is no room for another file still finds its place in those that are there.
+    put(&mut lane, carried + 1..=carried + 50);
+    assert_eq!((reporter.lost(), reporter.depth()), (0, carried + 50));
+    let mut tail = tail(&reporter);
+    assert_eq!(read(&reporter, &mut tail, true).0.calls, (1..=carried + 50).collect::<Vec<_>>());
+    // Files have gone: the lane finds that out by itself too, as soon as it looks again.
+    wait(|| {
+        put(&mut lane, [1_000_000]);
+        lane.admits()
+    });
+}
+
+#[test]
 fn a_loss_is_on_record_even_if_the_process_ends_before_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let config = small(WhenFull::Count);

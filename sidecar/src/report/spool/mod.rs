@@ -64,8 +64,6 @@ pub(super) struct Spool {
     pub(super) more: Notify,
     pub(super) lost: AtomicU64,
     pub(super) damaged: AtomicU64,
-    /// When the oldest record that waits was begun, in Unix ms; 0 when none waits or none was looked at.
-    pub(super) oldest_ms: AtomicI64,
     /// How old the oldest record of the last export was when it was acknowledged, in ms.
     pub(super) lag_ms: AtomicI64,
 }
@@ -84,6 +82,13 @@ struct Lanes {
 impl Spool {
     /// Opens what is there, and keeps it until the last reference goes.
     pub(super) fn open(folder: &Path, config: config::Spool, lanes_max: usize, clock: Clock) -> Result<Arc<Self>, SpoolError> {
+        let spool = Self::found(folder, config, lanes_max, clock)?;
+        spool.keep_by_a_thread().map_err(|source| SpoolError { path: folder.to_owned(), source })?;
+        Ok(spool)
+    }
+
+    /// Opens what is there; nobody keeps it yet.
+    pub(super) fn found(folder: &Path, config: config::Spool, lanes_max: usize, clock: Clock) -> Result<Arc<Self>, SpoolError> {
         let failed = |source| SpoolError { path: folder.to_owned(), source };
         let spool = Arc::new(Self {
             folder: folder.to_owned(),
@@ -95,7 +100,6 @@ impl Spool {
             more: Notify::new(),
             lost: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
-            oldest_ms: AtomicI64::new(0),
             lag_ms: AtomicI64::new(0),
         });
         make_folder(folder).map_err(failed)?;
@@ -104,7 +108,6 @@ impl Spool {
             spool.open_lane(number).map_err(failed)?;
             number += 1;
         }
-        spool.keep_by_a_thread().map_err(failed)?;
         Ok(spool)
     }
 

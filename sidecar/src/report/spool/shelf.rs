@@ -7,9 +7,11 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
+
+use chapar_core::time::Timestamp;
 
 use super::segment::{self, HEADER_BYTES};
 
@@ -36,6 +38,8 @@ pub(in crate::report) struct Shelf {
     written: AtomicU64,
     /// Last sequence number that was acknowledged.
     acknowledged: AtomicU64,
+    /// When the oldest call that is on its way to the control plane was begun, in Unix ms; 0 for none.
+    oldest_ms: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -76,6 +80,7 @@ impl Shelf {
             spare_ready: AtomicBool::new(false),
             written: AtomicU64::new(written),
             acknowledged: AtomicU64::new(acknowledged),
+            oldest_ms: AtomicI64::new(0),
         }
     }
 
@@ -103,6 +108,17 @@ impl Shelf {
 
     pub(in crate::report) fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Acquire)
+    }
+
+    /// When the oldest call was begun that is on its way to the control plane; `None` when none is.
+    pub(in crate::report) fn oldest_at(&self) -> Option<Timestamp> {
+        let oldest_ms = self.oldest_ms.load(Ordering::Relaxed);
+        (oldest_ms > 0).then(|| Timestamp::from_unix_ms(oldest_ms))
+    }
+
+    /// From now on, that is the oldest one.
+    pub(in crate::report) fn oldest_waits_since(&self, begun_at: Option<Timestamp>) {
+        self.oldest_ms.store(begun_at.map_or(0, Timestamp::unix_ms), Ordering::Relaxed);
     }
 
     /// Entries that wait for their acknowledgement.
