@@ -22,6 +22,10 @@ pub enum AppError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// This is not the program to run here.
+    #[cfg(feature = "measure-unrecorded")]
+    #[error(transparent)]
+    Unrecorded(#[from] crate::unrecorded::NotHere),
     /// The tie to the control plane cannot be made.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -43,6 +47,8 @@ pub enum AppError {
 pub async fn run(config_file: &Path) -> Result<(), AppError> {
     let mut stop = StopSignals::listen().map_err(AppError::Signals)?;
     let config = Config::read(config_file)?;
+    #[cfg(feature = "measure-unrecorded")]
+    crate::unrecorded::allowed(&config)?;
     let clock = Clock::machine();
     let mut control = tokio::select! {
         started = Control::start(&config, &clock) => started?,

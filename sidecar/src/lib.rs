@@ -7,6 +7,7 @@ pub mod admin;
 pub mod app;
 pub mod call;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod drain;
@@ -21,5 +22,7 @@ pub mod state;
 pub mod tally;
 pub mod traffic;
 pub mod trust;
+#[cfg(feature = "measure-unrecorded")]
+pub mod unrecorded;
 pub mod upstream;
 pub(crate) mod worker;

@@ -19,6 +19,9 @@ use crate::{
     process::{self, Process},
 };
 
+/// The program, unless a sidecar is started again as another one.
+const PROGRAM: &str = "chapar-sidecar";
+
 /// How long a sidecar may take to be enrolled and ready.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -87,6 +90,7 @@ impl Plan {
 #[derive(Debug)]
 pub struct Sidecar {
     agency: String,
+    program: String,
     state: PathBuf,
     config: Value,
     process: Process,
@@ -103,8 +107,8 @@ impl Sidecar {
         fs::create_dir_all(&state)?;
         private(&state)?;
         let config = configuration(&state, plan)?;
-        let (process, addresses) = launch(&state, &plan.agency, &config, token).await?;
-        let mut sidecar = Self { agency: plan.agency.clone(), state, config, process, addresses };
+        let (process, addresses) = launch(PROGRAM, &state, &plan.agency, &config, token).await?;
+        let mut sidecar = Self { agency: plan.agency.clone(), program: PROGRAM.to_owned(), state, config, process, addresses };
         sidecar.keep_ports();
         Ok(sidecar)
     }
@@ -125,10 +129,21 @@ impl Sidecar {
     /// # Errors
     /// As [`Sidecar::start`].
     pub async fn restart(&mut self) -> Result<()> {
-        let (process, addresses) = launch(&self.state, &self.agency, &self.config, "").await?;
+        let (process, addresses) = launch(&self.program, &self.state, &self.agency, &self.config, "").await?;
         self.process = process;
         self.addresses = addresses;
         Ok(())
+    }
+
+    /// Ends it and starts `program` in its place, with the same state, on the same ports.
+    ///
+    /// # Errors
+    /// As [`Sidecar::start`].
+    pub async fn become_program(&mut self, program: &str) -> Result<()> {
+        self.kill().await?;
+        program.clone_into(&mut self.program);
+        self.restart().await?;
+        self.ready().await
     }
 
     /// `kill -9`.
@@ -229,14 +244,20 @@ fn over_socket(path: &str) -> Channel {
     Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector)
 }
 
-async fn launch(state: &Path, agency: &str, config: &Value, token: &str) -> Result<(Process, BTreeMap<String, String>)> {
+async fn launch(
+    program: &str,
+    state: &Path,
+    agency: &str,
+    config: &Value,
+    token: &str,
+) -> Result<(Process, BTreeMap<String, String>)> {
     let file = state.join("config.yaml");
     fs::write(&file, serde_json::to_vec_pretty(config)?)?;
     let published = state.join("addresses.json");
     if published.exists() {
         fs::remove_file(&published)?;
     }
-    let program = binaries::path("chapar-sidecar")?;
+    let program = binaries::path(program)?;
     let file = file.to_str().context("the folder's name is UTF-8")?;
     let envs: &[(&str, &str)] = if token.is_empty() { &[] } else { &[("CHAPAR_TOKEN", token)] };
     let name = format!("chapar-sidecar of {agency}");

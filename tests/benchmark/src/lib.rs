@@ -5,6 +5,7 @@ pub mod ingest;
 pub mod measure;
 pub mod peers;
 pub mod profile;
+pub mod recording;
 pub mod report;
 pub mod scale;
 pub mod scenario;

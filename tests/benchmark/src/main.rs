@@ -10,7 +10,7 @@ use chapar_benchmark::{
     measure::Figures,
     peers,
     peers::Peer,
-    profile, report, scale,
+    profile, recording, report, scale,
     scenario::{Effort, SCENARIOS, Scenario},
     soak, usage,
 };
@@ -31,6 +31,9 @@ struct Arguments {
     /// So many calls in a row through Chapar: whether its memory stays flat and every call is answered.
     #[arg(long, value_name = "CALLS", num_args = 0..=1, default_missing_value = "10000000")]
     soak: Option<u64>,
+    /// What the account of calls costs: beside a sidecar that keeps none.
+    #[arg(long)]
+    recording: bool,
     /// Only these peers; with --scale only Chapar, unless others are named.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     peers: Vec<String>,
@@ -101,6 +104,9 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let folder = tempfile::Builder::new().prefix("chapar-bench-").tempdir()?;
     let upstream = ends::upstream::start()?;
+    if arguments.recording {
+        return compare_recording(&arguments, upstream, &runtime);
+    }
     let peers = runtime.block_on(start(&arguments, folder.path(), upstream))?;
     let idle: Vec<f64> = peers.iter().map(|peer| usage::of(&peer.processes).rss_mib).collect();
     arguments.say(&machine());
@@ -140,6 +146,20 @@ fn main() -> Result<()> {
     // The mesh's processes are ended within its runtime.
     let _inside = runtime.enter();
     drop(peers);
+    ensure!(errors == 0, "{errors} calls through Chapar failed");
+    Ok(())
+}
+
+fn compare_recording(arguments: &Arguments, upstream: std::net::SocketAddr, runtime: &tokio::runtime::Runtime) -> Result<()> {
+    arguments.say(&machine());
+    let wanted = |scenario: &&&Scenario| !arguments.only.is_empty() || recording::SCENARIOS.contains(&scenario.name);
+    let scenarios: Vec<_> = arguments.scenarios().iter().filter(wanted).copied().collect();
+    let errors = recording::run(runtime, upstream, &scenarios, arguments.effort(), |text, line| {
+        arguments.say(text);
+        if let (true, Some(line)) = (arguments.json, line) {
+            println!("{line}");
+        }
+    })?;
     ensure!(errors == 0, "{errors} calls through Chapar failed");
     Ok(())
 }

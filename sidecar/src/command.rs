@@ -1,0 +1,63 @@
+//! The command line: what a program that runs the sidecar is told, and how it ends.
+
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode, thread};
+
+use clap::{Parser, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::{app, link::sentence};
+
+/// The sidecar of an agency: its applications call other agencies through it, and other agencies call it.
+#[derive(Debug, Parser)]
+#[command(name = "chapar-sidecar", version)]
+struct Arguments {
+    /// The configuration (YAML).
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Form of the log on standard error; RUST_LOG sets its level.
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Fewest worker threads: with one, whatever holds it for a moment holds everything.
+const WORKERS_MIN: usize = 2;
+
+/// Does as the command line of this process says.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr(arguments.log_format);
+    let workers = thread::available_parallelism().map_or(WORKERS_MIN, |cores| cores.get().max(WORKERS_MIN));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(app::run(&arguments.config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = sentence(&error), "the sidecar does not run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+        // Colours are for a terminal; in a file or a journal they are noise.
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+    }
+}
