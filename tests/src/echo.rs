@@ -1,6 +1,11 @@
 //! The echo service: a server that does as its caller says.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Result;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -41,8 +46,12 @@ pub const MESSAGE_BYTES_MAX: usize = 128 << 20;
 pub struct EchoServer {
     address: String,
     cancelled: tokio::sync::watch::Receiver<u64>,
+    served: Served,
     task: JoinHandle<()>,
 }
+
+/// How often each call reached the server, by its tracking ID.
+type Served = Arc<Mutex<HashMap<String, u32>>>;
 
 impl EchoServer {
     /// Starts one on a free port of loopback.
@@ -73,7 +82,8 @@ impl EchoServer {
         IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
         let (count, cancelled) = tokio::sync::watch::channel(0);
-        let service = EchoServiceServer::new(Echo { cancelled: count })
+        let served = Served::default();
+        let service = EchoServiceServer::new(Echo { cancelled: count, served: Arc::clone(&served) })
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
             .accept_compressed(tonic::codec::CompressionEncoding::Gzip)
@@ -86,13 +96,19 @@ impl EchoServer {
                 tracing::error!(%error, "the echo server ended");
             }
         });
-        Self { address, cancelled, task }
+        Self { address, cancelled, served, task }
     }
 
     /// host:port, or unix:/path.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// How often each call, by its tracking ID, has reached this server since this was last asked.
+    #[must_use]
+    pub fn take_served(&self) -> HashMap<String, u32> {
+        std::mem::take(&mut *self.served.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How many calls' callers went away before the answer; changes as it happens.
@@ -112,6 +128,17 @@ impl Drop for EchoServer {
 #[derive(Debug)]
 pub struct Echo {
     cancelled: tokio::sync::watch::Sender<u64>,
+    served: Served,
+}
+
+impl Echo {
+    /// Counts a call, and answers its metadata for the caller to look at.
+    fn begun(&self, metadata: &MetadataMap) -> Vec<String> {
+        if let Some(id) = metadata.get("chapar-call-id").and_then(|id| id.to_str().ok()) {
+            *self.served.lock().unwrap_or_else(PoisonError::into_inner).entry(id.to_owned()).or_default() += 1;
+        }
+        listed(metadata)
+    }
 }
 
 /// Counts a call whose future is dropped before it was answered.
@@ -134,7 +161,7 @@ impl EchoService for Echo {
     type PushedStream = Answers;
 
     async fn unary(&self, request: Request<EchoRequest>) -> Result<Response<EchoResponse>, Status> {
-        let metadata = listed(request.metadata());
+        let metadata = self.begun(request.metadata());
         let echo = echoed_metadata(request.metadata());
         let ask = request.into_inner();
         let mut unanswered = Unanswered(Some(&self.cancelled));
@@ -147,7 +174,7 @@ impl EchoService for Echo {
     }
 
     async fn client_stream(&self, request: Request<Streaming<EchoRequest>>) -> Result<Response<EchoResponse>, Status> {
-        let metadata = listed(request.metadata());
+        let metadata = self.begun(request.metadata());
         let mut asks = request.into_inner();
         let mut whole = EchoResponse { metadata, ..Default::default() };
         let mut unanswered = Unanswered(Some(&self.cancelled));
@@ -162,7 +189,7 @@ impl EchoService for Echo {
     }
 
     async fn server_stream(&self, request: Request<EchoRequest>) -> Result<Response<Answers>, Status> {
-        let metadata = listed(request.metadata());
+        let metadata = self.begun(request.metadata());
         let ask = request.into_inner();
         let (sender, receiver) = mpsc::channel(16);
         let cancelled = self.cancelled.clone();
@@ -184,7 +211,7 @@ impl EchoService for Echo {
     }
 
     async fn bidi_stream(&self, request: Request<Streaming<EchoRequest>>) -> Result<Response<Answers>, Status> {
-        let metadata = listed(request.metadata());
+        let metadata = self.begun(request.metadata());
         let mut asks = request.into_inner();
         let (sender, receiver) = mpsc::channel(16);
         let cancelled = self.cancelled.clone();

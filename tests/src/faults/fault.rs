@@ -9,9 +9,9 @@ use tokio::process::Command;
 /// How long the network is cut.
 const CUT: Duration = Duration::from_secs(60);
 /// How long a disk stays full.
-const FULL: Duration = Duration::from_secs(6);
-/// Bytes of the disk that the spool is on.
-const DISK: &str = "size=4m";
+const FULL: Duration = Duration::from_secs(4);
+/// Bytes of the disk that the spool is on: more than `spool.bytesMax`, so that only [`fill`] fills it.
+const DISK: &str = "size=56m";
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,8 @@ fn fill(sidecar: &Sidecar) -> Result<PathBuf> {
     use std::io::Write as _;
     let path = sidecar.state().join("spool").join("filler");
     let mut file = fs::File::create(&path)?;
-    // The end is the error that no room is left.
-    while file.write_all(&[0x5a; 4_096]).is_ok() {}
+    // The end is the error that no room is left, first for much, and then for little.
+    while file.write_all(&[0x5a; 65_536]).is_ok() {}
+    while file.write_all(&[0x5a; 512]).is_ok() {}
     Ok(path)
 }
