@@ -73,7 +73,7 @@ impl Control {
         let offer = offer(config)?;
         let state = StateFolder::open(&config.state_dir)?;
         let (credentials, bundle) = enrol::credentials(config, &state, clock).await?;
-        let trust = Trust::new(&credentials, bundle, clock.clone())?;
+        let trust = Trust::speaking(&config.tls, &credentials, bundle, clock.clone())?;
         let own = trust.own();
         tracing::info!(identity = %own.spiffe_id, serial = %own.serial, not_after = %own.not_after, "certificate in use");
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chapar_core::time::Timestamp;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use rustls::CommonState;
 
 use crate::{report::Standing, tally::Tallies};
 
@@ -13,6 +14,7 @@ pub struct Metrics {
     tallies: Tallies,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
+    handshakes: IntCounterVec,
     handshakes_failed: IntCounterVec,
     limit_breaches: IntCounterVec,
     links: IntGaugeVec,
@@ -94,6 +96,7 @@ impl Metrics {
             tallies,
             connections: gauges("connections_open", "Connections that came in and are open.", &["listener"])?,
             connections_refused: counters("connections_refused_total", "Connections closed at once.", &["listener", "cause"])?,
+            handshakes: counters("handshakes_total", "TLS handshakes completed.", &["with", "suite", "key_exchange"])?,
             handshakes_failed: counters("handshakes_failed_total", "TLS handshakes refused.", &["cause"])?,
             limit_breaches: counters("limit_breaches_total", "Times that a peer broke a limit of the relay.", &["limit"])?,
             links: gauges("links_open", "Connections to peers and upstreams that are open.", &["to"])?,
@@ -144,6 +147,15 @@ impl Metrics {
 
     pub(crate) fn connection_refused(&self, listener: Listener, cause: &'static str) {
         self.connections_refused.with_label_values(&[listener.as_str(), cause]).inc();
+    }
+
+    /// A handshake was completed `with` a peer that was called, one that calls, or an upstream.
+    pub(crate) fn handshake(&self, with: &'static str, session: &CommonState) {
+        let suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        // The library writes TLS13_ where the registry has TLS_.
+        let suite = suite.map_or_else(|| "unknown".to_owned(), |name| name.replacen("TLS13_", "TLS_", 1));
+        let exchange = session.negotiated_key_exchange_group().and_then(|group| group.name().as_str()).unwrap_or("unknown");
+        self.handshakes.with_label_values(&[with, &suite, exchange]).inc();
     }
 
     pub(crate) fn handshake_failed(&self, cause: &'static str) {

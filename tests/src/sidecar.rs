@@ -197,6 +197,16 @@ impl Sidecar {
         process::http_get(self.address("admin"), path).await
     }
 
+    /// Records of calls that the control plane has not acknowledged yet, as the sidecar's metrics tell.
+    ///
+    /// # Errors
+    /// When it does not answer, or tells no such number.
+    pub async fn records_waiting(&self) -> Result<u64> {
+        let (_, metrics) = self.admin_get("/metrics").await?;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("chapar_sidecar_records_waiting "));
+        line.context("the sidecar tells no number of waiting records")?.trim().parse().context("a number of waiting records")
+    }
+
     fn keep_ports(&mut self) {
         for listener in ["outbound", "inbound", "admin"] {
             if let Some(address) = self.addresses.get(listener) {

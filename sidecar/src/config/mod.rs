@@ -10,6 +10,7 @@ mod problem;
 mod report;
 mod service;
 mod spool;
+mod tls;
 
 use std::{
     fs,
@@ -31,6 +32,7 @@ pub use self::{
     report::Report,
     service::{HealthCheck, Service, UpstreamTls},
     spool::{Spool, WhenFull},
+    tls::{KeyExchange, Suite, Tls},
 };
 
 /// Largest configuration file, in bytes; real ones have some KiB.
@@ -71,6 +73,9 @@ pub struct Config {
     /// Threads that carry calls. Unset: one a core that the machine gives to the process.
     #[serde(default)]
     pub workers: Option<NonZeroUsize>,
+    /// What TLS to other sidecars is made of.
+    #[serde(default)]
+    pub tls: Tls,
     /// Named limits of everything on the call path.
     #[serde(default)]
     pub limits: Limits,
@@ -159,6 +164,7 @@ impl Config {
         if self.workers.is_some_and(|workers| workers.get() > WORKERS_MAX) {
             return wrong("workers", &format!("at most {WORKERS_MAX} are allowed"));
         }
+        self.tls.check()?;
         self.limits.check()?;
         self.control_plane.check()?;
         self.report.check()?;

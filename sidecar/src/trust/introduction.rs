@@ -23,7 +23,7 @@ use crate::clock::Clock;
 #[must_use]
 pub fn introduction(trust_domain: &TrustDomain, root_sha256: [u8; 32], clock: &Clock) -> Arc<ClientConfig> {
     let verifier = Introduction { trust_domain: trust_domain.clone(), root_sha256 };
-    Arc::new(tls::client(Arc::new(verifier), None, clock))
+    Arc::new(tls::client(&tls::provider(), Arc::new(verifier), None, clock))
 }
 
 #[derive(Debug)]

@@ -18,6 +18,7 @@ use chapar_core::{
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::danger::ServerCertVerifier as _,
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
     sign::{CertifiedKey, SingleCertAndKey},
 };
@@ -30,7 +31,10 @@ pub use self::{
     introduction::introduction,
     problem::{HandshakeProblem, PeerProblem},
 };
-use crate::clock::{Clock, unix_time};
+use crate::{
+    clock::{Clock, unix_time},
+    config::Tls,
+};
 
 /// The name that stands where TLS wants a host name: verification goes by SPIFFE ID, and the name is never sent.
 #[must_use]
@@ -126,23 +130,34 @@ struct Shared {
     generation: watch::Sender<u64>,
     /// Held while a change is made of what is in use, so that two changes cannot undo each other.
     changing: Mutex<()>,
+    cryptography: Arc<CryptoProvider>,
     clock: Clock,
 }
 
 impl Trust {
-    /// Takes `credentials` and `bundle` into use.
+    /// Takes `credentials` and `bundle` into use, with the cryptography that is shipped.
     ///
     /// # Errors
     /// When they are malformed or do not fit together. An expired certificate is no error: see [`Trust::own`].
     pub fn new(credentials: &Credentials, bundle: Bundle, clock: Clock) -> Result<Self, TrustError> {
+        Self::speaking(&Tls::default(), credentials, bundle, clock)
+    }
+
+    /// Takes `credentials` and `bundle` into use, with the cryptography that `chosen` names.
+    ///
+    /// # Errors
+    /// As [`Trust::new`].
+    pub fn speaking(chosen: &Tls, credentials: &Credentials, bundle: Bundle, clock: Clock) -> Result<Self, TrustError> {
+        let cryptography = tls::provider_of(chosen);
         let anchors = Arc::new(Anchors::new(bundle)?);
         let certified = certified(credentials)?;
         vouched_for(&anchors, &certified)?;
-        let material = Material::new(anchors, certified, &clock)?;
+        let material = Material::new(anchors, certified, &cryptography, &clock)?;
         let shared = Shared {
             material: ArcSwap::from_pointee(material),
             generation: watch::Sender::new(1),
             changing: Mutex::new(()),
+            cryptography,
             clock,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -161,7 +176,7 @@ impl Trust {
         let material = self.shared.material.load();
         let verifier = PeerVerifier::new(Arc::clone(&material.anchors), Expected::Exactly(expected.clone()));
         let own = Arc::new(SingleCertAndKey::from(Arc::clone(&material.certified)));
-        Arc::new(tls::client(Arc::new(verifier), Some(own), &self.shared.clock))
+        Arc::new(tls::client(&self.shared.cryptography, Arc::new(verifier), Some(own), &self.shared.clock))
     }
 
     /// The certificate that this sidecar shows now.
@@ -243,7 +258,7 @@ impl Trust {
         let certified = certified(credentials)?;
         self.change(|held| {
             vouched_for(&held.anchors, &certified)?;
-            Material::new(Arc::clone(&held.anchors), Arc::clone(&certified), &self.shared.clock)
+            Material::new(Arc::clone(&held.anchors), Arc::clone(&certified), &self.shared.cryptography, &self.shared.clock)
         })
     }
 
@@ -257,7 +272,8 @@ impl Trust {
             return Ok(());
         }
         let anchors = Arc::new(Anchors::new(bundle)?);
-        self.change(|held| Material::new(Arc::clone(&anchors), Arc::clone(&held.certified), &self.shared.clock))
+        let shared = &self.shared;
+        self.change(|held| Material::new(Arc::clone(&anchors), Arc::clone(&held.certified), &shared.cryptography, &shared.clock))
     }
 
     fn change(&self, make: impl FnOnce(&Material) -> Result<Material, TrustError>) -> Result<(), TrustError> {
@@ -283,14 +299,19 @@ impl Anchors {
 }
 
 impl Material {
-    fn new(anchors: Arc<Anchors>, certified: Arc<CertifiedKey>, clock: &Clock) -> Result<Self, TrustError> {
+    fn new(
+        anchors: Arc<Anchors>,
+        certified: Arc<CertifiedKey>,
+        cryptography: &Arc<CryptoProvider>,
+        clock: &Clock,
+    ) -> Result<Self, TrustError> {
         let own = peer_certificate(&certified.cert).map_err(TrustError::Certificate)?;
         let Role::Sidecar { .. } = own.spiffe_id.role() else {
             return Err(TrustError::Certificate(PeerProblem::NotASidecar(own.spiffe_id)));
         };
         let verifier = PeerVerifier::new(Arc::clone(&anchors), Expected::AnySidecar);
         let shown = Arc::new(SingleCertAndKey::from(Arc::clone(&certified)));
-        let server = Arc::new(tls::server(Arc::new(verifier), shown, clock));
+        let server = Arc::new(tls::server(cryptography, Arc::new(verifier), shown, clock));
         Ok(Self { anchors, own: Arc::new(own), certified, server })
     }
 }

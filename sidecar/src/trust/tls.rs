@@ -12,19 +12,45 @@ use rustls::{
     version::TLS13,
 };
 
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    config::{KeyExchange, Suite, Tls},
+};
 
 /// The only protocol above TLS.
 const ALPN: &[u8] = b"h2";
 
-/// The cryptography in use. X25519MLKEM768 comes first by the library's feature `prefer-post-quantum`.
+/// The cryptography in use where nobody chose. X25519MLKEM768 comes first by the library's feature `prefer-post-quantum`.
 #[must_use]
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-pub(super) fn server(verifier: Arc<dyn ClientCertVerifier>, own: Arc<SingleCertAndKey>, clock: &Clock) -> ServerConfig {
-    let mut config = ServerConfig::builder_with_details(provider(), Arc::new(clock.clone()))
+/// The cryptography that `chosen` names, and no other.
+#[must_use]
+pub(super) fn provider_of(chosen: &Tls) -> Arc<CryptoProvider> {
+    let suites = chosen.suites.iter().map(|suite| match suite {
+        Suite::Aes256GcmSha384 => aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
+        Suite::Aes128GcmSha256 => aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
+        Suite::Chacha20Poly1305Sha256 => aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    });
+    let exchanges = chosen.key_exchanges.iter().map(|exchange| match exchange {
+        KeyExchange::X25519MlKem768 => aws_lc_rs::kx_group::X25519MLKEM768,
+        KeyExchange::X25519 => aws_lc_rs::kx_group::X25519,
+        KeyExchange::Secp256r1 => aws_lc_rs::kx_group::SECP256R1,
+        KeyExchange::Secp384r1 => aws_lc_rs::kx_group::SECP384R1,
+    });
+    let (cipher_suites, kx_groups) = (suites.collect(), exchanges.collect());
+    Arc::new(CryptoProvider { cipher_suites, kx_groups, ..aws_lc_rs::default_provider() })
+}
+
+pub(super) fn server(
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    own: Arc<SingleCertAndKey>,
+    clock: &Clock,
+) -> ServerConfig {
+    let mut config = ServerConfig::builder_with_details(Arc::clone(provider), Arc::new(clock.clone()))
         .with_protocol_versions(&[&TLS13])
         .expect("the provider has TLS 1.3 suites")
         .with_client_cert_verifier(verifier)
@@ -35,8 +61,13 @@ pub(super) fn server(verifier: Arc<dyn ClientCertVerifier>, own: Arc<SingleCertA
     config
 }
 
-pub(crate) fn client(verifier: Arc<dyn ServerCertVerifier>, own: Option<Arc<SingleCertAndKey>>, clock: &Clock) -> ClientConfig {
-    let builder = ClientConfig::builder_with_details(provider(), Arc::new(clock.clone()))
+pub(super) fn client(
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    own: Option<Arc<SingleCertAndKey>>,
+    clock: &Clock,
+) -> ClientConfig {
+    let builder = ClientConfig::builder_with_details(Arc::clone(provider), Arc::new(clock.clone()))
         .with_protocol_versions(&[&TLS13])
         .expect("the provider has TLS 1.3 suites")
         .dangerous()

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::Worker;
-use crate::{call::trace, trust::HandshakeProblem};
+use crate::{call::trace, metrics::Listener, trust::HandshakeProblem};
 
 /// Failed handshakes that go on record in one second; all are counted. An attacker cannot fill the ledger.
 const RECORDS_PER_S_MAX: u32 = 20;
@@ -36,7 +36,10 @@ pub(super) async fn accept(
     let accepted = tokio::time::timeout(worker.common.limits.handshake_timeout(), acceptor.accept(tcp)).await;
     let problem = match accepted {
         Ok(Ok(tls)) => match trust.peer_certificate(tls.get_ref().1.peer_certificates().unwrap_or_default()) {
-            Ok(peer) => return Some((tls.into(), peer)),
+            Ok(peer) => {
+                worker.common.metrics.handshake(Listener::Inbound.as_str(), tls.get_ref().1);
+                return Some((tls.into(), peer));
+            }
             Err(problem) => HandshakeProblem::Peer(problem),
         },
         Ok(Err(error)) => HandshakeProblem::of(&error),

@@ -11,6 +11,7 @@ use super::{
     Worker,
     connections::Counted,
     dial::{Dial, DialError, Dialled},
+    io::Io,
 };
 use crate::gate::Met;
 
@@ -49,9 +50,11 @@ impl Worker {
     fn reached(self: &Rc<Self>, place: PlaceKey, dialled: Dialled, outdated: bool) {
         let now = Instant::now();
         let mut state = self.state();
-        let Some(links) = state.relay.place(place).map(|whither| self.common.metrics.links(whither.towards.as_str())) else {
-            return;
-        };
+        let Some(towards) = state.relay.place(place).map(|whither| whither.towards.as_str()) else { return };
+        let links = self.common.metrics.links(towards);
+        if let Io::Tls(tls) = &dialled.io {
+            self.common.metrics.handshake(towards, tls.get_ref().1);
+        }
         let met = Met { peer: dialled.peer.map(Rc::new) };
         let Some(key) = state.relay.dialled(place, met, now) else { return };
         state.begin(key, dialled.io.into(), Counted::dialled(links), now);

@@ -8,6 +8,7 @@ use chapar_core::{
 };
 use chapar_sidecar::{
     clock::Clock,
+    config::{KeyExchange, Suite, Tls},
     trust::{Bundle, Credentials, HandshakeProblem, PeerProblem, Trust, TrustError, introduction, nominal_server_name},
 };
 use rustls::{ClientConfig, ServerConfig, pki_types::CertificateDer};
@@ -26,11 +27,32 @@ fn trust(authority: &Authority, uri: &str) -> Trust {
     Trust::new(&authority.issue(&[uri]).credentials(), authority.bundle(), Clock::wound(NOW)).unwrap()
 }
 
-/// Shakes hands; what each end says of it.
+/// Shakes hands as it is shipped; what each end says of it.
 async fn shake(
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
 ) -> (Result<(), HandshakeProblem>, Result<Vec<CertificateDer<'static>>, HandshakeProblem>) {
+    let (client, server) = shake_and_tell(client, server).await;
+    let server = server.map(|told| {
+        assert_eq!(told.suite, rustls::CipherSuite::TLS13_AES_256_GCM_SHA384);
+        assert_eq!(told.exchange, rustls::NamedGroup::X25519MLKEM768);
+        told.chain
+    });
+    (client, server)
+}
+
+/// What the server learned in a handshake.
+#[derive(Debug)]
+struct Told {
+    chain: Vec<CertificateDer<'static>>,
+    suite: rustls::CipherSuite,
+    exchange: rustls::NamedGroup,
+}
+
+async fn shake_and_tell(
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+) -> (Result<(), HandshakeProblem>, Result<Told, HandshakeProblem>) {
     use tokio::io::AsyncReadExt as _;
     let (near, far) = tokio::io::duplex(64 * 1024);
     let client = async {
@@ -47,9 +69,11 @@ async fn shake(
         let connection = stream.get_ref().1;
         assert_eq!(connection.alpn_protocol(), Some(&b"h2"[..]));
         assert_eq!(connection.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
-        let group = connection.negotiated_key_exchange_group().unwrap();
-        assert_eq!(group.name(), rustls::NamedGroup::X25519MLKEM768);
-        Ok::<_, io::Error>(connection.peer_certificates().unwrap_or_default().to_vec())
+        Ok::<_, io::Error>(Told {
+            chain: connection.peer_certificates().unwrap_or_default().to_vec(),
+            suite: connection.negotiated_cipher_suite().unwrap().suite(),
+            exchange: connection.negotiated_key_exchange_group().unwrap().name(),
+        })
     };
     let (client, server) = tokio::join!(client, server);
     (client.map_err(|error| HandshakeProblem::of(&error)), server.map_err(|error| HandshakeProblem::of(&error)))
@@ -208,6 +232,30 @@ async fn a_client_lets_only_the_expected_sidecar_answer() {
         assert_eq!(refused.unwrap_err().as_str(), expected);
         assert!(told.is_err());
     }
+}
+
+#[tokio::test]
+async fn only_the_chosen_suites_and_key_exchanges_are_spoken_in_the_order_of_who_connects() {
+    let authority = Authority::new("exchange.example");
+    let speaking = |uri, suites: &[Suite], key_exchanges: &[KeyExchange]| {
+        let chosen = Tls { suites: suites.to_vec(), key_exchanges: key_exchanges.to_vec() };
+        let credentials = authority.issue(&[uri]).credentials();
+        Trust::speaking(&chosen, &credentials, authority.bundle(), Clock::wound(NOW)).unwrap()
+    };
+    let picky = speaking(IPM, &[Suite::Aes128GcmSha256, Suite::Aes256GcmSha384], &[KeyExchange::Secp384r1, KeyExchange::X25519]);
+    let shipped = trust(&authority, POST);
+    for (name, server) in [("post", shipped.server_config()), ("ipm", picky.server_config())] {
+        let told = shake_and_tell(picky.client_config(&sidecar(name)), server).await.1.unwrap();
+        assert_eq!(told.suite, rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+        assert_eq!(told.exchange, rustls::NamedGroup::secp384r1);
+    }
+    // Renewed credentials change nothing of it.
+    picky.replace_credentials(&authority.issue(&[IPM]).credentials()).unwrap();
+    let told = shake_and_tell(picky.client_config(&sidecar("post")), shipped.server_config()).await.1.unwrap();
+    assert_eq!(told.suite, rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+    let other = speaking(POST, &[Suite::Chacha20Poly1305Sha256], &[KeyExchange::X25519]);
+    let (refused, told) = shake_and_tell(picky.client_config(&sidecar("post")), other.server_config()).await;
+    assert!(refused.is_err() && told.is_err());
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub struct Figures {
     pub peer: &'static str,
     /// [`Peer::version`].
     pub version: String,
-    /// CPU time of both proxies together a call, in microseconds.
+    /// CPU time of both proxies together a call, in microseconds, with what [`Peer::settle`] waits for.
     pub cpu_us_per_call: f64,
     /// Calls answered a second.
     pub calls_per_s: f64,
@@ -66,7 +66,11 @@ fn round(scenario: &Scenario, peer: &Peer, effort: Effort) -> Result<Sample> {
         let now = usage::of(&peer.processes);
         if begins { before = now } else { after = now }
     })?;
-    Ok(Sample { tally, cpu_us: after.cpu_us - before.cpu_us, rss_mib: after.rss_mib })
+    peer.settle()?;
+    let settling_us = usage::of(&peer.processes).cpu_us - after.cpu_us;
+    // What is still to be done after a round belongs to the calls before counting began as well.
+    let counted = effort.length.as_secs_f64() / (effort.warm_up + effort.length).as_secs_f64();
+    Ok(Sample { tally, cpu_us: after.cpu_us - before.cpu_us + settling_us * counted, rss_mib: after.rss_mib })
 }
 
 /// The load of `scenario` on `peer`.

@@ -1,6 +1,9 @@
 //! Chapar: a real control plane and two sidecars, enrolled, granted and configured as shipped.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use chapar_tests::{binaries, mesh::Mesh};
@@ -9,27 +12,52 @@ use tokio::process::Command;
 
 use super::Peer;
 
+/// How long the records of one load may take to be handed over.
+const HANDED_OVER_LIMIT: Duration = Duration::from_secs(300);
+/// Between two looks at how far they are; a look costs the sidecar some of the CPU that is measured.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Room for the records of one load at full speed, in bytes. Beside it the control plane takes what the processor leaves over, so the
+/// spool is there for most of them.
+const SPOOL_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+
 /// Starts the mesh.
 ///
 /// # Errors
 /// When a part of it does not come up.
 pub async fn start(upstream: SocketAddr) -> Result<Peer> {
-    let mut mesh = Mesh::in_front_of(&upstream.to_string(), &json!({}), &json!({})).await?;
+    let sidecars = json!({
+        "tls": {"suites": ["TLS_AES_128_GCM_SHA256"], "keyExchanges": ["x25519"]},
+        "spool": {"bytesMax": SPOOL_BYTES},
+    });
+    let mut mesh = Mesh::in_front_of(&upstream.to_string(), &json!({}), &sidecars).await?;
     step_aside(&mut mesh).await?;
     let address = mesh.consumer.address("outbound").parse().context("the consumer's sidecar listens on TCP")?;
     let processes = [mesh.consumer.process().id(), mesh.provider.process().id()].into_iter().flatten().collect();
     Ok(Peer {
         name: "chapar",
         version: version().await?,
-        note:
-            "handshake X25519MLKEM768; policy, tracing and accounting as shipped; its control plane runs beside, as an idle task"
-                .to_owned(),
+        note: "policy, tracing and accounting as shipped; its control plane runs beside, as an idle task".to_owned(),
         address,
         metadata: Vec::new(),
         processes,
         mesh: Some(Box::new(mesh)),
         _alive: Box::new(()),
     })
+}
+
+/// Waits until both sidecars have handed over all records of calls.
+///
+/// # Errors
+/// When they do not.
+pub(super) async fn handed_over(mesh: &Mesh) -> Result<()> {
+    let end = Instant::now() + HANDED_OVER_LIMIT;
+    for sidecar in [&mesh.consumer, &mesh.provider] {
+        while sidecar.records_waiting().await? > 0 {
+            ensure!(Instant::now() < end, "the control plane has not taken all records within {HANDED_OVER_LIMIT:?}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    Ok(())
 }
 
 /// What became of the records of the calls, as both sidecars count it: a call that costs nothing because nobody accounts for it

@@ -35,7 +35,7 @@ pub(super) fn start(below: &Path, upstream: SocketAddr) -> Result<Peer> {
     Ok(Peer {
         name: "envoy",
         version,
-        note: "handshake X25519; one worker a core, no access log".to_owned(),
+        note: "one worker a core, no access log".to_owned(),
         address: first,
         metadata: Vec::new(),
         processes: programs.iter().map(Program::id).collect(),

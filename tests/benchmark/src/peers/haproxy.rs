@@ -37,7 +37,7 @@ pub(super) fn start(below: &Path, upstream: SocketAddr) -> Result<Peer> {
     Ok(Peer {
         name: "haproxy",
         version,
-        note: "handshake X25519; one thread a core, http-reuse always, no log".to_owned(),
+        note: "one thread a core, http-reuse always, no log".to_owned(),
         address: first,
         metadata: Vec::new(),
         processes: programs.iter().map(Program::id).collect(),

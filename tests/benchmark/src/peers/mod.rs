@@ -56,6 +56,18 @@ pub async fn start(name: &str, folder: &Path, upstream: SocketAddr) -> Result<Pe
     }
 }
 
+impl Peer {
+    /// Waits for the end of what a load leaves to be done: Chapar hands over the records of the calls. So every call costs what
+    /// it costs, however busy the machine was while it was made, and nothing runs beside the peer that is measured next.
+    ///
+    /// # Errors
+    /// When it comes to no end.
+    pub fn settle(&self) -> Result<()> {
+        let Some(mesh) = &self.mesh else { return Ok(()) };
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(chapar::handed_over(mesh))
+    }
+}
+
 fn direct(upstream: SocketAddr) -> Peer {
     Peer {
         name: "direct",

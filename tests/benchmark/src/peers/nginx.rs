@@ -30,7 +30,7 @@ pub(super) fn start(below: &Path, upstream: SocketAddr) -> Result<Peer> {
     Ok(Peer {
         name: "nginx",
         version,
-        note: "handshake X25519; worker_processes auto, no access log".to_owned(),
+        note: "worker_processes auto, no access log".to_owned(),
         address: first,
         metadata: Vec::new(),
         processes: programs.iter().map(Program::id).collect(),
