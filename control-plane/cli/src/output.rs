@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::{ColorChoice, ValueEnum};
 
-use crate::{args::OutputArgs, failure::Failure, output::json::Answer};
+use crate::{args::OutputArgs, failure::Failure, output::json::Answer, paging::Page};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -72,10 +72,12 @@ impl Output {
         }
     }
 
-    /// Says so when a list was cut.
-    pub(crate) fn remark_on_rest(&self, rest: &str, shown: usize) {
-        if !rest.is_empty() {
-            self.remark(&format!("{shown} shown, there are more: --limit 0 shows all"));
+    /// Prints a list, and says so when it was cut.
+    pub(crate) fn show_list<A: Answer + Page>(&self, answer: &A, text: impl FnOnce(&Style) -> String) -> Result<(), Failure> {
+        self.show(answer, text)?;
+        if !answer.rest().is_empty() {
+            self.remark(&format!("{} shown, there are more: --limit 0 shows all", answer.len()));
         }
+        Ok(())
     }
 }

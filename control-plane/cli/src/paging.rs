@@ -2,36 +2,87 @@
 
 use std::future::Future;
 
+use chapar_proto::admin::v1::{
+    FindCallsResponse, ListAgenciesResponse, ListAuditResponse, ListCertificatesResponse, ListGrantsResponse,
+    ListPassportsResponse, ListSidecarsResponse, ListSumsResponse, ListTokensResponse, ListTracesResponse, ListUnpairedResponse,
+    ListVersionsResponse,
+};
+
 use crate::failure::Failure;
 
 /// Most entries that the admin API puts on one page.
 const PAGE_SIZE_MAX: u32 = 1_000;
 
-/// Entries of a list, and the token of the rest. An empty token: there is no rest.
-pub(crate) struct Page<T> {
-    pub(crate) entries: Vec<T>,
-    pub(crate) rest: String,
+/// An answer of the admin API that holds one page of a list. An empty token: there is no rest.
+pub(crate) trait Page: Sized {
+    /// Entries on it.
+    fn len(&self) -> usize;
+    /// The token of what comes after it.
+    fn rest(&self) -> &str;
+    /// Goes on with `next`, the page after it.
+    fn follow_by(&mut self, next: Self);
+    /// Keeps the first entries only.
+    fn truncate(&mut self, len: usize);
+}
+
+macro_rules! pages {
+    ($($answer:ident.$entries:ident)*) => {$(
+        impl Page for $answer {
+            fn len(&self) -> usize {
+                self.$entries.len()
+            }
+
+            fn rest(&self) -> &str {
+                &self.next_page_token
+            }
+
+            fn follow_by(&mut self, next: Self) {
+                let mut entries = std::mem::replace(self, next);
+                entries.$entries.append(&mut self.$entries);
+                self.$entries = entries.$entries;
+            }
+
+            fn truncate(&mut self, len: usize) {
+                self.$entries.truncate(len);
+            }
+        }
+    )*};
+}
+
+pages! {
+    FindCallsResponse.calls
+    ListAgenciesResponse.agencies
+    ListAuditResponse.entries
+    ListCertificatesResponse.certificates
+    ListGrantsResponse.grants
+    ListPassportsResponse.passports
+    ListSidecarsResponse.sidecars
+    ListSumsResponse.sums
+    ListTokensResponse.tokens
+    ListTracesResponse.traces
+    ListUnpairedResponse.calls
+    ListVersionsResponse.versions
 }
 
 /// Fetches pages until there is no rest, or `limit` entries are here. A limit of 0 is none.
-pub(crate) async fn collect<T, F>(limit: u32, mut fetch: impl FnMut(u32, String) -> F) -> Result<Page<T>, Failure>
+pub(crate) async fn collect<P, F>(limit: u32, mut fetch: impl FnMut(u32, String) -> F) -> Result<P, Failure>
 where
-    F: Future<Output = Result<Page<T>, Failure>>,
+    P: Page,
+    F: Future<Output = Result<P, Failure>>,
 {
-    let mut all = Page { entries: Vec::new(), rest: String::new() };
-    loop {
-        let here = u32::try_from(all.entries.len()).unwrap_or(u32::MAX);
-        let wanted = if limit == 0 { PAGE_SIZE_MAX } else { (limit - here).min(PAGE_SIZE_MAX) };
-        let page = fetch(wanted, std::mem::take(&mut all.rest)).await?;
-        all.entries.extend(page.entries);
-        all.rest = page.rest;
-        if limit != 0 {
-            all.entries.truncate(limit as usize);
-        }
-        if all.rest.is_empty() || all.entries.len() == limit as usize && limit != 0 {
-            return Ok(all);
-        }
+    let wanted = |here: usize| match limit {
+        0 => PAGE_SIZE_MAX,
+        limit => limit.saturating_sub(u32::try_from(here).unwrap_or(u32::MAX)).min(PAGE_SIZE_MAX),
+    };
+    let mut all = fetch(wanted(0), String::new()).await?;
+    while !all.rest().is_empty() && wanted(all.len()) > 0 {
+        let next = fetch(wanted(all.len()), all.rest().to_owned()).await?;
+        all.follow_by(next);
     }
+    if limit != 0 {
+        all.truncate(limit as usize);
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -39,6 +90,13 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
+
+    struct Numbers {
+        entries: Vec<u32>,
+        next_page_token: String,
+    }
+
+    pages! { Numbers.entries }
 
     /// A list of the numbers below `length`, in pages of at most `page_max`; notes what it was asked.
     async fn numbers(limit: u32, length: u32, page_max: u32) -> (Vec<u32>, String, Vec<(u32, String)>) {
@@ -49,11 +107,11 @@ mod tests {
                 let from: u32 = token.parse().unwrap_or(0);
                 let until = length.min(from + size.min(page_max));
                 let rest = if until < length { until.to_string() } else { String::new() };
-                Ok(Page { entries: (from..until).collect(), rest })
+                Ok(Numbers { entries: (from..until).collect(), next_page_token: rest })
             }
         });
         let page = page.await.unwrap();
-        (page.entries, page.rest, asked.into_inner())
+        (page.entries, page.next_page_token, asked.into_inner())
     }
 
     #[tokio::test]

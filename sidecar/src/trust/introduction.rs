@@ -5,14 +5,14 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use chapar_core::identity::{SpiffeId, TrustDomain};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::verify_tls13_signature,
+    ClientConfig, Error,
+    client::danger::{ServerCertVerified, ServerCertVerifier},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
 use super::{
-    Anchors, Bundle, PeerProblem, tls,
+    Anchors, Bundle, PeerProblem,
+    tls::{self, tls13_signatures},
     verifier::{Expected, PeerVerifier},
 };
 use crate::clock::Clock;
@@ -58,25 +58,5 @@ impl ServerCertVerifier for Introduction {
         PeerVerifier::new(anchors, expected).verify_server_cert(leaf, rest, name, ocsp, now)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _leaf: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(tls::tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, leaf, signature, &tls::provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        tls::provider().signature_verification_algorithms.supported_schemes()
-    }
+    tls13_signatures!(self => tls::provider());
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use rustls::{
-    ClientConfig, Error, PeerIncompatible, ServerConfig,
+    ClientConfig, ServerConfig,
     client::{Resumption, danger::ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs},
     server::{NoServerSessionStorage, danger::ClientCertVerifier},
@@ -83,7 +83,31 @@ pub(super) fn client(
     config
 }
 
-/// What a verifier says to a signature of TLS 1.2, which no configuration here lets through.
-pub(crate) fn tls12() -> Error {
-    Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered)
+/// What every verifier says to signatures: those of TLS 1.3 are judged by the provider, and TLS 1.2, which no configuration here
+/// lets through, has none that stands.
+macro_rules! tls13_signatures {
+    ($self:ident => $provider:expr) => {
+        fn verify_tls12_signature(
+            &self,
+            _message: &[u8],
+            _leaf: &rustls::pki_types::CertificateDer<'_>,
+            _signature: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            Err(rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOffered))
+        }
+
+        fn verify_tls13_signature(
+            &$self,
+            message: &[u8],
+            leaf: &rustls::pki_types::CertificateDer<'_>,
+            signature: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            rustls::crypto::verify_tls13_signature(message, leaf, signature, &$provider.signature_verification_algorithms)
+        }
+
+        fn supported_verify_schemes(&$self) -> Vec<rustls::SignatureScheme> {
+            $provider.signature_verification_algorithms.supported_schemes()
+        }
+    };
 }
+pub(super) use tls13_signatures;

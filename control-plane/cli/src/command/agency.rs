@@ -12,7 +12,7 @@ use crate::{
         table::{Table, Tone},
         text::or_nothing,
     },
-    paging::{Page, collect},
+    paging::collect,
     session::{Session, client},
 };
 
@@ -44,19 +44,15 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
 
 async fn list(limit: Limit, session: &Session) -> Result<(), Failure> {
     let client = client!(session, agency_service_client::AgencyServiceClient);
-    let page = collect(limit.limit, |page_size, page_token| {
+    let answer: ListAgenciesResponse = collect(limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         async move {
             let request = ListAgenciesRequest { page_size, page_token };
-            let answer = session.call(client.list_agencies(request)).await?;
-            Ok(Page { entries: answer.agencies, rest: answer.next_page_token })
+            session.call(client.list_agencies(request)).await
         }
-    });
-    let Page { entries, rest } = page.await?;
-    let answer = ListAgenciesResponse { agencies: entries, next_page_token: rest };
-    session.output.show(&answer, |style| draw(style, &answer.agencies))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.agencies.len());
-    Ok(())
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw(style, &answer.agencies))
 }
 
 fn draw(style: &Style, agencies: &[Agency]) -> String {

@@ -13,7 +13,7 @@ use crate::{
         table::{Table, Tone},
         text::{moment, or_nothing},
     },
-    paging::{Page, collect},
+    paging::collect,
     session::{Session, client},
 };
 
@@ -47,7 +47,7 @@ pub(crate) struct ListArgs {
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     let Command::List(args) = command;
     let client = client!(session, audit_service_client::AuditServiceClient);
-    let page = collect(args.limit.limit, |page_size, page_token| {
+    let answer: ListAuditResponse = collect(args.limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         let request = ListAuditRequest {
             actor: args.actor.clone(),
@@ -58,15 +58,10 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
             page_size,
             page_token,
         };
-        async move {
-            let answer = session.call(client.list_audit(request)).await?;
-            Ok(Page { entries: answer.entries, rest: answer.next_page_token })
-        }
-    });
-    let Page { entries, rest } = page.await?;
-    let answer = ListAuditResponse { entries, next_page_token: rest };
-    session.output.show(&answer, |style| draw(style, &answer.entries))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.entries.len());
+        async move { session.call(client.list_audit(request)).await }
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw(style, &answer.entries))?;
     Ok(Verdict::Yes)
 }
 

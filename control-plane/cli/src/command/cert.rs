@@ -13,7 +13,7 @@ use crate::{
         table::{Table, Tone},
         text::{moment, or_nothing},
     },
-    paging::{Page, collect},
+    paging::collect,
     session::{Session, client},
 };
 
@@ -54,19 +54,13 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
 
 async fn list(agency: &str, include_void: bool, limit: Limit, session: &Session) -> Result<(), Failure> {
     let client = client!(session, certificate_service_client::CertificateServiceClient);
-    let page = collect(limit.limit, |page_size, page_token| {
+    let answer: ListCertificatesResponse = collect(limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         let request = ListCertificatesRequest { agency: agency.to_owned(), include_void, page_size, page_token };
-        async move {
-            let answer = session.call(client.list_certificates(request)).await?;
-            Ok(Page { entries: answer.certificates, rest: answer.next_page_token })
-        }
-    });
-    let Page { entries, rest } = page.await?;
-    let answer = ListCertificatesResponse { certificates: entries, next_page_token: rest };
-    session.output.show(&answer, |style| draw(style, &answer.certificates, OffsetDateTime::now_utc()))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.certificates.len());
-    Ok(())
+        async move { session.call(client.list_certificates(request)).await }
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw(style, &answer.certificates, OffsetDateTime::now_utc()))
 }
 
 fn draw(style: &Style, certificates: &[Certificate], now: OffsetDateTime) -> String {

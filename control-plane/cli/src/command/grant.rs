@@ -16,7 +16,7 @@ use crate::{
         table::{Table, Tone},
         text::{moment, or_nothing},
     },
-    paging::{Page, collect},
+    paging::collect,
     session::{Session, client},
 };
 
@@ -81,7 +81,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
 }
 
 async fn list(args: &ListArgs, client: &PolicyServiceClient<Channel>, session: &Session) -> Result<(), Failure> {
-    let page = collect(args.limit.limit, |page_size, page_token| {
+    let answer: ListGrantsResponse = collect(args.limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         let request = ListGrantsRequest {
             consumer: args.consumer.clone(),
@@ -91,16 +91,10 @@ async fn list(args: &ListArgs, client: &PolicyServiceClient<Channel>, session: &
             page_size,
             page_token,
         };
-        async move {
-            let answer = session.call(client.list_grants(request)).await?;
-            Ok(Page { entries: answer.grants, rest: answer.next_page_token })
-        }
-    });
-    let Page { entries, rest } = page.await?;
-    let answer = ListGrantsResponse { grants: entries, next_page_token: rest };
-    session.output.show(&answer, |style| draw(style, &answer.grants))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.grants.len());
-    Ok(())
+        async move { session.call(client.list_grants(request)).await }
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw(style, &answer.grants))
 }
 
 fn draw(style: &Style, grants: &[Grant]) -> String {

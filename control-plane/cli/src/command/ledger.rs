@@ -18,7 +18,7 @@ use crate::{
         table::{Table, Tone},
         text::{duration, moment, or_nothing},
     },
-    paging::{Page, collect},
+    paging::collect,
     session::{Session, client},
 };
 
@@ -112,7 +112,7 @@ async fn verify(args: &VerifyArgs, session: &Session) -> Result<Verdict, Failure
 
 async fn unpaired(args: &UnpairedArgs, session: &Session) -> Result<(), Failure> {
     let client = client!(session, ledger_service_client::LedgerServiceClient);
-    let page = collect(args.limit.limit, |page_size, page_token| {
+    let answer: ListUnpairedResponse = collect(args.limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         let request = ListUnpairedRequest {
             missing: args.missing.clone().unwrap_or_default(),
@@ -122,21 +122,15 @@ async fn unpaired(args: &UnpairedArgs, session: &Session) -> Result<(), Failure>
             page_size,
             page_token,
         };
-        async move {
-            let answer = session.call(client.list_unpaired(request)).await?;
-            Ok(Page { entries: answer.calls, rest: answer.next_page_token })
-        }
-    });
-    let Page { entries, rest } = page.await?;
-    let answer = ListUnpairedResponse { calls: entries, next_page_token: rest };
-    session.output.show(&answer, |style| draw_unpaired(style, &answer.calls))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.calls.len());
-    Ok(())
+        async move { session.call(client.list_unpaired(request)).await }
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw_unpaired(style, &answer.calls))
 }
 
 async fn sums(args: &SumsArgs, session: &Session) -> Result<(), Failure> {
     let client = client!(session, ledger_service_client::LedgerServiceClient);
-    let page = collect(args.limit.limit, |page_size, page_token| {
+    let answer: ListSumsResponse = collect(args.limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         let request = ListSumsRequest {
             consumer: args.consumer.clone(),
@@ -147,16 +141,10 @@ async fn sums(args: &SumsArgs, session: &Session) -> Result<(), Failure> {
             page_size,
             page_token,
         };
-        async move {
-            let answer = session.call(client.list_sums(request)).await?;
-            Ok(Page { entries: answer.sums, rest: answer.next_page_token })
-        }
-    });
-    let Page { entries, rest } = page.await?;
-    let answer = ListSumsResponse { sums: entries, next_page_token: rest };
-    session.output.show(&answer, |style| draw_sums(style, &answer.sums))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.sums.len());
-    Ok(())
+        async move { session.call(client.list_sums(request)).await }
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw_sums(style, &answer.sums))
 }
 
 fn draw_verified(style: &Style, answer: &VerifyLedgerResponse) -> String {

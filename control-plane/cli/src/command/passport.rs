@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     input::files::write_new,
     output::text::{plural, short_digest},
-    paging::{Page, collect},
+    paging::collect,
     session::{Session, client},
 };
 
@@ -195,19 +195,15 @@ async fn list(
     session: &Session,
 ) -> Result<(), Failure> {
     let state = state.map_or(PassportState::Unspecified, PassportState::from);
-    let page = collect(limit.limit, |page_size, page_token| {
+    let answer: ListPassportsResponse = collect(limit.limit, |page_size, page_token| {
         let (mut client, agency) = (client.clone(), agency.to_owned());
         async move {
             let request = ListPassportsRequest { agency, state: state.into(), page_size, page_token };
-            let answer = session.call(client.list_passports(request)).await?;
-            Ok(Page { entries: answer.passports, rest: answer.next_page_token })
+            session.call(client.list_passports(request)).await
         }
-    });
-    let Page { entries, rest } = page.await?;
-    let answer = ListPassportsResponse { passports: entries, next_page_token: rest };
-    session.output.show(&answer, |style| draw::list(style, &answer.passports))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.passports.len());
-    Ok(())
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw::list(style, &answer.passports))
 }
 
 async fn show(

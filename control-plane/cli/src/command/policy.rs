@@ -16,7 +16,7 @@ use crate::{
         table::Table,
         text::{NOTHING, moment, or_nothing, plain},
     },
-    paging::{Page, collect},
+    paging::collect,
     session::{Session, client},
 };
 
@@ -64,18 +64,12 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
 }
 
 async fn versions(limit: Limit, client: &PolicyServiceClient<Channel>, session: &Session) -> Result<(), Failure> {
-    let page = collect(limit.limit, |page_size, page_token| {
+    let answer: ListVersionsResponse = collect(limit.limit, |page_size, page_token| {
         let mut client = client.clone();
-        async move {
-            let answer = session.call(client.list_versions(ListVersionsRequest { page_size, page_token })).await?;
-            Ok(Page { entries: answer.versions, rest: answer.next_page_token })
-        }
-    });
-    let Page { entries, rest } = page.await?;
-    let answer = ListVersionsResponse { versions: entries, next_page_token: rest };
-    session.output.show(&answer, |style| draw(style, &answer.versions))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.versions.len());
-    Ok(())
+        async move { session.call(client.list_versions(ListVersionsRequest { page_size, page_token })).await }
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw(style, &answer.versions))
 }
 
 fn draw(style: &Style, versions: &[PolicyVersion]) -> String {

@@ -12,7 +12,7 @@ use crate::{
         table::{Table, Tone},
         text::{moment, or_nothing},
     },
-    paging::{Page, collect},
+    paging::collect,
     session::{Session, client},
 };
 
@@ -31,21 +31,15 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     let Command::List { agency, limit } = command;
     let client = client!(session, agency_service_client::AgencyServiceClient);
-    let policy_version = std::cell::Cell::new(0);
-    let page = collect(limit.limit, |page_size, page_token| {
-        let (mut client, agency, policy_version) = (client.clone(), agency.clone(), &policy_version);
+    let answer: ListSidecarsResponse = collect(limit.limit, |page_size, page_token| {
+        let (mut client, agency) = (client.clone(), agency.clone());
         async move {
             let request = ListSidecarsRequest { agency, page_size, page_token };
-            let answer = session.call(client.list_sidecars(request)).await?;
-            policy_version.set(answer.policy_version);
-            Ok(Page { entries: answer.sidecars, rest: answer.next_page_token })
+            session.call(client.list_sidecars(request)).await
         }
-    });
-    let Page { entries, rest } = page.await?;
-    let policy_version = policy_version.get();
-    let answer = ListSidecarsResponse { sidecars: entries, next_page_token: rest, policy_version };
-    session.output.show(&answer, |style| draw(style, &answer))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.sidecars.len());
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw(style, &answer))?;
     Ok(Verdict::Yes)
 }
 

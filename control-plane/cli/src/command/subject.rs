@@ -16,7 +16,7 @@ use crate::{
         table::Table,
         text::{moment, or_nothing},
     },
-    paging::{Page, collect},
+    paging::collect,
     session::{Session, client},
 };
 
@@ -61,7 +61,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
 async fn calls(args: &CallsArgs, session: &Session) -> Result<(), Failure> {
     let national_id = asked_for()?;
     let client = client!(session, subject_service_client::SubjectServiceClient);
-    let page = collect(args.limit.limit, |page_size, page_token| {
+    let answer: FindCallsResponse = collect(args.limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         let request = FindCallsRequest {
             national_id: national_id.clone(),
@@ -71,16 +71,10 @@ async fn calls(args: &CallsArgs, session: &Session) -> Result<(), Failure> {
             page_size,
             page_token,
         };
-        async move {
-            let answer = session.call(client.find_calls(request)).await?;
-            Ok(Page { entries: answer.calls, rest: answer.next_page_token })
-        }
-    });
-    let Page { entries, rest } = page.await?;
-    let answer = FindCallsResponse { calls: entries, next_page_token: rest };
-    session.output.show(&answer, |style| draw(style, &answer.calls))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.calls.len());
-    Ok(())
+        async move { session.call(client.find_calls(request)).await }
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw(style, &answer.calls))
 }
 
 fn asked_for() -> Result<String, Failure> {

@@ -20,7 +20,7 @@ use crate::{
         table::{Table, Tone},
         text::{label, moment, or_nothing},
     },
-    paging::{Page, collect},
+    paging::collect,
     session::{Session, client},
 };
 
@@ -97,18 +97,12 @@ async fn create(request: CreateTokenRequest, out: Option<PathBuf>, session: &Ses
 
 async fn list(agency: String, limit: Limit, session: &Session) -> Result<(), Failure> {
     let client = client!(session, token_service_client::TokenServiceClient);
-    let page = collect(limit.limit, |page_size, page_token| {
+    let answer: ListTokensResponse = collect(limit.limit, |page_size, page_token| {
         let (mut client, agency) = (client.clone(), agency.clone());
-        async move {
-            let answer = session.call(client.list_tokens(ListTokensRequest { agency, page_size, page_token })).await?;
-            Ok(Page { entries: answer.tokens, rest: answer.next_page_token })
-        }
-    });
-    let Page { entries, rest } = page.await?;
-    let answer = ListTokensResponse { tokens: entries, next_page_token: rest };
-    session.output.show(&answer, |style| draw(style, &answer.tokens))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.tokens.len());
-    Ok(())
+        async move { session.call(client.list_tokens(ListTokensRequest { agency, page_size, page_token })).await }
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw(style, &answer.tokens))
 }
 
 fn draw(style: &Style, tokens: &[EnrolmentToken]) -> String {

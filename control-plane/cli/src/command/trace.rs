@@ -15,7 +15,7 @@ use crate::{
         table::{Table, Tone},
         text::{duration, moment, or_nothing},
     },
-    paging::{Page, collect},
+    paging::collect,
     session::{Session, client},
 };
 
@@ -98,7 +98,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
 
 async fn list(args: &ListArgs, session: &Session) -> Result<(), Failure> {
     let client = client!(session, trace_service_client::TraceServiceClient);
-    let page = collect(args.limit.limit, |page_size, page_token| {
+    let answer: ListTracesResponse = collect(args.limit.limit, |page_size, page_token| {
         let mut client = client.clone();
         let request = ListTracesRequest {
             agency: args.agency.clone(),
@@ -118,16 +118,10 @@ async fn list(args: &ListArgs, session: &Session) -> Result<(), Failure> {
             page_size,
             page_token,
         };
-        async move {
-            let answer = session.call(client.list_traces(request)).await?;
-            Ok(Page { entries: answer.traces, rest: answer.next_page_token })
-        }
-    });
-    let Page { entries, rest } = page.await?;
-    let answer = ListTracesResponse { traces: entries, next_page_token: rest };
-    session.output.show(&answer, |style| draw(style, &answer.traces))?;
-    session.output.remark_on_rest(&answer.next_page_token, answer.traces.len());
-    Ok(())
+        async move { session.call(client.list_traces(request)).await }
+    })
+    .await?;
+    session.output.show_list(&answer, |style| draw(style, &answer.traces))
 }
 
 fn draw(style: &Style, traces: &[TraceSummary]) -> String {
