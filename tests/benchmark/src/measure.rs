@@ -20,7 +20,7 @@ pub struct Figures {
     pub peer: &'static str,
     /// [`Peer::version`].
     pub version: String,
-    /// CPU time of both proxies together a call, in microseconds, with what [`Peer::settle`] waits for.
+    /// CPU time of both proxies together a call, in microseconds, with [`Peer::owed_us`].
     pub cpu_us_per_call: f64,
     /// Calls answered a second.
     pub calls_per_s: f64,
@@ -56,21 +56,24 @@ pub fn scenario(scenario: &Scenario, peers: &[Peer], effort: Effort) -> Result<V
             samples.push(sample);
         }
     }
+    peers.iter().for_each(|peer| peer.rest(false));
     Ok(peers.iter().zip(&samples).map(|(peer, samples)| figures(scenario, peer, samples)).collect())
 }
 
 fn round(scenario: &Scenario, peer: &Peer, effort: Effort) -> Result<Sample> {
     let plan = plan(scenario, peer, effort.warm_up, effort.length);
+    peer.rest(false);
+    let debt = peer.debt()?;
     let (mut before, mut after) = (Usage::default(), Usage::default());
     let tally = load::run(&plan, &mut |begins| {
         let now = usage::of(&peer.processes);
         if begins { before = now } else { after = now }
     })?;
-    peer.settle()?;
-    let settling_us = usage::of(&peer.processes).cpu_us - after.cpu_us;
     // What is still to be done after a round belongs to the calls before counting began as well.
     let counted = effort.length.as_secs_f64() / (effort.warm_up + effort.length).as_secs_f64();
-    Ok(Sample { tally, cpu_us: after.cpu_us - before.cpu_us + settling_us * counted, rss_mib: after.rss_mib })
+    let owed_us = peer.owed_us(debt)? * counted;
+    peer.rest(true);
+    Ok(Sample { tally, cpu_us: after.cpu_us - before.cpu_us + owed_us, rss_mib: after.rss_mib })
 }
 
 /// The load of `scenario` on `peer`.

@@ -2,6 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// CPU time and memory of a set of processes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
@@ -17,16 +19,36 @@ const TICK_US: f64 = 10_000.0;
 /// The usage of `roots` and all that descends from them.
 pub fn of(roots: &[u32]) -> Usage {
     let mut usage = Usage::default();
-    let mut rest = roots.to_vec();
-    while let Some(process) = rest.pop() {
+    for process in family(roots) {
         usage.cpu_us += threads(process).iter().map(|thread| cpu_us(thread)).sum::<f64>();
         usage.rss_mib += rss_mib(process);
+    }
+    usage
+}
+
+/// Has `roots` and all that descends from them stand still, or go on.
+pub fn halt(roots: &[u32], still: bool) {
+    let signal = if still { Signal::STOP } else { Signal::CONT };
+    for process in family(roots) {
+        // Who is gone stands still.
+        if let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(process, signal);
+        }
+    }
+}
+
+/// `roots`, and all that descends from them.
+fn family(roots: &[u32]) -> Vec<u32> {
+    let mut family = Vec::new();
+    let mut rest = roots.to_vec();
+    while let Some(process) = rest.pop() {
+        family.push(process);
         for thread in threads(process) {
             let children = fs::read_to_string(thread.join("children")).unwrap_or_default();
             rest.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
         }
     }
-    usage
+    family
 }
 
 fn threads(process: u32) -> Vec<PathBuf> {

@@ -11,13 +11,16 @@ use serde_json::json;
 use tokio::process::Command;
 
 use super::Peer;
+use crate::usage;
 
-/// How long the records of one load may take to be handed over.
-const HANDED_OVER_LIMIT: Duration = Duration::from_secs(300);
+/// Records after whose hand-over it is known what one costs.
+const SAMPLE: u64 = 20_000;
+/// How long these may take.
+const HANDED_OVER_LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks at how far they are; a look costs the sidecar some of the CPU that is measured.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Room for the records of one load at full speed, in bytes. Beside it the control plane takes what the processor leaves over, so the
-/// spool is there for most of them.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Room for the records of all rounds, in bytes: at full load the control plane beside takes what the processor leaves over, and it
+/// stands still while others are measured.
 const SPOOL_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 
 /// Starts the mesh.
@@ -40,24 +43,41 @@ pub async fn start(upstream: SocketAddr) -> Result<Peer> {
         address,
         metadata: Vec::new(),
         processes,
+        beside: mesh.control_plane.process().id().into_iter().collect(),
         mesh: Some(Box::new(mesh)),
         _alive: Box::new(()),
     })
 }
 
-/// Waits until both sidecars have handed over all records of calls.
+/// Records of calls that both sidecars still keep.
 ///
 /// # Errors
-/// When they do not.
-pub(super) async fn handed_over(mesh: &Mesh) -> Result<()> {
+/// When a sidecar does not answer.
+pub(super) async fn records_waiting(mesh: &Mesh) -> Result<u64> {
+    Ok(mesh.consumer.records_waiting().await? + mesh.provider.records_waiting().await?)
+}
+
+/// What handing over the records that came on top of `before` will cost, by what it costs for some of them.
+///
+/// # Errors
+/// When none are taken in time.
+pub(super) async fn owed_us(mesh: &Mesh, processes: &[u32], before: u64) -> Result<f64> {
     let end = Instant::now() + HANDED_OVER_LIMIT;
-    for sidecar in [&mesh.consumer, &mesh.provider] {
-        while sidecar.records_waiting().await? > 0 {
-            ensure!(Instant::now() < end, "the control plane has not taken all records within {HANDED_OVER_LIMIT:?}");
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+    let waiting = records_waiting(mesh).await?;
+    let cpu_us = usage::of(processes).cpu_us;
+    let mut handed_over = 0;
+    while handed_over < SAMPLE.min(waiting) {
+        ensure!(Instant::now() < end, "the control plane took {handed_over} records within {HANDED_OVER_LIMIT:?}");
+        tokio::time::sleep(LOOK_EVERY).await;
+        handed_over = waiting.saturating_sub(records_waiting(mesh).await?);
     }
-    Ok(())
+    let each_us = (usage::of(processes).cpu_us - cpu_us) / handed_over.max(1) as f64;
+    Ok(each_us * waiting.saturating_sub(before) as f64)
+}
+
+/// Waits for `answer`: the benchmark itself is no task.
+pub(super) fn wait_for<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(answer)
 }
 
 /// What became of the records of the calls, as both sidecars count it: a call that costs nothing because nobody accounts for it

@@ -39,6 +39,7 @@ pub(super) fn start(below: &Path, upstream: SocketAddr) -> Result<Peer> {
         address: first,
         metadata: Vec::new(),
         processes: programs.iter().map(Program::id).collect(),
+        beside: Vec::new(),
         mesh: None,
         _alive: Box::new(programs),
     })

@@ -12,6 +12,8 @@ use std::{any::Any, net::SocketAddr, path::Path};
 use anyhow::{Result, bail};
 use chapar_tests::{echo::GRPC_SERVICE, mesh::Mesh};
 
+use crate::usage;
+
 /// All that can be measured, in the order of the table.
 pub const NAMES: [&str; 5] = ["direct", "chapar", "haproxy", "nginx", "envoy"];
 
@@ -29,6 +31,8 @@ pub struct Peer {
     pub metadata: Vec<(&'static str, String)>,
     /// Its two proxies.
     pub processes: Vec<u32>,
+    /// What runs beside them for their sake, and is not measured.
+    pub beside: Vec<u32>,
     /// Chapar's mesh, for those who change it while it is measured.
     pub mesh: Option<Box<Mesh>>,
     /// Keeps the others running.
@@ -57,14 +61,33 @@ pub async fn start(name: &str, folder: &Path, upstream: SocketAddr) -> Result<Pe
 }
 
 impl Peer {
-    /// Waits for the end of what a load leaves to be done: Chapar hands over the records of the calls. So every call costs what
-    /// it costs, however busy the machine was while it was made, and nothing runs beside the peer that is measured next.
+    /// Has it stand still while others are measured, or go on.
+    pub fn rest(&self, still: bool) {
+        usage::halt(&self.processes, still);
+        usage::halt(&self.beside, still);
+    }
+
+    /// Calls whose cost is not paid in full yet: records of Chapar that the control plane does not have. With others there are none.
     ///
     /// # Errors
-    /// When it comes to no end.
-    pub fn settle(&self) -> Result<()> {
-        let Some(mesh) = &self.mesh else { return Ok(()) };
-        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(chapar::handed_over(mesh))
+    /// When it does not answer.
+    pub fn debt(&self) -> Result<u64> {
+        match &self.mesh {
+            Some(mesh) => chapar::wait_for(chapar::records_waiting(mesh)),
+            None => Ok(0),
+        }
+    }
+
+    /// CPU time that it will still take to pay what a load has added to `before`, the debt until then, in microseconds. So each call
+    /// costs what it costs to its end, however busy the machine was while it was made.
+    ///
+    /// # Errors
+    /// When nothing is paid within a minute.
+    pub fn owed_us(&self, before: u64) -> Result<f64> {
+        match &self.mesh {
+            Some(mesh) => chapar::wait_for(chapar::owed_us(mesh, &self.processes, before)),
+            None => Ok(0.0),
+        }
     }
 }
 
@@ -76,6 +99,7 @@ fn direct(upstream: SocketAddr) -> Peer {
         address: upstream,
         metadata: Vec::new(),
         processes: Vec::new(),
+        beside: Vec::new(),
         mesh: None,
         _alive: Box::new(()),
     }
