@@ -59,7 +59,7 @@ fn tells_file_line_and_field_of_what_is_wrong() {
         ("drain: {timeoutS: 3}", "report: {batchRecordsMax: 0}", "report.batchRecordsMax: "),
         ("drain: {timeoutS: 3}", "spool: {segmentBytes: 1}", "spool.segmentBytes: "),
         ("drain: {timeoutS: 3}", "tls: {suites: []}", "tls.suites: must name one"),
-        ("drain: {timeoutS: 3}", "tls: {suites: [TLS_RSA_WITH_RC4_128_MD5]}", "sidecar.yaml:16:16: tls.suites: "),
+        ("drain: {timeoutS: 3}", "tls: {suites: [TLS_RSA_WITH_RC4_128_MD5]}", "sidecar.yaml:16:"),
         ("drain: {timeoutS: 3}", "tls: {keyExchanges: [x25519, x25519]}", "tls.keyExchanges: names one twice"),
         ("drain: {timeoutS: 3}", "spool: {bytesMax: 1}", "spool.bytesMax: "),
         ("drain: {timeoutS: 3}", "spool: {syncIntervalMs: 0}", "spool.syncIntervalMs: "),
