@@ -3,6 +3,7 @@
 use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
+use chapar_proto::v1::{EnrolRequest, enrolment_service_client::EnrolmentServiceClient};
 use hyper_util::rt::TokioIo;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
@@ -22,6 +23,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
+
+use crate::control_plane::ControlPlane;
 
 /// Life of a certificate that is meant to be valid now.
 const LIFE: Duration = Duration::from_secs(3_600);
@@ -92,6 +95,22 @@ impl Disguise {
         let pem = fs::read(state.join("credentials.pem")).context("the sidecar's credentials")?;
         let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>()?;
         Ok(Self { chain, key: PrivatePkcs8KeyDer::from_pem_slice(&pem)? })
+    }
+
+    /// No disguise at all: enrolled with a token, as the sidecar `uri` would be.
+    ///
+    /// # Errors
+    /// When the control plane refuses it.
+    pub async fn enrolled(plane: &ControlPlane, agency: &str, uri: &str) -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
+        let csr_der = params.serialize_request(&key)?.der().to_vec();
+        let mut enrolment = EnrolmentServiceClient::new(channel(plane.address("sidecars"), None)?);
+        let request = EnrolRequest { token: plane.token(agency).await?, csr_der, sidecar: String::new() };
+        let credentials = enrolment.enrol(request).await?.into_inner().credentials.context("credentials are set")?;
+        let chain = credentials.chain_der.into_iter().map(CertificateDer::from).collect();
+        Ok(Self { chain, key: key.serialize_der().into() })
     }
 
     fn signed<K: rcgen::SigningKey>(

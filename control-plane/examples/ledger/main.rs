@@ -29,6 +29,8 @@ use clap::{Parser, Subcommand};
 
 use crate::calls::{AGENCIES, CALLS_A_MS, Export, INQUIRIES, agency, call_id, scrambled, subject, trace_id};
 
+/// Calls that are made up at once.
+const PORTION_CALLS: u64 = 100_000;
 /// Exports under way at once, as of so many sidecars.
 const SIDECARS: usize = 16;
 /// Searches that a percentile is taken of.
@@ -69,9 +71,9 @@ async fn main() -> anyhow::Result<()> {
             if folder.join("ledger.db").exists() {
                 anyhow::bail!("{} holds a ledger already; name a new folder, or use seed", folder.display());
             }
-            ingest(&folder, calls, batch).await
+            ingest(&folder, calls, batch, false).await
         }
-        Command::Seed { folder, calls, batch } => ingest(&folder, calls, batch).await,
+        Command::Seed { folder, calls, batch } => ingest(&folder, calls, batch, true).await,
         Command::Search { folder } => search(&folder).await,
     }
 }
@@ -82,7 +84,8 @@ async fn opened(folder: &Path) -> anyhow::Result<Ledger> {
     Ok(Ledger::open(&folder.join("ledger.db"), store, Metrics::registered(&prometheus::Registry::new())?)?)
 }
 
-async fn ingest(folder: &Path, calls: u64, batch: usize) -> anyhow::Result<()> {
+/// `ahead`: a portion of exports is made while another is reported. Its CPU is then counted with the ledger's.
+async fn ingest(folder: &Path, calls: u64, batch: usize, ahead: bool) -> anyhow::Result<()> {
     let ledger = opened(folder).await?;
     let mark = folder.join("seeded");
     let from: u64 = fs::read_to_string(&mark).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
@@ -91,9 +94,18 @@ async fn ingest(folder: &Path, calls: u64, batch: usize) -> anyhow::Result<()> {
     let (mut made, mut told) = (0_u64, Duration::ZERO);
     let (mut cpu_s, mut spans) = (0.0, 0_usize);
     // Exports are made in portions beforehand, so that making them is not measured.
+    let portion_at = |made: u64| (calls - made).min(PORTION_CALLS);
+    let make = |made: u64| {
+        let portion = portion_at(made);
+        tokio::task::spawn_blocking(move || calls::exports(from + made, portion, batch, epoch_ms))
+    };
+    let mut making = None;
     while made < calls {
-        let portion = (calls - made).min(100_000);
-        let exports = calls::exports(from + made, portion, batch, epoch_ms);
+        let portion = portion_at(made);
+        let exports = making.take().unwrap_or_else(|| make(made)).await?;
+        if ahead && made + portion < calls {
+            making = Some(make(made + portion));
+        }
         let (began, cpu_before) = (Instant::now(), cpu_s_of_process()?);
         spans += report(&ledger, exports).await?;
         told += began.elapsed();

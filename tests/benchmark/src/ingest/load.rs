@@ -12,7 +12,10 @@ use tonic::{
     transport::Channel,
 };
 
-use super::calls;
+use super::{
+    calls,
+    taker::{Authority, Taker},
+};
 
 /// The one method of OTLP's trace service.
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -66,10 +69,11 @@ impl Load {
     }
 
     /// One sidecar an agency, connected.
-    pub(super) async fn sidecars(&self, channel: impl Fn(&str) -> Result<Channel>) -> Result<Vec<Sidecar>> {
+    pub(super) async fn sidecars(&self, authority: &Authority, taker: &Taker) -> Result<Vec<Sidecar>> {
         let mut sidecars = Vec::new();
         for agency in 0..self.exports.len() {
-            let sidecar = Sidecar { agency, channel: channel(&calls::sidecar(agency as u64))? };
+            let (name, id) = (calls::agency(agency as u64), calls::sidecar(agency as u64));
+            let sidecar = Sidecar { agency, channel: authority.channel(taker, &name, &id).await? };
             // An export of nothing: what it takes to connect is not counted.
             sidecar.export(Bytes::new()).await?;
             sidecars.push(sidecar);

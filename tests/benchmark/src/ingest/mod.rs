@@ -101,7 +101,7 @@ pub async fn compare(
 async fn measured(kind: Kind, collector: &Path, authority: &Authority, folder: &Path, load: &Load) -> Result<Round> {
     let folder = tempfile::Builder::new().prefix(kind.name()).tempdir_in(folder)?;
     let mut taker = Taker::start(kind, collector, authority, folder.path()).await?;
-    let sidecars = load.sidecars(|agency| authority.channel(&taker, agency)).await?;
+    let sidecars = load.sidecars(authority, &taker).await?;
     let process = taker.process()?;
     let before = usage::of(&[process]);
     let took = send(load, sidecars).await?;

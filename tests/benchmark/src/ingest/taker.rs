@@ -18,6 +18,8 @@ use chapar_tests::{
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
+use super::calls;
+
 /// How long the collector may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -87,13 +89,13 @@ impl Authority {
         Ok(Self { plane: ControlPlane::start(&folder).await? })
     }
 
-    /// A connection of the sidecar with this SPIFFE ID. A control plane believes its own authority only.
-    pub(super) fn channel(&self, taker: &Taker, sidecar: &str) -> Result<Channel> {
-        let folder = match &taker.of {
-            Of::Chapar(plane) => plane.folder(),
-            Of::Collector(_) => self.plane.folder(),
+    /// A connection of this agency's sidecar. A control plane believes only whom it has enrolled itself.
+    pub(super) async fn channel(&self, taker: &Taker, agency: &str, sidecar: &str) -> Result<Channel> {
+        let shown = match &taker.of {
+            Of::Chapar(plane) => Disguise::enrolled(plane, agency, sidecar).await?,
+            Of::Collector(_) => Disguise::by_stolen_authority(self.plane.folder(), &[sidecar])?,
         };
-        attacker::channel(&taker.address, Some(&Disguise::by_stolen_authority(folder, &[sidecar])?))
+        attacker::channel(&taker.address, Some(&shown))
     }
 }
 
@@ -102,6 +104,7 @@ impl Taker {
         match kind {
             Kind::Chapar => {
                 let plane = ControlPlane::start(folder).await?;
+                plane.apply("agencies.yaml", &registered()).await?;
                 let (address, store) = (plane.address("sidecars").to_owned(), plane.folder().to_owned());
                 Ok(Self { of: Of::Chapar(plane), address, store })
             }
@@ -152,6 +155,17 @@ impl Taker {
             Of::Collector(process) => process.kill().await,
         }
     }
+}
+
+/// The agencies of the made-up calls.
+fn registered() -> String {
+    let agency = |number| {
+        let name = calls::agency(number);
+        let spec = json!({"title": {"fa": "دستگاه", "en": "Agency"}, "roles": ["consumer", "provider"]});
+        json!({"apiVersion": "chapar/v1", "kind": "Agency", "metadata": {"name": name}, "spec": spec}).to_string()
+    };
+    // JSON is YAML.
+    (0..calls::AGENCIES).map(agency).collect::<Vec<_>>().join("\n---\n")
 }
 
 fn configuration(kind: Kind, address: &str, authority: &Authority, folder: &Path, store: &Path) -> Result<Value> {
