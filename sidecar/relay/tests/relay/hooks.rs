@@ -191,6 +191,8 @@ fn messages_too_long_to_transform_and_torn_ones_end_the_call() {
             world.send(&server, &headers(1, &trailers("0"), true));
             assert!(body(&world.messages(&mut client)).is_empty());
             assert_eq!(world.end(), [Ended::Told(why)]);
+            let breaches = world.relay.counters().breaches_of(Breach::TransformedMessage);
+            assert_eq!(breaches, u64::from(why == "message too long"));
         }
     }
 }

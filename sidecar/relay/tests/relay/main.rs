@@ -8,6 +8,7 @@ mod gate;
 mod hooks;
 mod places;
 mod protocol;
+mod retries;
 mod settings;
 mod streams;
 mod timers;

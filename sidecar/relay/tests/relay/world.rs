@@ -88,6 +88,14 @@ impl World {
         (world, client, server)
     }
 
+    /// The same, where the client has made a call, and the server has it.
+    pub(crate) fn asked(limits: Limits) -> (Self, End, End) {
+        let (mut world, client, mut server) = Self::pair(limits);
+        world.send(&client, &unary(1, b"ask"));
+        world.messages(&mut server);
+        (world, client, server)
+    }
+
     pub(crate) fn gate(&mut self) -> &mut TestGate {
         self.relay.gate_mut()
     }
