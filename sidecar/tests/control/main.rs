@@ -4,6 +4,7 @@
 
 mod authority;
 mod control_plane;
+mod gullible;
 mod life;
 mod renewal;
 mod reports;

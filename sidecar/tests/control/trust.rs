@@ -17,7 +17,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::{
     NOW,
     authority::{Authority, HOUR_MS, Leaf, self_signed},
-    id, sidecar,
+    gullible, id, sidecar,
 };
 
 const IPM: &str = "spiffe://exchange.example/agency/ipm/sidecar/main";
@@ -79,64 +79,6 @@ async fn shake_and_tell(
     (client.map_err(|error| HandshakeProblem::of(&error)), server.map_err(|error| HandshakeProblem::of(&error)))
 }
 
-/// A client that shows whatever it is given and checks nothing of the server but its chain.
-fn client_showing(authority: &Authority, leaf: Option<&Leaf>) -> Arc<ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(authority.root.der().clone()).unwrap();
-    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone));
-    let mut config = match leaf {
-        Some(leaf) => {
-            let credentials = leaf.credentials();
-            builder.with_client_auth_cert(credentials.chain, credentials.key.into()).unwrap()
-        }
-        None => builder.with_no_client_auth(),
-    };
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Arc::new(config)
-}
-
-#[derive(Debug)]
-struct Anyone;
-
-impl rustls::client::danger::ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &rustls::pki_types::ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
 #[tokio::test]
 async fn two_sidecars_of_one_exchange_meet() {
     let authority = Authority::new("exchange.example");
@@ -162,7 +104,7 @@ async fn a_forged_sidecar_below_a_retired_issuing_ca_is_known_by_that_ca() {
     // Decoys beside it do not hide it.
     let authority = authority.with_next_issuing();
     forged.chain.insert(1, authority.issuing.der().clone());
-    let (_, chain) = shake(client_showing(&authority, Some(&forged)), post.server_config()).await;
+    let (_, chain) = shake(gullible::client(Some(&forged)), post.server_config()).await;
     let met = post.peer_certificate(&chain.unwrap()).unwrap();
     assert_eq!(*met.issuers, [serial(authority.issuing.der()), Arc::clone(&retired)]);
 
@@ -208,7 +150,7 @@ async fn a_server_refuses_every_client_that_is_no_sidecar_of_its_exchange() {
         ("not_a_sidecar", Some(authority.issue(&["spiffe://exchange.example/control-plane"]))),
     ];
     for (expected, leaf) in cases {
-        let client = client_showing(&authority, leaf.as_ref());
+        let client = gullible::client(leaf.as_ref());
         let (told, refused) = shake(client, post.server_config()).await;
         let problem = refused.unwrap_err();
         assert!(matches!(problem, HandshakeProblem::Peer(_)), "{expected}: {problem:?}");

@@ -7,6 +7,8 @@
 mod authority;
 mod client;
 mod endings;
+#[path = "../control/gullible.rs"]
+mod gullible;
 mod pair;
 mod passing;
 mod placing;

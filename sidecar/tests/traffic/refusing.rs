@@ -164,65 +164,10 @@ async fn an_identity_that_does_not_stand_is_refused_in_the_handshake_and_recorde
 
 /// Connects with this certificate; true when the sidecar then speaks HTTP/2.
 async fn attack(pair: &Pair, leaf: Option<Leaf>) -> bool {
-    let mut config = rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(gullible())
-        .with_no_client_auth();
-    if let Some(leaf) = leaf {
-        let credentials = leaf.credentials();
-        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&credentials.key.into()).unwrap();
-        let certified = rustls::sign::CertifiedKey::new(credentials.chain, key);
-        config.client_auth_cert_resolver = std::sync::Arc::new(rustls::sign::SingleCertAndKey::from(certified));
-    }
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    let config = crate::gullible::client(leaf.as_ref());
     let tcp = TcpStream::connect(&pair.provider.traffic.addresses()["inbound"]).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let connector = tokio_rustls::TlsConnector::from(config);
     let Ok(mut tls) = connector.connect(ServerName::try_from("x.test").unwrap(), tcp).await else { return false };
     let begun = tls.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
     begun.is_ok() && tls.read_u8().await.is_ok()
-}
-
-/// Believes every server: the attacker does not care who it attacks.
-fn gullible() -> std::sync::Arc<dyn rustls::client::danger::ServerCertVerifier> {
-    #[derive(Debug)]
-    struct Gullible;
-    use rustls::{
-        DigitallySignedStruct, Error, SignatureScheme,
-        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        pki_types::{CertificateDer, UnixTime},
-    };
-    impl ServerCertVerifier for Gullible {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-        fn verify_tls13_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
-        }
-    }
-    std::sync::Arc::new(Gullible)
 }
