@@ -182,16 +182,16 @@ pub fn channel(address: &str, disguise: Option<&Disguise>) -> Result<Channel> {
     let endpoint = Endpoint::from_static("http://victim.invalid").timeout(ANSWER_LIMIT);
     Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
         let (connector, address) = (connector.clone(), address.clone());
-        async move { handshake(&connector, &address).await.map(TokioIo::new) }
+        async move { handshake(&connector, TcpStream::connect(&address).await?).await.map(TokioIo::new) }
     })))
 }
 
-/// A connection to the TLS listener at `address` that shows `disguise`, for bytes written by hand.
+/// TLS over `tcp` that shows `disguise`, for bytes written by hand.
 ///
 /// # Errors
 /// When the disguise cannot be worn, or the handshake fails.
-pub async fn connect(address: &str, disguise: Option<&Disguise>) -> Result<TlsStream<TcpStream>> {
-    Ok(handshake(&connector(disguise)?, address).await?)
+pub async fn connect(tcp: TcpStream, disguise: Option<&Disguise>) -> Result<TlsStream<TcpStream>> {
+    Ok(handshake(&connector(disguise)?, tcp).await?)
 }
 
 fn connector(disguise: Option<&Disguise>) -> Result<TlsConnector> {
@@ -207,8 +207,7 @@ fn connector(disguise: Option<&Disguise>) -> Result<TlsConnector> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-async fn handshake(connector: &TlsConnector, address: &str) -> io::Result<TlsStream<TcpStream>> {
-    let tcp = TcpStream::connect(address).await?;
+async fn handshake(connector: &TlsConnector, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from("victim.invalid").map_err(io::Error::other)?;
     connector.connect(name, tcp).await
 }

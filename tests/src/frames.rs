@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinHandle,
 };
 
@@ -24,7 +24,9 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long something that must happen may take on a loaded machine.
 const HAPPENS_LIMIT: Duration = Duration::from_secs(60);
 /// Bytes that are sent before the other end gets a turn to answer.
-const PIECE_BYTES: usize = 16 * 1024;
+pub const PIECE_BYTES: usize = 16 * 1024;
+/// What the socket of somebody who does not read is asked to hold, in bytes.
+const DEAF_BUFFER_BYTES: u32 = 4 * 1024;
 
 /// Types of frames (RFC 9113, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,9 +134,7 @@ impl Wire {
     /// # Errors
     /// When nobody listens.
     pub async fn plain(address: &str, ears: Ears) -> Result<Self> {
-        let tcp = TcpStream::connect(address).await.with_context(|| format!("connect to {address}"))?;
-        tcp.set_nodelay(true)?;
-        Ok(Self::over(Box::new(tcp), ears))
+        Ok(Self::over(Box::new(tcp(address, ears).await?), ears))
     }
 
     /// Connects to a listener with TLS, as `disguise`.
@@ -142,7 +142,8 @@ impl Wire {
     /// # Errors
     /// When the handshake fails.
     pub async fn tls(address: &str, disguise: &Disguise, ears: Ears) -> Result<Self> {
-        Ok(Self::over(Box::new(attacker::connect(address, Some(disguise)).await?), ears))
+        let tcp = tcp(address, ears).await?;
+        Ok(Self::over(Box::new(attacker::connect(tcp, Some(disguise)).await?), ears))
     }
 
     fn over(stream: Box<dyn Stream>, ears: Ears) -> Self {
@@ -217,6 +218,16 @@ impl Drop for Wire {
             reader.abort();
         }
     }
+}
+
+async fn tcp(address: &str, ears: Ears) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if ears == Ears::Deaf {
+        socket.set_recv_buffer_size(DEAF_BUFFER_BYTES)?;
+    }
+    let tcp = socket.connect(address.parse()?).await.with_context(|| format!("connect to {address}"))?;
+    tcp.set_nodelay(true)?;
+    Ok(tcp)
 }
 
 async fn listen(mut read: ReadHalf<Box<dyn Stream>>, heard: Arc<Mutex<Heard>>) {

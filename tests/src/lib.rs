@@ -4,6 +4,7 @@
 //! APIs, as an operator would.
 
 pub mod admin;
+pub mod attack;
 pub mod attacker;
 pub mod binaries;
 pub mod control_plane;

@@ -207,6 +207,16 @@ impl Sidecar {
         line.context("the sidecar tells no number of waiting records")?.trim().parse().context("a number of waiting records")
     }
 
+    /// The value of the metric whose line begins so; 0 when there is none yet.
+    ///
+    /// # Errors
+    /// When its admin listener does not answer.
+    pub async fn counted(&self, begins: &str) -> Result<u64> {
+        let (_, page) = self.admin_get("/metrics").await?;
+        let line = page.lines().find_map(|line| line.strip_prefix(begins));
+        line.map_or(Ok(0), |count| Ok(count.trim().parse()?))
+    }
+
     fn keep_ports(&mut self) {
         for listener in ["outbound", "inbound", "admin"] {
             if let Some(address) = self.addresses.get(listener) {

@@ -1,75 +1,35 @@
 //! Floods: who sends more of something than any honest peer would is cut and counted, and nobody else notices.
 
-use anyhow::{Context as _, Result};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
 use chapar_tests::{
+    attack::{Attack, Counted, Door, FLOODS, INDEXED_FIELD, begun, knock},
     attacker::Disguise,
-    frames::{ACK, END_HEADERS, END_STREAM, Ears, Kind, Wire, block, call, frame},
+    echo::pb::EchoRequest,
+    frames::{END_HEADERS, END_STREAM, Ears, Kind, Wire, call, frame},
     mesh::Mesh,
-    sidecar::Sidecar,
     traffic::Load,
+    wait,
 };
 use serde_json::json;
 
 mod relay;
 
-use relay::{CONSUMER_ID, breaches, resident_kib};
+use relay::{CONSUMER_ID, behind, resident_kib};
 
 /// Units of a flood that are sent at most; every limit is far below.
-const UNITS_MAX: u32 = 40_000;
+const UNITS_MAX: u32 = 60_000;
 /// Calls of others that have to go on while an attack runs.
 const OTHERS_CALLS: u64 = 20;
 /// What the attacks together may add to a sidecar's memory, in KiB.
 const GROWTH_KIB_MAX: u64 = 64 * 1024;
+/// How long room may take to come free.
+const ROOM_LIMIT: Duration = Duration::from_secs(30);
 /// ENHANCE_YOUR_CALM (RFC 9113, section 7).
 const CALM: u32 = 0xb;
 /// REFUSED_STREAM.
 const REFUSED_STREAM: u32 = 0x7;
-
-/// A flood: the name of the limit that it breaks, the code that it is answered with, what opens it, and what is sent again and
-/// again.
-struct Flood {
-    limit: &'static str,
-    code: u32,
-    opening: fn() -> Vec<u8>,
-    unit: fn(u32) -> Vec<u8>,
-}
-
-const FLOODS: [Flood; 9] = [
-    Flood { limit: "settings", code: CALM, opening: Vec::new, unit: |_| frame(Kind::Settings, 0, 0, &[]) },
-    Flood { limit: "pings", code: CALM, opening: Vec::new, unit: |number| ping(0, number) },
-    Flood { limit: "priorities", code: CALM, opening: Vec::new, unit: |_| frame(Kind::Priority, 0, 1, &[0, 0, 0, 0, 16]) },
-    Flood { limit: "priorities", code: CALM, opening: Vec::new, unit: |_| frame(Kind::Unknown, 0, 0, b"?") },
-    Flood { limit: "window_updates", code: CALM, opening: Vec::new, unit: |_| frame(Kind::WindowUpdate, 0, 0, &[0, 0, 0, 1]) },
-    Flood { limit: "empty_data", code: CALM, opening: open_call, unit: |_| frame(Kind::Data, 0, 1, &[]) },
-    Flood { limit: "resets", code: CALM, opening: Vec::new, unit: begun_and_reset },
-    Flood { limit: "continuations", code: CALM, opening: unfinished_block, unit: |_| frame(Kind::Continuation, 0, 1, &field()) },
-    // The server echoes into a window that is never opened, and so takes nothing any more at some point. The call is then reset as
-    // FLOW_CONTROL_ERROR; who goes on is cut.
-    Flood { limit: "window", code: CALM, opening: open_call, unit: |_| frame(Kind::Data, 0, 1, &[0; 16 * 1024]) },
-];
-
-fn ping(flags: u8, number: u32) -> Vec<u8> {
-    frame(Kind::Ping, flags, 0, &u64::from(number).to_be_bytes())
-}
-
-/// A call on stream 1 whose request has not ended.
-fn open_call() -> Vec<u8> {
-    frame(Kind::Headers, END_HEADERS, 1, &call("BidiStream"))
-}
-
-fn begun_and_reset(number: u32) -> Vec<u8> {
-    let stream = 2 * number + 1;
-    let head = frame(Kind::Headers, END_HEADERS, stream, &call("BidiStream"));
-    [head, frame(Kind::RstStream, 0, stream, &[0, 0, 0, 8])].concat()
-}
-
-fn unfinished_block() -> Vec<u8> {
-    frame(Kind::Headers, END_STREAM, 1, &call("Unary"))
-}
-
-fn field() -> Vec<u8> {
-    block(&[("x-more", "and more")])
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_floods_a_sidecar_is_cut_and_counted_and_others_do_not_notice() -> Result<()> {
@@ -79,12 +39,10 @@ async fn whoever_floods_a_sidecar_is_cut_and_counted_and_others_do_not_notice() 
     load.further(OTHERS_CALLS).await?;
     let before = [resident_kib(&mut mesh.consumer)?, resident_kib(&mut mesh.provider)?];
     for flood in &FLOODS {
-        let to_consumer = Wire::plain(mesh.consumer.address("outbound"), Ears::Open).await?;
-        is_cut(&mesh.consumer, to_consumer, flood).await.with_context(|| format!("outbound: {}", flood.limit))?;
-        load.further(OTHERS_CALLS).await?;
-        let to_provider = Wire::tls(mesh.provider.address("inbound"), &thief, Ears::Open).await?;
-        is_cut(&mesh.provider, to_provider, flood).await.with_context(|| format!("inbound: {}", flood.limit))?;
-        load.further(OTHERS_CALLS).await?;
+        for door in flood.doors {
+            is_cut(&mesh, *door, flood, &thief).await.with_context(|| format!("{}: {}", door.as_str(), flood.name))?;
+            load.further(OTHERS_CALLS).await?;
+        }
     }
     for (sidecar, before) in [&mut mesh.consumer, &mut mesh.provider].into_iter().zip(before) {
         let after = resident_kib(sidecar)?;
@@ -95,15 +53,16 @@ async fn whoever_floods_a_sidecar_is_cut_and_counted_and_others_do_not_notice() 
     Ok(())
 }
 
-async fn is_cut(sidecar: &Sidecar, mut wire: Wire, flood: &Flood) -> Result<()> {
-    let before = breaches(sidecar, flood.limit).await?;
-    wire.begin().await?;
-    wire.send(&(flood.opening)()).await?;
-    anyhow::ensure!(wire.flood(UNITS_MAX, flood.unit).await, "it is not cut");
+async fn is_cut(mesh: &Mesh, door: Door, flood: &Attack, thief: &Disguise) -> Result<()> {
+    let (sidecar, line) = (behind(mesh, door), flood.counted.line(door));
+    let before = sidecar.counted(&line).await?;
+    let mut wire = flood.begin(door, sidecar, thief).await?;
+    let unit = flood.unit.context("a flood repeats something")?;
+    ensure!(wire.flood(UNITS_MAX, unit).await, "it is not cut");
     let goaways = wire.heard().goaways.clone();
     // What was under way when the connection ended can overtake it; then the GOAWAY is lost with it.
-    anyhow::ensure!(goaways.iter().all(|code| *code == flood.code), "GOAWAYs with codes {goaways:?}");
-    relay::breaches_reach(sidecar, flood.limit, before + 1).await
+    ensure!(goaways.iter().all(|code| *code == CALM), "GOAWAYs with codes {goaways:?}");
+    relay::count_reaches(sidecar, &line, before + 1).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +76,7 @@ async fn more_calls_than_are_allowed_at_a_time_are_refused(mesh: &Mesh) -> Resul
     let mut wire = Wire::plain(mesh.consumer.address("outbound"), Ears::Open).await?;
     wire.begin().await?;
     for number in 0..20 {
-        wire.send(&frame(Kind::Headers, END_HEADERS, 2 * number + 1, &call("BidiStream"))).await?;
+        wire.send(&begun(number)).await?;
     }
     let refused =
         wire.hears("the calls above the limit to be refused", |heard| (heard.resets.len() >= 4).then(|| heard.resets.clone()));
@@ -131,14 +90,56 @@ async fn more_calls_than_are_allowed_at_a_time_are_refused(mesh: &Mesh) -> Resul
 async fn a_header_list_that_is_small_on_the_wire_and_large_beyond_is_refused(mesh: &Mesh) -> Result<()> {
     let mut wire = Wire::plain(mesh.consumer.address("outbound"), Ears::Open).await?;
     wire.begin().await?;
-    // Index 16 of the static table, `accept-encoding: gzip, deflate`: one byte each, 60 bytes as HTTP/2 counts them.
-    let bomb = [call("Unary"), vec![0x80 | 16; 8 * 1024]].concat();
+    let bomb = [call("Unary"), vec![INDEXED_FIELD; 8 * 1024]].concat();
     wire.send(&frame(Kind::Headers, END_HEADERS | END_STREAM, 1, &bomb)).await?;
     wire.hears("the bomb to be refused", |heard| (heard.resets.contains_key(&1) || heard.answered.contains(&1)).then_some(()))
         .await?;
     relay::breaches_reach(&mesh.consumer, "header_list", 1).await?;
     // The connection goes on.
-    wire.send(&ping(ACK, 0)).await?;
+    wire.send(&knock()).await?;
     wire.send(&frame(Kind::Headers, END_HEADERS | END_STREAM, 3, &call("Unary"))).await?;
     wire.hears("the next call to be answered", |heard| heard.answered.contains(&3).then_some(())).await
+}
+
+/// Two workers, each with room for four calls to the provider and for two that wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_all_room_at_a_provider_is_refused_beyond_it_and_counted() -> Result<()> {
+    let narrow = json!({"callsPerConnectionMax": 4, "connectionsPerEndpointMax": 1, "waitingPerEndpointMax": 2});
+    let mesh = Mesh::start_with(&json!({}), &json!({"limits": narrow})).await?;
+    let mut crowd = Vec::new();
+    // More than all workers have room for, on any machine on which the tests are run.
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    for _ in 0..6 * workers {
+        let mut wire = Wire::plain(mesh.consumer.address("outbound"), Ears::Open).await?;
+        wire.begin().await?;
+        for number in 0..4 {
+            wire.send(&begun(number)).await?;
+        }
+        crowd.push(wire);
+    }
+    relay::breaches_reach(&mesh.consumer, "parked", 1).await?;
+    drop(crowd);
+    let client = mesh.client()?;
+    wait::until("room for others", ROOM_LIMIT, || {
+        let mut client = client.clone();
+        async move { client.unary(EchoRequest::default()).await.ok() }
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_message_too_long_to_be_looked_at_is_counted_and_the_call_goes_on() -> Result<()> {
+    let mesh = Mesh::start().await?;
+    for (bytes, counted) in [(1024, 0), (300 * 1024, 1)] {
+        let payload = vec![0x5a; bytes];
+        let answer = mesh.client()?.unary(EchoRequest { payload: payload.clone(), ..Default::default() }).await?.into_inner();
+        assert_eq!(answer.payload, payload);
+        // Both sides look for whom the call is about.
+        for sidecar in [&mesh.consumer, &mesh.provider] {
+            relay::breaches_reach(sidecar, "first_message", counted).await?;
+        }
+    }
+    assert_eq!(mesh.consumer.counted(&Counted::Breach("first_message").line(Door::Outbound)).await?, 1);
+    Ok(())
 }

@@ -1,19 +1,21 @@
 //! Slowness: who keeps the sidecar waiting, or lets it talk without listening, is let go in time.
 
-use anyhow::{Context as _, Result, ensure};
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
 use chapar_tests::{
+    attack::{CROWD, Counted, Door, WAITS, closed_windows, request, wide_windows},
     attacker::Disguise,
     echo::pb::EchoRequest,
-    frames::{END_HEADERS, END_STREAM, Ears, Kind, PREFACE, Wire, call, frame},
+    frames::{END_HEADERS, END_STREAM, Ears, Kind, Wire, call, frame},
     mesh::Mesh,
     traffic::Load,
 };
-use prost::Message as _;
 use serde_json::json;
 
 mod relay;
 
-use relay::{CONSUMER_ID, counted};
+use relay::{CONSUMER_ID, behind};
 
 /// An agency's sidecar that nobody knows; whoever holds the authority's key can make as many as they like.
 const STRANGER_ID: &str = "spiffe://exchange.example/agency/stranger/sidecar/main";
@@ -23,8 +25,6 @@ const OTHERS_CALLS: u64 = 20;
 const PER_PEER_MAX: usize = 8;
 /// Connections that a listener takes in these tests.
 const CONNECTIONS_MAX: usize = 40;
-/// SETTINGS_INITIAL_WINDOW_SIZE.
-const INITIAL_WINDOW: u8 = 4;
 
 async fn impatient() -> Result<Mesh> {
     let limits = json!({
@@ -39,58 +39,28 @@ async fn impatient() -> Result<Mesh> {
     Mesh::start_with(&json!({}), &json!({"limits": limits})).await
 }
 
-/// SETTINGS that set one value.
-fn settings(identifier: u8, value: u32) -> Vec<u8> {
-    let payload = [&[0, identifier][..], &value.to_be_bytes()].concat();
-    frame(Kind::Settings, 0, 0, &payload)
-}
-
-/// A whole request of `method` on `stream`.
-fn request(stream: u32, method: &str, ask: &EchoRequest) -> Vec<u8> {
-    let message = ask.encode_to_vec();
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let framed = [&[0][..], &length, &message].concat();
-    [frame(Kind::Headers, END_HEADERS, stream, &call(method)), frame(Kind::Data, END_STREAM, stream, &framed)].concat()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_keeps_a_sidecar_waiting_is_let_go_in_time() -> Result<()> {
     let mesh = impatient().await?;
-    let outbound = mesh.consumer.address("outbound");
     let load = Load::start(&mesh.consumer, 4, 2).await?;
-
-    let silent = Wire::plain(outbound, Ears::Open).await?;
-    let mut half_open = Wire::plain(outbound, Ears::Open).await?;
-    half_open.send(PREFACE).await?;
-    let mut half_a_frame = Wire::plain(outbound, Ears::Open).await?;
-    half_a_frame.begin().await?;
-    half_a_frame.send(&frame(Kind::Ping, 0, 0, &[0; 8])[..12]).await?;
-    let mut half_a_head = Wire::plain(outbound, Ears::Open).await?;
-    half_a_head.begin().await?;
-    half_a_head.send(&frame(Kind::Headers, 0, 1, &call("Unary"))).await?;
-    let mut idle = Wire::plain(outbound, Ears::Open).await?;
-    idle.begin().await?;
     let thief = Disguise::by_stolen_authority(mesh.control_plane.folder(), &[CONSUMER_ID])?;
-    let mut dead = Wire::tls(mesh.provider.address("inbound"), &thief, Ears::Open).await?;
-    dead.begin().await?;
-    // A call that is under way keeps it from being idle.
-    dead.send(&frame(Kind::Headers, END_HEADERS, 1, &call("BidiStream"))).await?;
-
-    for wire in [&silent, &half_open, &half_a_frame, &half_a_head, &idle, &dead] {
-        wire.is_cut().await?;
+    let (mut slow, mut counts) = (Vec::new(), BTreeMap::<_, u64>::new());
+    for attack in WAITS.iter().filter(|attack| attack.ears == Ears::Open) {
+        for door in attack.doors {
+            let what = || format!("{}: {}", door.as_str(), attack.name);
+            slow.push((what(), attack, attack.begin(*door, behind(&mesh, *door), &thief).await.with_context(what)?));
+            *counts.entry((*door, attack.counted.line(*door))).or_default() += 1;
+        }
     }
-    ensure!(counted(&mesh.consumer, refusals_because("outbound", "silent").as_str()).await? >= 1, "silent");
-    for (limit, times) in [("half_open", 1), ("slow_writer", 2), ("idle", 1)] {
-        relay::breaches_reach(&mesh.consumer, limit, times).await?;
+    for (what, attack, wire) in &slow {
+        wire.hears(&format!("{what} to be let go"), |heard| attack.is_over(heard).then_some(())).await?;
     }
-    relay::breaches_reach(&mesh.provider, "unanswered", 1).await?;
+    for ((door, line), count) in counts {
+        relay::count_reaches(behind(&mesh, door), &line, count).await?;
+    }
     load.further(OTHERS_CALLS).await?;
     load.unbroken().await?;
     Ok(())
-}
-
-fn refusals_because(listener: &str, cause: &str) -> String {
-    format!("chapar_sidecar_connections_refused_total{{cause=\"{cause}\",listener=\"{listener}\"}} ")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,14 +75,13 @@ async fn whoever_does_not_read_is_let_go_and_holds_little_until_then() -> Result
     let endless = EchoRequest { filler_bytes: 1 << 20, ..Default::default() };
     let mut deaf = Wire::plain(&outbound, Ears::Deaf).await?;
     deaf.begin().await?;
-    deaf.send(&settings(INITIAL_WINDOW, i32::MAX as u32)).await?;
-    deaf.send(&frame(Kind::WindowUpdate, 0, 0, &(i32::MAX as u32 - 65_535).to_be_bytes())).await?;
+    deaf.send(&wide_windows()).await?;
     deaf.send(&request(1, "ServerStream", &endless)).await?;
 
     // It reads, and never opens the window of its call.
     let mut closed = Wire::plain(&outbound, Ears::Open).await?;
     closed.begin().await?;
-    closed.send(&settings(INITIAL_WINDOW, 0)).await?;
+    closed.send(&closed_windows()).await?;
     closed.send(&request(1, "ServerStream", &endless)).await?;
 
     // The response's head, and then trailers that say why it ended.
@@ -145,9 +114,9 @@ async fn one_peer_cannot_take_all_connections_and_all_peers_cannot_take_more_tha
         wire.hears("an answer", |heard| heard.answered.contains(&1).then_some(())).await?;
         held.push(wire);
     }
-    let one_too_many = Wire::tls(inbound, &stranger, Ears::Open).await?;
+    let one_too_many = CROWD.begin(Door::Inbound, &mesh.provider, &stranger).await?;
     one_too_many.is_cut().await?;
-    ensure!(counted(&mesh.provider, &refusals_because("inbound", "peer_full")).await? >= 1, "peer_full");
+    relay::count_reaches(&mesh.provider, &CROWD.counted.line(Door::Inbound), 1).await?;
     mesh.client()?.unary(EchoRequest::default()).await?;
 
     let outbound = mesh.consumer.address("outbound");
@@ -156,7 +125,7 @@ async fn one_peer_cannot_take_all_connections_and_all_peers_cannot_take_more_tha
         crowd.push(Wire::plain(outbound, Ears::Open).await?);
     }
     crowd.last().context("a crowd")?.is_cut().await?;
-    ensure!(counted(&mesh.consumer, &refusals_because("outbound", "full")).await? >= 1, "full");
+    relay::count_reaches(&mesh.consumer, &Counted::Refused("full").line(Door::Outbound), 1).await?;
     drop(crowd);
     mesh.client()?.unary(EchoRequest::default()).await?;
     Ok(())

@@ -3,36 +3,38 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result};
-use chapar_tests::{sidecar::Sidecar, wait};
+use chapar_tests::{
+    attack::{Counted, Door},
+    mesh::Mesh,
+    sidecar::Sidecar,
+    wait,
+};
 
 /// The consumer's sidecar, as its certificate names it.
-#[allow(dead_code)] // Not every test shows a certificate.
 pub(crate) const CONSUMER_ID: &str = "spiffe://exchange.example/agency/asker/sidecar/main";
 /// How long a count may take to show.
 const COUNTED_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often `limit` was broken, as the sidecar's metrics say.
-pub(crate) async fn breaches(sidecar: &Sidecar, limit: &str) -> Result<u64> {
-    counted(sidecar, &format!("chapar_sidecar_limit_breaches_total{{limit=\"{limit}\"}} ")).await
+/// The sidecar that is attacked through this door.
+pub(crate) const fn behind(mesh: &Mesh, door: Door) -> &Sidecar {
+    match door {
+        Door::Outbound => &mesh.consumer,
+        Door::Inbound => &mesh.provider,
+    }
 }
 
-/// The value of the metric whose line begins so; 0 when there is none yet.
-pub(crate) async fn counted(sidecar: &Sidecar, begins: &str) -> Result<u64> {
-    let (_, page) = sidecar.admin_get("/metrics").await?;
-    let line = page.lines().find_map(|line| line.strip_prefix(begins));
-    line.map_or(Ok(0), |count| Ok(count.trim().parse()?))
+/// Waits until `sidecar` has counted so many of what is counted by the line that begins so.
+pub(crate) async fn count_reaches(sidecar: &Sidecar, line: &str, count: u64) -> Result<()> {
+    wait::until(&format!("{line}{count}"), COUNTED_LIMIT, || async { (sidecar.counted(line).await.ok()? >= count).then_some(()) })
+        .await
 }
 
 /// Waits until `limit` was broken so often.
-pub(crate) async fn breaches_reach(sidecar: &Sidecar, limit: &str, count: u64) -> Result<()> {
-    wait::until(&format!("{count} breaches of {limit}"), COUNTED_LIMIT, || async {
-        (breaches(sidecar, limit).await.ok()? >= count).then_some(())
-    })
-    .await
+pub(crate) async fn breaches_reach(sidecar: &Sidecar, limit: &'static str, count: u64) -> Result<()> {
+    count_reaches(sidecar, &Counted::Breach(limit).line(Door::Outbound), count).await
 }
 
 /// Memory that the sidecar's process holds, in KiB.
-#[allow(dead_code)] // As above.
 pub(crate) fn resident_kib(sidecar: &mut Sidecar) -> Result<u64> {
     let id = sidecar.process().id().context("it runs")?;
     let status = fs::read_to_string(format!("/proc/{id}/status"))?;

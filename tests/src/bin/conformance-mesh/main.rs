@@ -44,7 +44,7 @@ async fn lead(listener: TcpListener, address: String, certificate: Arc<Disguise>
 }
 
 async fn through(plain: &mut TcpStream, address: &str, certificate: &Disguise) -> Result<()> {
-    let mut encrypted = attacker::connect(address, Some(certificate)).await?;
+    let mut encrypted = attacker::connect(TcpStream::connect(address).await?, Some(certificate)).await?;
     copy_bidirectional(plain, &mut encrypted).await?;
     Ok(())
 }
