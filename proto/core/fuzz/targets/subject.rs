@@ -1,21 +1,3 @@
-//! Finding the data subject in a request that somebody made up.
 #![no_main]
 
-use chapar_core::{
-    passport::SubjectKind,
-    policy::SubjectField,
-    subject::{Coding, NormalId, SubjectKey, of_message},
-};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    let key = SubjectKey::new(1, [7; 32]);
-    let field = |path: &[u32]| SubjectField { path: path.to_vec(), kind: SubjectKind::Person };
-    let fields = [field(&[1]), field(&[2, 1]), field(&[2, 3, 1])];
-    for coding in [Coding::Plain, Coding::Gzip] {
-        let _ = of_message(bytes, coding, &fields, &key);
-    }
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        let _ = NormalId::of(text);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chapar_core_fuzz::subject::run(bytes));

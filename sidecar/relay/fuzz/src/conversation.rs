@@ -10,7 +10,7 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 use chapar_relay::Limits;
 use tokio::{io::duplex, task::LocalSet, time::timeout};
 
-use crate::{hub::Hub, input::Input, trace};
+use super::{hub::Hub, input::Input, trace};
 use plan::Plan;
 
 /// A message as it was taken in: fields, the body as far as it came, and how it ended.

@@ -6,7 +6,7 @@ use chapar_relay::frame::{
     put_window_update,
 };
 
-use crate::input::Input;
+use super::input::Input;
 
 pub fn run(bytes: &[u8]) {
     let mut rest = bytes;

@@ -7,7 +7,7 @@ use chapar_relay::{
     ResponseHook, Seating, Transformed, Verdict,
 };
 
-use crate::trace;
+use super::trace;
 
 /// An account that must be closed, once.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use chapar_relay::hpack::{BlockLimits, Decoder, Fault, KnownName, put_literal, put_table_size_zero};
 use loona_hpack as reference;
 
-use crate::input::Input;
+use super::input::Input;
 
 type List = Vec<(Vec<u8>, Vec<u8>)>;
 

@@ -10,7 +10,7 @@ use std::{
 use chapar_relay::{ConnKey, Event, Limits, PlaceConfig, Probe, Relay};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
-use crate::{gate::ScriptedGate, referee::Referee, trace};
+use super::{gate::ScriptedGate, referee::Referee, trace};
 
 struct Wire {
     key: ConnKey,

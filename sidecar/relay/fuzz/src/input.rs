@@ -49,14 +49,14 @@ impl<'i> Input<'i> {
 }
 
 /// Prints what passes, where FUZZ_TRACE is set: for looking at one input.
-#[macro_export]
 macro_rules! trace {
     ($($what:tt)*) => {
-        if $crate::input::is_traced() {
+        if super::input::is_traced() {
             eprintln!($($what)*);
         }
     };
 }
+pub(crate) use trace;
 
 pub fn is_traced() -> bool {
     static TRACED: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| std::env::var_os("FUZZ_TRACE").is_some());

@@ -1,4 +1,5 @@
-//! What the fuzz targets do with the bytes they are given.
+//! What the fuzz targets do with the bytes they are given. The tests replay the corpus through the same code, which they take in as a
+//! module: so a path from here on begins with `super`.
 
 pub mod conversation;
 pub mod frames;
@@ -11,3 +12,5 @@ pub mod reference;
 pub mod script;
 pub mod scripted;
 pub mod verdict;
+
+pub(crate) use input::trace;

@@ -6,7 +6,7 @@ use chapar_relay::frame::{
     FRAME_BYTES_MAX_DEFAULT, GoAway, HEAD_BYTES, Head, Kind, PREFACE, Settings, WINDOW_BYTES_DEFAULT, WindowUpdate, flags, ping,
 };
 
-use crate::trace;
+use super::trace;
 
 /// What the relay has done on a stream, and what it was told about it.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! The relay beside the reference library.
 
-use crate::{conversation, input::Input, verdict};
+use super::{conversation, input::Input, verdict};
 
 /// The first byte chooses what is compared: what is delivered, or what is rejected.
 pub fn run(bytes: &[u8]) {

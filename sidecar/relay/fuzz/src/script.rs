@@ -5,7 +5,7 @@ use chapar_relay::{
     hpack::{put_indexed, put_literal, put_static_name, statics},
 };
 
-use crate::{gate::letter, input::Input};
+use super::{gate::letter, input::Input};
 
 /// A frame of either.
 pub fn either(operation: u8, input: &mut Input<'_>) -> Vec<u8> {

@@ -7,7 +7,7 @@ use chapar_relay::{
     frame::{ErrorCode, HEAD_BYTES, Head, Kind, PREFACE, Settings, flags, put_goaway, put_headers, put_reset, put_settings},
 };
 
-use crate::{
+use super::{
     gate::ScriptedGate,
     input::Input,
     referee::Referee,

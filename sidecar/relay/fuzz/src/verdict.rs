@@ -23,7 +23,7 @@ use chapar_relay::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{gate::ScriptedGate, input::Input, script, trace};
+use super::{gate::ScriptedGate, input::Input, script, trace};
 
 const CALLS_MAX: u32 = 50;
 /// The reference has limits of its own on how often a client may err; a script stays below them.
@@ -222,9 +222,11 @@ impl AsyncWrite for Pipe {
 
 type Held = (http::Request<h2::RecvStream>, h2::server::SendResponse<Bytes>);
 
+type Connection = h2::server::Connection<Pipe, Bytes>;
+
 enum Stage {
-    Greeted(Pin<Box<dyn Future<Output = Result<h2::server::Connection<Pipe, Bytes>, h2::Error>>>>),
-    Open(h2::server::Connection<Pipe, Bytes>),
+    Greeted(Pin<Box<dyn Future<Output = Result<Connection, h2::Error>>>>),
+    Open(Box<Connection>),
 }
 
 struct Reference {
@@ -258,7 +260,7 @@ impl Reference {
         if let Stage::Greeted(handshake) = &mut self.stage
             && let Poll::Ready(connection) = handshake.as_mut().poll(context)
         {
-            self.stage = Stage::Open(connection.expect("the greeting is sound"));
+            self.stage = Stage::Open(Box::new(connection.expect("the greeting is sound")));
         }
         let Stage::Open(connection) = &mut self.stage else { return };
         while self.told.ended.is_none() {

@@ -1,7 +1,7 @@
 //! What a client and a server are to do in one call.
 
+use super::super::{gate::letter, input::Input};
 use super::{Ending, Taken};
-use crate::{gate::letter, input::Input};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Close {

@@ -1,0 +1,3 @@
+//! What the fuzz targets do with the bytes they are given. The tests replay the corpus through the same code.
+
+pub mod otlp;

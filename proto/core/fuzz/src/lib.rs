@@ -1,0 +1,5 @@
+//! What the fuzz targets do with the bytes they are given. The tests replay the corpus through the same code.
+
+pub mod record;
+pub mod spool;
+pub mod subject;

@@ -1,0 +1,19 @@
+//! Finding the data subject in a request that somebody made up.
+
+use chapar_core::{
+    passport::SubjectKind,
+    policy::SubjectField,
+    subject::{Coding, NormalId, SubjectKey, of_message},
+};
+
+pub fn run(bytes: &[u8]) {
+    let key = SubjectKey::new(1, [7; 32]);
+    let field = |path: &[u32]| SubjectField { path: path.to_vec(), kind: SubjectKind::Person };
+    let fields = [field(&[1]), field(&[2, 1]), field(&[2, 3, 1])];
+    for coding in [Coding::Plain, Coding::Gzip] {
+        let _ = of_message(bytes, coding, &fields, &key);
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = NormalId::of(text);
+    }
+}
