@@ -96,8 +96,8 @@ const HALF_HELLO: &[u8] = &[22, 3, 1, 2, 0, 1];
 const INITIAL_WINDOW: u8 = 4;
 /// `accept-encoding: gzip, deflate` of HPACK's static table: one byte on the wire, 60 bytes as HTTP/2 counts them.
 pub const INDEXED_FIELD: u8 = 0x80 | 16;
-/// So many of them are more than a sidecar's default of 64 KiB.
-const BOMB_FIELDS: usize = 1_100;
+/// So many of them are more than a sidecar's default of 256 fields.
+const BOMB_FIELDS: usize = 300;
 /// Bytes of each message that a slow reader has sent back to it, and how many they are: together more than the sockets of both ends
 /// hold, and less than the window of 4 MiB in which they may be sent at once.
 const UNREAD_BYTES: usize = 512 * 1024;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
 use chapar_benchmark::{
-    ends, measure,
+    attacks, ends, measure,
     measure::Figures,
     peers,
     peers::Peer,
@@ -28,6 +28,9 @@ struct Arguments {
     /// How the cost grows, with connections, message sizes, grants and providers, instead of the scenarios.
     #[arg(long)]
     scale: bool,
+    /// What callers notice of Chapar's while each of its listeners is attacked in every way that has a name, instead of the scenarios.
+    #[arg(long)]
+    attacks: bool,
     /// So many calls in a row through Chapar: whether its memory stays flat and every call is answered.
     #[arg(long, value_name = "CALLS", num_args = 0..=1, default_missing_value = "10000000")]
     soak: Option<u64>,
@@ -37,7 +40,7 @@ struct Arguments {
     /// Only these peers; with --scale only Chapar, unless others are named.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     peers: Vec<String>,
-    /// Only scenarios whose name contains this.
+    /// Only scenarios or attacks whose name contains this.
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
     /// Rounds, instead of the usual number.
@@ -65,7 +68,12 @@ enum Profile {
 
 impl Arguments {
     fn effort(&self) -> Effort {
-        let mut effort = if self.quick { Effort::QUICK } else { Effort::FULL };
+        let mut effort = match (self.attacks, self.quick) {
+            (false, false) => Effort::FULL,
+            (false, true) => Effort::QUICK,
+            (true, false) => attacks::FULL,
+            (true, true) => attacks::QUICK,
+        };
         if let Some(rounds) = self.rounds {
             effort.rounds = rounds.max(1);
         }
@@ -106,6 +114,9 @@ fn main() -> Result<()> {
     let upstream = ends::upstream::start()?;
     if arguments.recording {
         return compare_recording(&arguments, upstream, &runtime);
+    }
+    if arguments.attacks {
+        return attacks::run(upstream, arguments.effort(), &arguments.only, arguments.json, &runtime);
     }
     let peers = runtime.block_on(start(&arguments, folder.path(), upstream))?;
     let idle: Vec<f64> = peers.iter().map(|peer| usage::of(&peer.processes).rss_mib).collect();

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use chapar_tests::{binaries, mesh::Mesh};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::Peer;
@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// stands still while others are measured.
 const SPOOL_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 
-/// Starts the mesh.
+/// Starts the mesh, as shipped.
 ///
 /// # Errors
 /// When a part of it does not come up.
@@ -32,7 +32,15 @@ pub async fn start(upstream: SocketAddr) -> Result<Peer> {
         "tls": {"suites": ["TLS_AES_128_GCM_SHA256"], "keyExchanges": ["x25519"]},
         "spool": {"bytesMax": SPOOL_BYTES},
     });
-    let mut mesh = Mesh::in_front_of(&upstream.to_string(), &json!({}), &sidecars).await?;
+    start_with(upstream, &sidecars).await
+}
+
+/// The same, with an overlay over both sidecars' configuration.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(upstream: SocketAddr, sidecars: &Value) -> Result<Peer> {
+    let mut mesh = Mesh::in_front_of(&upstream.to_string(), &json!({}), sidecars).await?;
     step_aside(&mut mesh).await?;
     let address = mesh.consumer.address("outbound").parse().context("the consumer's sidecar listens on TCP")?;
     let processes = [mesh.consumer.process().id(), mesh.provider.process().id()].into_iter().flatten().collect();
