@@ -18,6 +18,7 @@ mod socket;
 mod state;
 mod tls;
 mod turn;
+mod turnstile;
 mod watch;
 mod welcome;
 mod wire;
@@ -44,7 +45,7 @@ pub(crate) use self::{
     places::{PlaceBook, Towards, Whither},
     socket::Bound,
 };
-use self::{door::Door, published::Published, socket::Socket, state::State, turn::Bell};
+use self::{door::Door, published::Published, socket::Socket, state::State, turn::Bell, turnstile::Turnstile};
 use crate::{
     call::{Book, Desk, Live, Ties},
     clock::Clock,
@@ -102,6 +103,7 @@ struct Worker {
     state: RefCell<State>,
     bell: Bell,
     published: Published,
+    turnstile: Turnstile,
 }
 
 /// The sockets of one worker.
@@ -216,7 +218,7 @@ impl Start {
         let mut relay = Relay::new(gate, common.limits.relay(), rand::random(), now);
         places::enter_upstreams(&mut relay, &common.upstreams, now);
         let (state, published) = (RefCell::new(State::new(relay)), Published::default());
-        let worker = Rc::new(Worker { common, state, bell: Bell::default(), published });
+        let worker = Rc::new(Worker { common, state, bell: Bell::default(), published, turnstile: Turnstile::default() });
         tokio::task::spawn_local(turn::take(Rc::clone(&worker)));
         for (socket, door) in [(Some(sockets.outbound), outbound), (sockets.inbound, inbound)] {
             match socket.map(Socket::listen) {

@@ -33,7 +33,8 @@ pub(super) async fn accept(
 ) -> Option<(TlsStream<TcpStream>, PeerCertificate)> {
     let trust = &worker.common.trust;
     let acceptor = TlsAcceptor::from(trust.server_config());
-    let accepted = tokio::time::timeout(worker.common.limits.handshake_timeout(), acceptor.accept(tcp)).await;
+    let stepwise = worker.turnstile.through(acceptor.accept(tcp));
+    let accepted = tokio::time::timeout(worker.common.limits.handshake_timeout(), stepwise).await;
     let problem = match accepted {
         Ok(Ok(tls)) => match trust.peer_certificate(tls.get_ref().1.peer_certificates().unwrap_or_default()) {
             Ok(peer) => {

@@ -1,0 +1,120 @@
+//! Handshakes go on one step at a time, and calls get their turn in between. A step of a handshake takes as long as a great many
+//! frames; whoever opens dozens of connections at once would else hold up all calls of the worker until the last of them is done.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep_until},
+};
+
+/// What calls get between two steps; as long as the runtime's clock ticks.
+const REST: Duration = Duration::from_millis(1);
+/// A step that takes no longer is none that others notice: it waited for the other end, say.
+const LIGHT: Duration = Duration::from_micros(50);
+
+/// The turnstile of one worker. Who waits is let through in order.
+#[derive(Debug)]
+pub(super) struct Turnstile {
+    /// When the next step may be taken.
+    next: Mutex<Instant>,
+}
+
+impl Default for Turnstile {
+    fn default() -> Self {
+        Self { next: Mutex::new(Instant::now()) }
+    }
+}
+
+impl Turnstile {
+    /// Completes `handshake`, step by step. While it waits for the other end, others go through.
+    pub(super) async fn through<F: Future>(&self, handshake: F) -> F::Output {
+        let mut handshake = pin!(handshake);
+        loop {
+            let mut next = self.next.lock().await;
+            if *next > Instant::now() {
+                sleep_until(*next).await;
+            }
+            // By the machine's clock, whatever a test does to the runtime's.
+            let began = std::time::Instant::now();
+            let step = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
+            if began.elapsed() > LIGHT {
+                *next = Instant::now() + REST;
+            }
+            drop(next);
+            match step {
+                Poll::Ready(done) => return done,
+                Poll::Pending => until_woken().await,
+            }
+        }
+    }
+}
+
+/// Ready when the task is polled again: whatever was polled before knows whom to wake.
+async fn until_woken() {
+    let mut is_woken = false;
+    poll_fn(|_| if std::mem::replace(&mut is_woken, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use tokio::{
+        sync::oneshot,
+        task::{LocalSet, yield_now},
+    };
+
+    use super::*;
+
+    /// As long as a step that others would notice.
+    fn toil() {
+        let began = std::time::Instant::now();
+        while began.elapsed() <= LIGHT {
+            std::hint::spin_loop();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn others_get_their_turn_between_two_steps() {
+        let (turnstile, log) = (Rc::new(Turnstile::default()), Rc::new(RefCell::new(Vec::new())));
+        let tasks = LocalSet::new();
+        for name in ["first", "second"] {
+            let (turnstile, log) = (Rc::clone(&turnstile), Rc::clone(&log));
+            tasks.spawn_local(async move {
+                let handshake = async {
+                    toil();
+                    log.borrow_mut().push(name);
+                };
+                turnstile.through(handshake).await;
+            });
+        }
+        let calls = Rc::clone(&log);
+        tasks.spawn_local(async move { calls.borrow_mut().push("call") });
+        tasks.await;
+        assert_eq!(*log.borrow(), ["first", "call", "second"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_keeps_the_other_end_waiting_keeps_nobody_else() {
+        let turnstile = Rc::new(Turnstile::default());
+        let (answers, answer) = oneshot::channel::<()>();
+        let tasks = LocalSet::new();
+        let slow = Rc::clone(&turnstile);
+        let waiting = tasks.spawn_local(async move { slow.through(answer).await });
+        tasks
+            .run_until(async {
+                yield_now().await;
+                turnstile.through(async {}).await;
+                assert!(!waiting.is_finished());
+                answers.send(()).expect("it waits");
+                assert!(waiting.await.expect("it does not panic").is_ok());
+            })
+            .await;
+    }
+}
