@@ -50,7 +50,7 @@ const FLOODERS: usize = 2;
 /// Connections that wait at a time: half of what one peer may have.
 const WAITERS: usize = 32;
 /// Connections of somebody who does not read, at a time: each asks for some MiB.
-const DEAF_WAITERS: usize = 2;
+const DEAF: usize = 1;
 /// Connections of one peer that want to be open at a time where it may have 64.
 const CROWDERS: usize = 96;
 /// How long the sidecar may take to publish what it has counted.
@@ -70,7 +70,7 @@ fn impatience() -> Value {
     json!({"limits": {
         "handshakeTimeoutMs": 500,
         "frameTimeoutMs": 500,
-        "stallTimeoutMs": 500,
+        "stallTimeoutMs": 1_000,
         "callStallTimeoutMs": 500,
         "idleTimeoutMs": 1_000,
         "keepaliveIntervalMs": 500,
@@ -183,9 +183,9 @@ fn sieges(only: &[String]) -> Vec<Siege> {
 impl Siege {
     fn new(attack: &'static Attack, door: Door) -> Self {
         let at_a_time = match attack.unit {
+            _ if attack.ears == Ears::Deaf => DEAF,
             Some(_) => FLOODERS,
             None if attack.name == CROWD.name => CROWDERS,
-            None if attack.ears == Ears::Deaf => DEAF_WAITERS,
             None => WAITERS,
         };
         Self { attack, door, at_a_time }
