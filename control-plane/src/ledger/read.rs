@@ -270,12 +270,13 @@ impl Plan {
             values.push(value.clone());
         }
         let row = |us: i64| us.clamp(0, i64::MAX >> TIE_BITS) << TIE_BITS;
+        // One upper bound: of two, SQLite begins at the first and checks the other row by row, on every page anew.
+        let until = [query.until_us.map(row), before].into_iter().flatten().min();
         for (text, value) in [
             (" AND duration_us >= ?", query.duration_us_min),
             (" AND duration_us <= ?", query.duration_us_max),
             (" AND id >= ?", query.from_us.map(row)),
-            (" AND id < ?", query.until_us.map(row)),
-            (" AND id < ?", before),
+            (" AND id < ?", until),
         ] {
             if let Some(value) = value {
                 sql.push_str(text);
