@@ -75,7 +75,7 @@ impl Server {
                     self.accept(poll)?;
                 } else if let Some(place) = self.connections.get_mut(event.token().0)
                     && let Some(connection) = place
-                    && connection.progress(&self.fields, event.is_readable()).is_err()
+                    && connection.progress(&self.fields, event.is_readable(), event.is_read_closed()).is_err()
                 {
                     connection.link.leave(poll.registry());
                     *place = None;
@@ -147,10 +147,11 @@ impl Connection {
         Self { link, prefaced: false, writer: Writer::new(2), streams: Streams::default(), spare: Vec::new() }
     }
 
-    fn progress(&mut self, fields: &[Field; 2], readable: bool) -> Result<()> {
-        let mut more = readable;
+    /// An end that was told along with the last bytes is not told again: `closed` has it read to the end.
+    fn progress(&mut self, fields: &[Field; 2], readable: bool, closed: bool) -> Result<()> {
+        let mut more = readable || closed;
         while more {
-            more = self.link.receive()?;
+            more = self.link.receive()? || (closed && !self.link.ended);
             if !self.prefaced {
                 match self.link.take_exactly(frame::PREFACE) {
                     Some(same) => ensure!(same, "no HTTP/2"),
