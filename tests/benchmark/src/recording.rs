@@ -23,8 +23,6 @@ const UNRECORDED: &str = "chapar-sidecar-unrecorded";
 pub const SCENARIOS: [&str; 3] = ["1x1-100b", "10x10-100b", "2000rps-100b"];
 /// How long the control plane may take to take the records of one round.
 const HANDED_OVER_LIMIT: Duration = Duration::from_secs(120);
-/// The sidecars' metric that tells how many records they still keep.
-const WAITING: &str = "chapar_sidecar_records_waiting ";
 
 /// CPU time of both sidecars, in microseconds, by what its threads are for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -137,9 +135,7 @@ fn round(runtime: &Runtime, scenario: &Scenario, peer: &Peer, effort: Effort) ->
 async fn handed_over(mesh: &Mesh) -> Result<()> {
     for sidecar in [&mesh.consumer, &mesh.provider] {
         wait::until("the control plane to have all records", HANDED_OVER_LIMIT, || async {
-            let (_, metrics) = sidecar.admin_get("/metrics").await.ok()?;
-            let waiting = metrics.lines().find_map(|line| line.strip_prefix(WAITING))?;
-            (waiting.trim() == "0").then_some(())
+            (sidecar.records_waiting().await.ok()? == 0).then_some(())
         })
         .await?;
     }

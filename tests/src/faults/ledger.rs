@@ -8,7 +8,6 @@ use chapar_proto::admin::v1 as admin;
 use chapar_tests::{
     control_plane::{ControlPlane, spelled_out},
     mesh::{CONSUMER, Mesh},
-    sidecar::Sidecar,
     wait,
 };
 use prost_types::Timestamp;
@@ -22,8 +21,6 @@ const HANDED_OVER_LIMIT: Duration = Duration::from_secs(240);
 const COMPLETE_LIMIT: Duration = Duration::from_secs(20);
 /// Between two looks at the ledger: every one reads all calls of the round.
 const LOOK_EVERY: Duration = Duration::from_secs(4);
-/// The sidecars' metric that tells how many records they still keep.
-const WAITING: &str = "chapar_sidecar_records_waiting ";
 const PAGE_SIZE: u32 = 1_000;
 
 /// How many of the client's calls are accounted for. Without a fault of ours all but the last three are the same.
@@ -71,7 +68,8 @@ struct Halves {
 pub(crate) async fn account(mesh: &Mesh, witnesses: &Witnesses, seen: &[String], from: Timestamp) -> Result<Account> {
     for sidecar in [&mesh.consumer, &mesh.provider] {
         // What is not handed over in time is found missing below.
-        let _ = wait::until("the records", HANDED_OVER_LIMIT, || async { (waiting(sidecar).await? == 0).then_some(()) }).await;
+        let none_waits = || async { (sidecar.records_waiting().await.ok()? == 0).then_some(()) };
+        let _ = wait::until("the records", HANDED_OVER_LIMIT, none_waits).await;
     }
     let put_down =
         PutDown { consumer: witnesses.consumer.take(), provider: witnesses.provider.take(), served: mesh.server().take_served() };
@@ -84,11 +82,6 @@ pub(crate) async fn account(mesh: &Mesh, witnesses: &Witnesses, seen: &[String],
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-}
-
-async fn waiting(sidecar: &Sidecar) -> Option<u64> {
-    let (_, metrics) = sidecar.admin_get("/metrics").await.ok()?;
-    metrics.lines().find_map(|line| line.strip_prefix(WAITING))?.trim().parse().ok()
 }
 
 /// How often each call was put down, and served.

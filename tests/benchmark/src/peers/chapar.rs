@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// stands still while others are measured.
 const SPOOL_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 
-/// Starts the mesh, as shipped.
+/// Starts the mesh: as shipped, but for the suite and key exchange that all peers have in common, and for the room of the spool.
 ///
 /// # Errors
 /// When a part of it does not come up.
