@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use prost_types::Timestamp;
 
 use crate::{
     command::{
         admin_cert, agency, apply, audit, ca, cert, evidence, explain, grant, ledger, passport, policy, resource, sidecar,
         subject, token, trace,
     },
-    input::Span,
+    input::{Moment, Span},
     output::Format,
 };
 
@@ -75,6 +76,27 @@ pub(crate) struct Limit {
     /// Most entries to show; 0 shows all
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub(crate) limit: u32,
+}
+
+/// The time that a list is about.
+#[derive(Debug, Args)]
+pub(crate) struct Period {
+    /// Only since then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
+    #[arg(long, value_name = "MOMENT")]
+    from: Option<Moment>,
+    /// Only until then
+    #[arg(long, value_name = "MOMENT")]
+    until: Option<Moment>,
+}
+
+impl Period {
+    pub(crate) fn from(&self) -> Option<Timestamp> {
+        self.from.map(Moment::timestamp)
+    }
+
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        self.until.map(Moment::timestamp)
+    }
 }
 
 /// As [`Limit`], for lists that grow with every call.

@@ -5,9 +5,8 @@ use clap::{Args, Subcommand};
 
 use crate::{
     Verdict,
-    args::RecentLimit,
+    args::{Period, RecentLimit},
     failure::Failure,
-    input::Moment,
     output::{
         Style,
         table::{Table, Tone},
@@ -34,12 +33,8 @@ pub(crate) struct ListArgs {
     /// Only what was done to this
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     object: String,
-    /// Only since then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
-    #[arg(long, value_name = "MOMENT")]
-    from: Option<Moment>,
-    /// Only until then
-    #[arg(long, value_name = "MOMENT")]
-    until: Option<Moment>,
+    #[command(flatten)]
+    period: Period,
     #[command(flatten)]
     limit: RecentLimit,
 }
@@ -53,8 +48,8 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
             actor: args.actor.clone(),
             action: args.action.clone(),
             object: args.object.clone(),
-            from: args.from.map(Moment::timestamp),
-            until: args.until.map(Moment::timestamp),
+            from: args.period.from(),
+            until: args.period.until(),
             page_size,
             page_token,
         };

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 
 use crate::{
     Verdict,
-    args::RecentLimit,
+    args::{Period, RecentLimit},
     failure::Failure,
     input::{Moment, Span},
     output::{
@@ -40,12 +40,8 @@ pub(crate) struct UnpairedArgs {
     /// Only calls that this agency is a party to
     #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
     agency: String,
-    /// Only since then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
-    #[arg(long, value_name = "MOMENT")]
-    from: Option<Moment>,
-    /// Only until then
-    #[arg(long, value_name = "MOMENT")]
-    until: Option<Moment>,
+    #[command(flatten)]
+    period: Period,
     #[command(flatten)]
     limit: RecentLimit,
 }
@@ -117,8 +113,8 @@ async fn unpaired(args: &UnpairedArgs, session: &Session) -> Result<(), Failure>
         let request = ListUnpairedRequest {
             missing: args.missing.clone().unwrap_or_default(),
             agency: args.agency.clone(),
-            from: args.from.map(Moment::timestamp),
-            until: args.until.map(Moment::timestamp),
+            from: args.period.from(),
+            until: args.period.until(),
             page_size,
             page_token,
         };

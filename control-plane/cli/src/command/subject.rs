@@ -8,9 +8,8 @@ use clap::{Args, Subcommand};
 
 use crate::{
     Verdict,
-    args::RecentLimit,
+    args::{Period, RecentLimit},
     failure::Failure,
-    input::Moment,
     output::{
         Style,
         table::Table,
@@ -36,12 +35,8 @@ pub(crate) struct CallsArgs {
     /// Why you ask; kept in the audit
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Only since then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
-    #[arg(long, value_name = "MOMENT")]
-    from: Option<Moment>,
-    /// Only until then
-    #[arg(long, value_name = "MOMENT")]
-    until: Option<Moment>,
+    #[command(flatten)]
+    period: Period,
     #[command(flatten)]
     limit: RecentLimit,
 }
@@ -66,8 +61,8 @@ async fn calls(args: &CallsArgs, session: &Session) -> Result<(), Failure> {
         let request = FindCallsRequest {
             national_id: national_id.clone(),
             reason: args.reason.clone(),
-            from: args.from.map(Moment::timestamp),
-            until: args.until.map(Moment::timestamp),
+            from: args.period.from(),
+            until: args.period.until(),
             page_size,
             page_token,
         };

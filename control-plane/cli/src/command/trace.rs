@@ -7,9 +7,8 @@ use clap::{Args, Subcommand};
 
 use crate::{
     Verdict,
-    args::RecentLimit,
+    args::{Period, RecentLimit},
     failure::Failure,
-    input::Moment,
     output::{
         Style,
         table::{Table, Tone},
@@ -47,12 +46,8 @@ pub(crate) struct ListArgs {
     /// Only this outcome (served, refused, failed, abandoned) or gRPC status (PERMISSION_DENIED)
     #[arg(long, value_name = "STATUS", default_value = "", hide_default_value = true)]
     status: String,
-    /// Only since then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
-    #[arg(long, value_name = "MOMENT")]
-    from: Option<Moment>,
-    /// Only until then
-    #[arg(long, value_name = "MOMENT")]
-    until: Option<Moment>,
+    #[command(flatten)]
+    period: Period,
     /// Only the call with this chapar-call-id
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     call_id: String,
@@ -106,8 +101,8 @@ async fn list(args: &ListArgs, session: &Session) -> Result<(), Failure> {
             provider: args.provider.clone(),
             inquiry: args.inquiry.clone(),
             status: args.status.clone(),
-            from: args.from.map(Moment::timestamp),
-            until: args.until.map(Moment::timestamp),
+            from: args.period.from(),
+            until: args.period.until(),
             call_id: args.call_id.clone(),
             trace_id: args.trace_id.clone(),
             resolution: args.resolution.clone(),
