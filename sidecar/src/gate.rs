@@ -120,7 +120,7 @@ impl Gate {
         if !way.keeps_tracestate {
             head.drop_tracestate();
         }
-        self.forward(way, subject::coding(head.first(KnownName::GrpcEncoding)))
+        self.forward(way, subject::coding(head))
     }
 
     fn forward(&self, way: Way, coding: Option<Coding>) -> Opening<Call> {
@@ -233,12 +233,16 @@ impl chapar_relay::Gate for Gate {
         }
     }
 
-    fn first_message(&mut self, call: &mut Call, message: FirstMessage<'_>, _: &mut Reply) -> Verdict {
+    fn first_message(&mut self, call: &mut Call, message: FirstMessage<'_>, reply: &mut Reply) -> Verdict {
         let key = self.desk.snapshot().and_then(|snapshot| snapshot.subject_key());
-        if let (Some(key), Some(permit)) = (key, call.account.permit())
-            && let Some(subject) = subject::hash(message, call.coding, &permit.inquiry().subjects, key)
-        {
-            call.account.asks_about(subject);
+        let (Some(key), Some(permit)) = (key, call.account.permit()) else { return Verdict::Go };
+        match subject::hash(message, call.coding, &permit.inquiry().subjects, key) {
+            Ok(Some(subject)) => call.account.asks_about(subject),
+            Ok(None) => {}
+            Err(refusal) => {
+                causes::put(call, &causes::Told::refused(refusal), reply);
+                return Verdict::Cut;
+            }
         }
         Verdict::Go
     }

@@ -26,7 +26,7 @@ use tonic::{
     transport::server::Connected,
 };
 
-use pb::{EchoRequest, EchoResponse, echo_service_server::EchoService, echo_service_server::EchoServiceServer};
+use pb::{AboutRequest, EchoRequest, EchoResponse, echo_service_server::EchoService, echo_service_server::EchoServiceServer};
 
 /// The generated code.
 pub mod pb {
@@ -231,6 +231,10 @@ impl EchoService for Echo {
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn about(&self, request: Request<AboutRequest>) -> Result<Response<EchoResponse>, Status> {
+        self.unary(request.map(|ask| EchoRequest { payload: ask.payload, ..Default::default() })).await
     }
 
     async fn pushed(&self, request: Request<EchoRequest>) -> Result<Response<Answers>, Status> {

@@ -55,7 +55,7 @@ spec:
   grants:
     - clause: "1"
       consumers: [asker]
-      inquiries: [echo-unary, echo-client-stream, echo-server-stream, echo-bidi-stream, echo-push]
+      inquiries: [echo-unary, echo-client-stream, echo-server-stream, echo-bidi-stream, echo-about, echo-push]
 "#;
 
 /// A control plane, the provider with an echo server behind it, and the consumer.

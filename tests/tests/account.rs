@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use chapar_tests::{
-    echo::pb::EchoRequest,
+    echo::pb::{AboutRequest, EchoRequest},
     mesh::{GRANTS, Mesh},
     refusal, wait,
 };
@@ -86,9 +86,9 @@ async fn demands_a_purpose(mesh: &Mesh) -> Result<()> {
 
 /// The tracking ID of a call about this person.
 async fn asks_about(mesh: &Mesh, id: &str, purpose: &'static str) -> Result<String> {
-    let mut request = Request::new(EchoRequest { subject_id: id.to_owned(), ..EchoRequest::default() });
+    let mut request = Request::new(AboutRequest { subject_id: id.to_owned(), ..AboutRequest::default() });
     request.metadata_mut().insert("chapar-purpose", MetadataValue::from_static(purpose));
-    let answer = mesh.client()?.unary(request).await?;
+    let answer = mesh.client()?.about(request).await?;
     Ok(answer.metadata().get("chapar-call-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned())
 }
 

@@ -101,7 +101,7 @@ fn explains_grants_revokes_and_restores(chapar: &Chapar) -> Result<()> {
     let grant = "test-1/1/asker/echo-unary";
     chapar.run("explain asker echo-unary")?.ends(1).says("REFUSED").says("[NO_GRANT]");
     chapar.write("grants.yaml", GRANTS)?;
-    chapar.run("apply -f grants.yaml")?.ends(0).says("grants: 5 created");
+    chapar.run("apply -f grants.yaml")?.ends(0).says("grants: 6 created");
     chapar.run("explain asker echo-unary")?.ends(0).says("PERMITTED").says("test-1, clause 1").says(grant);
     chapar.run(&format!("explain asker /{}/Unary", echo::GRPC_SERVICE))?.ends(0).says("PERMITTED");
     chapar.run("explain stranger echo-unary")?.ends(1).says("[NO_GRANT]");

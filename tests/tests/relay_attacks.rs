@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use chapar_tests::{
-    attack::{Attack, Counted, Door, FLOODS, INDEXED_FIELD, begun, knock},
-    attacker::Disguise,
-    echo::pb::EchoRequest,
+    attack::{Attack, Door, FLOODS, INDEXED_FIELD, begun, knock},
+    attacker::{self, Disguise},
+    echo::pb::{AboutRequest, EchoRequest},
     frames::{END_HEADERS, END_STREAM, Ears, Kind, Wire, call, frame},
-    mesh::Mesh,
+    mesh::{EchoClient, Mesh},
+    refusal,
     traffic::Load,
     wait,
 };
 use serde_json::json;
+use tonic::Code;
 
 mod relay;
 
@@ -129,17 +131,24 @@ async fn whoever_takes_all_room_at_a_provider_is_refused_beyond_it_and_counted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_message_too_long_to_be_looked_at_is_counted_and_the_call_goes_on() -> Result<()> {
+async fn a_first_message_too_long_to_be_looked_at_is_refused_and_counted_where_it_is_about_somebody() -> Result<()> {
     let mesh = Mesh::start().await?;
-    for (bytes, counted) in [(1024, 0), (300 * 1024, 1)] {
-        let payload = vec![0x5a; bytes];
-        let answer = mesh.client()?.unary(EchoRequest { payload: payload.clone(), ..Default::default() }).await?.into_inner();
-        assert_eq!(answer.payload, payload);
-        // Both sides look for whom the call is about.
-        for sidecar in [&mesh.consumer, &mesh.provider] {
-            relay::breaches_reach(sidecar, "first_message", counted).await?;
-        }
-    }
-    assert_eq!(mesh.consumer.counted(&Counted::Breach("first_message").line(Door::Outbound)).await?, 1);
+    let mut client = mesh.client()?;
+    let payload = vec![0x5a; 300 * 1024];
+    let about = |bytes| AboutRequest { payload: vec![0x5a; bytes], subject_id: "0013542419".to_owned() };
+    assert_eq!(client.about(about(1024)).await?.into_inner().payload.len(), 1024);
+    assert_eq!(client.unary(EchoRequest { payload: payload.clone(), ..Default::default() }).await?.into_inner().payload, payload);
+    drop(mesh.server().take_served());
+    let refused = client.about(about(payload.len())).await.expect_err("nobody can tell whom it is about");
+    assert_eq!((refusal::reason(&refused).as_str(), refused.code()), ("SUBJECT_UNREADABLE", Code::InvalidArgument));
+    relay::breaches_reach(&mesh.consumer, "first_message", 1).await?;
+
+    // The provider's sidecar does not rely on the consumer's.
+    let own = Disguise::stolen_from(mesh.consumer.state())?;
+    let mut client = EchoClient::new(attacker::channel(mesh.provider.address("inbound"), Some(&own))?);
+    let refused = client.about(about(payload.len())).await.expect_err("nor there");
+    assert_eq!((refusal::reason(&refused).as_str(), refused.code()), ("SUBJECT_UNREADABLE", Code::InvalidArgument));
+    relay::breaches_reach(&mesh.provider, "first_message", 1).await?;
+    assert!(mesh.server().take_served().is_empty(), "the server had a whole request");
     Ok(())
 }

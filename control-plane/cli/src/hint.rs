@@ -102,6 +102,10 @@ const STEPS: &[(&str, &str)] = &[
     ("INQUIRY_NOT_YET_IN_FORCE", "the exchange does not carry inquiries of this kind yet"),
     ("PURPOSE_MISSING", "the calling application must state its purpose in `chapar-purpose` metadata; here with --purpose"),
     (
+        "SUBJECT_UNREADABLE",
+        "the calling application must send a well-formed request of at most 256 KiB, plain or compressed by gzip or deflate",
+    ),
+    (
         "CERTIFICATE_EXPIRED",
         "the operator of that sidecar must look into its log: it renews by itself while it reaches the control plane",
     ),

@@ -118,7 +118,7 @@ impl<C> Opening<C> {
 pub enum RequestHook {
     /// Nothing.
     Pass,
-    /// The first message, while it goes on.
+    /// The first message, while it goes on: but for its last bytes, which wait for the verdict.
     Peek,
     /// The first message, before anything goes on: the call is seated once the gate has said [`Verdict::Go`].
     Hold,
@@ -143,8 +143,13 @@ pub enum FirstMessage<'m> {
         /// Without the prefix of five bytes.
         message: &'m [u8],
     },
-    /// It is longer than `Limits::first_message_bytes_max`.
-    TooLong,
+    /// It is longer than `Limits::first_message_bytes_max`, as its prefix says: of the rest not all has come.
+    TooLong {
+        /// How long one may be.
+        bytes_max: u32,
+    },
+    /// The request ended in the midst of it.
+    Torn,
     /// The request ended without one.
     Missing,
 }

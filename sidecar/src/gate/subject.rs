@@ -1,31 +1,63 @@
 //! Whom a call asks about: found in its first message, kept as a keyed hash, forgotten otherwise.
+//!
+//! A call whose passport marks such fields, and whose first message cannot be read for them, is refused: whoever could pad or pack a
+//! message until nobody can read it would ask without a trace. A message that can be read and names nobody passes: the field may be
+//! optional.
 
 use chapar_core::{
-    policy::SubjectField,
+    policy::{Reason, Refusal, SubjectField},
     record::SubjectHash,
-    subject::{Coding, SubjectKey, of_message},
+    subject::{Coding, INFLATED_BYTES_MAX, SubjectKey, Unreadable, of_message},
 };
-use chapar_relay::FirstMessage;
+use chapar_relay::{FirstMessage, Head, hpack::KnownName};
 
 /// What a message that says that it is compressed is compressed by: `None` where nobody here can tell.
-pub(super) fn coding(grpc_encoding: Option<&[u8]>) -> Option<Coding> {
-    match grpc_encoding {
-        Some(b"gzip") => Some(Coding::Gzip),
-        Some(b"identity") => Some(Coding::Plain),
+pub(super) fn coding(head: &Head<'_>) -> Option<Coding> {
+    // Of two values one server believes the first and another the last.
+    match head.first(KnownName::GrpcEncoding).filter(|_| !head.repeats(KnownName::GrpcEncoding))? {
+        b"gzip" => Some(Coding::Gzip),
+        b"deflate" => Some(Coding::Deflate),
+        b"identity" => Some(Coding::Plain),
         _ => None,
     }
 }
 
-/// The hash of whom `message` asks about; `None` where it names nobody, or cannot be read.
+/// The hash of whom `message` asks about; `None` where it names nobody.
+///
+/// # Errors
+/// The refusal of a message that cannot be read for it.
 pub(super) fn hash(
     message: FirstMessage<'_>,
     coding: Option<Coding>,
     fields: &[SubjectField],
     key: &SubjectKey,
-) -> Option<SubjectHash> {
-    match message {
-        FirstMessage::Whole { compressed: false, message } => of_message(message, Coding::Plain, fields, key),
-        FirstMessage::Whole { compressed: true, message } => of_message(message, coding?, fields, key),
-        FirstMessage::TooLong | FirstMessage::Missing => None,
-    }
+) -> Result<Option<SubjectHash>, Refusal> {
+    let (coding, message) = match message {
+        FirstMessage::Whole { compressed: false, message } => (Coding::Plain, message),
+        FirstMessage::Whole { compressed: true, message } => match coding {
+            Some(coding) => (coding, message),
+            None => {
+                return Err(unreadable("is compressed by what this sidecar does not know; it must use gzip, deflate or nothing"));
+            }
+        },
+        FirstMessage::TooLong { bytes_max } => {
+            return Err(unreadable(&format!("is longer than {bytes_max} bytes; it must send a shorter one")));
+        }
+        FirstMessage::Torn => return Err(unreadable("breaks off; it must send all of it")),
+        // Nothing is asked about anybody.
+        FirstMessage::Missing => return Ok(None),
+    };
+    of_message(message, coding, fields, key).map_err(|why| match why {
+        Unreadable::NotInflated => unreadable("is not compressed as `grpc-encoding` says; it must compress it by that"),
+        Unreadable::TooLong => {
+            unreadable(&format!("is longer than {INFLATED_BYTES_MAX} bytes once it is inflated; it must send a shorter one"))
+        }
+        Unreadable::Malformed => unreadable("is no Protocol Buffers message; it must send what the passport describes"),
+    })
+}
+
+fn unreadable(what: &str) -> Refusal {
+    let detail =
+        format!("it must be on record whom this inquiry is about, and the application's first message, which would tell, {what}");
+    Refusal::new(Reason::SubjectUnreadable, detail)
 }

@@ -5,5 +5,6 @@
 mod allocations;
 mod deciding;
 mod ending;
+mod subject;
 mod wire;
 mod world;

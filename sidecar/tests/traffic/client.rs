@@ -91,6 +91,17 @@ impl Client {
         let _ = body.send_data(Bytes::new(), true);
         finish(response).await.unwrap()
     }
+
+    /// The same with a request as it stands on the wire, whose last byte comes by itself.
+    pub async fn raw(&self, method: &str, headers: &[(&str, &str)], request: &Bytes) -> Answer {
+        let (response, mut body) = self.begin(method, headers).await;
+        let last = request.len() - 1;
+        if body.send_data(request.slice(..last), false).is_ok() {
+            // A refusal may have come first.
+            let _ = body.send_data(request.slice(last..), true);
+        }
+        finish(response).await.unwrap()
+    }
 }
 
 pub async fn finish(response: ResponseFuture) -> Result<Answer, h2::Error> {

@@ -8,7 +8,7 @@ use chapar_core::{
         Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PolicySnapshot, Revocation, SnapshotParts, Standing,
         SubjectField, SubjectKind,
     },
-    record::CallRecord,
+    record::{CallRecord, Outcome},
     subject::SubjectKey,
     time::Timestamp,
 };
@@ -184,5 +184,15 @@ impl Node {
             }
         });
         taken.await.expect("a record comes")
+    }
+
+    /// The next record of a call that was refused, whatever others come before.
+    pub async fn next_refused(&self) -> CallRecord<'static> {
+        loop {
+            let record = self.record().await;
+            if record.outcome == Outcome::Refused {
+                return record;
+            }
+        }
     }
 }

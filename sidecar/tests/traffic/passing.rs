@@ -201,6 +201,9 @@ async fn whom_a_call_asks_about_goes_on_record_as_a_hash_and_to_the_server_as_it
         // Made with another implementation of HMAC-SHA-256.
         assert_eq!((subject.key, subject.hash[..4].to_vec()), (7, vec![0x5c, 0xbc, 0xde, 0xd3]));
     }
-    client.call("Echo", &[], &[b"names nobody"]).await;
-    assert_eq!(pair.consumer.record().await.subject, None);
+    let names_nobody = [&[0x12, 12][..], b"names nobody"].concat();
+    assert_eq!(client.call("Echo", &[], &[&names_nobody]).await.body, message(&names_nobody));
+    assert_eq!(pair.consumer.record().await.subject, None, "the field may be optional");
+    assert_eq!(client.call("Echo", &[], &[]).await.status(), "0");
+    assert_eq!(pair.consumer.record().await.subject, None, "who says nothing asks about nobody");
 }

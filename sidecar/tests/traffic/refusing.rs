@@ -1,5 +1,6 @@
 //! What is refused, is refused with its reason, and goes on record.
 
+use bytes::Bytes;
 use chapar_core::{
     policy::{Reason, Side},
     record::Outcome,
@@ -12,8 +13,8 @@ use tokio::{
 
 use crate::{
     authority::{Leaf, self_signed},
-    client::Client,
-    pair::{Changes, Pair, id},
+    client::{Client, message},
+    pair::{CONSUMER, Changes, PROVIDER, Pair, id},
 };
 
 #[tokio::test]
@@ -160,6 +161,32 @@ async fn an_identity_that_does_not_stand_is_refused_in_the_handshake_and_recorde
     }
     let uri = id("asker").to_string();
     assert!(attack(&pair, Some(pair.authority.issue(&[&uri]))).await, "a good certificate is let in");
+}
+
+#[tokio::test]
+async fn whoever_pads_or_packs_a_request_about_somebody_until_nobody_can_read_it_is_refused_on_either_side() {
+    let pair = Pair::start().await;
+    let client = pair.client().await;
+    let id = [&[0x0a, 10][..], b"0013542419"].concat();
+    // Field 2 follows, of 512 KiB.
+    let padded = message(&[&id[..], &[0x12, 0x80, 0x80, 0x20], &vec![7; 512 * 1024]].concat());
+    let mut packed = [message(&id)].concat();
+    packed[0] = 1;
+    let packed = Bytes::from(packed);
+    for (coding, request) in [("identity", &padded), ("gzip", &packed), ("br", &packed)] {
+        for (node, side) in [(&pair.consumer, CONSUMER), (&pair.provider, PROVIDER)] {
+            pair.both(&Changes::default());
+            node.current.replace(pair.snapshot(side, &Changes { names_subject: true, ..Changes::default() }));
+            let answer = client.raw("Echo", &[("grpc-encoding", coding)], request).await;
+            assert_eq!((answer.status(), answer.refusal().reason.as_str()), ("3", "SUBJECT_UNREADABLE"), "{coding}, {side}");
+            assert!(answer.body.len() < request.len(), "the server had all of it: {coding}, {side}");
+            assert_eq!(answer.refusal().metadata["who_must_act"], "application");
+            let record = node.next_refused().await;
+            assert_eq!((record.reason, record.subject), (Some(Reason::SubjectUnreadable), None), "{coding}, {side}");
+        }
+    }
+    pair.both(&Changes::default());
+    assert_eq!(client.raw("Echo", &[], &padded).await.body, padded, "about nobody, and as long as it likes");
 }
 
 /// Connects with this certificate; true when the sidecar then speaks HTTP/2.

@@ -80,7 +80,7 @@ fn round(scenario: &Scenario, peer: &Peer, effort: Effort) -> Result<Sample> {
 pub fn plan(scenario: &Scenario, peer: &Peer, warm_up: Duration, length: Duration) -> Plan {
     Plan {
         address: peer.address,
-        unary: peers::unary_path(),
+        unary: peers::unary_path(scenario.message_bytes),
         dialogue: peers::dialogue_path(),
         metadata: peer.metadata.clone(),
         message_bytes: scenario.message_bytes,

@@ -149,6 +149,9 @@ reasons! {
     AgencySuspended = "AGENCY_SUSPENDED", PermissionDenied, ExchangeAdmin;
     /// The grant demands a purpose, and the call states none in `chapar-purpose`.
     PurposeMissing = "PURPOSE_MISSING", InvalidArgument, Application;
+    /// The inquiry names whom it is about, and the request cannot be read for that (article 3, note 2: whoever asked about a person is
+    /// known).
+    SubjectUnreadable = "SUBJECT_UNREADABLE", InvalidArgument, Application;
     /// A certificate of one side was revoked.
     CertificateRevoked = "CERTIFICATE_REVOKED", Unauthenticated, ExchangeAdmin;
     /// A certificate of one side has expired; its sidecar did not renew it.

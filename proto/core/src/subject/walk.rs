@@ -3,9 +3,9 @@
 //! What a server would read is what counts: of a field that occurs twice the last value holds, and messages that occur twice are
 //! merged (Protocol Buffers, "Last One Wins"), so that nobody can show one ID here and another there.
 
-use std::io::Read as _;
+use std::{borrow::Cow, io::Read};
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::{GzDecoder, ZlibDecoder};
 
 use super::{NormalId, SubjectKey};
 use crate::{policy::SubjectField, record::SubjectHash};
@@ -24,32 +24,64 @@ pub enum Coding {
     Plain,
     /// By gzip.
     Gzip,
+    /// By what gRPC calls deflate: the zlib format (RFC 1950).
+    Deflate,
 }
 
-/// The hash of whom `message` asks about: of the first of `fields` that holds an ID. `None` where none does, or where the message
-/// cannot be read.
-#[must_use]
-pub fn of_message(message: &[u8], coding: Coding, fields: &[SubjectField], key: &SubjectKey) -> Option<SubjectHash> {
-    match coding {
-        Coding::Plain => id(message, fields),
-        Coding::Gzip => id(&inflated(message)?, fields),
-    }
-    .map(|id| key.hash(&id))
+/// Why it cannot be told whom a message asks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is not compressed as it says.
+    NotInflated,
+    /// Inflated it is longer than [`INFLATED_BYTES_MAX`].
+    TooLong,
+    /// It is no Protocol Buffers message.
+    Malformed,
 }
 
-fn inflated(message: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// The hash of whom `message` asks about: of the first of `fields` that holds an ID. `None` where none does.
+///
+/// # Errors
+/// The message cannot be read, so that it may well ask about somebody.
+pub fn of_message(
+    message: &[u8],
+    coding: Coding,
+    fields: &[SubjectField],
+    key: &SubjectKey,
+) -> Result<Option<SubjectHash>, Unreadable> {
+    let id = id(&inflated(message, coding)?, fields).map_err(|Malformed| Unreadable::Malformed)?;
+    Ok(id.map(|id| key.hash(&id)))
+}
+
+fn inflated(message: &[u8], coding: Coding) -> Result<Cow<'_, [u8]>, Unreadable> {
     let mut rest = message;
-    GzDecoder::new(&mut rest).take(INFLATED_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).ok()?;
+    let bytes = match coding {
+        Coding::Plain => return Ok(Cow::Borrowed(message)),
+        Coding::Gzip => all_of(GzDecoder::new(&mut rest))?,
+        Coding::Deflate => all_of(ZlibDecoder::new(&mut rest))?,
+    };
     // What comes after the end would be read by some servers and not by others.
-    (bytes.len() <= INFLATED_BYTES_MAX && rest.is_empty()).then_some(bytes)
+    if rest.is_empty() { Ok(Cow::Owned(bytes)) } else { Err(Unreadable::NotInflated) }
 }
 
-fn id(message: &[u8], fields: &[SubjectField]) -> Option<NormalId> {
-    fields.iter().find_map(|field| match last(message, &field.path).ok()?? {
-        Value::Bytes(text) => NormalId::of(std::str::from_utf8(text).ok()?),
-        Value::Number(number) => NormalId::of_number(number),
-    })
+fn all_of(decoder: impl Read) -> Result<Vec<u8>, Unreadable> {
+    let mut bytes = Vec::new();
+    decoder.take(INFLATED_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|_| Unreadable::NotInflated)?;
+    if bytes.len() <= INFLATED_BYTES_MAX { Ok(bytes) } else { Err(Unreadable::TooLong) }
+}
+
+fn id(message: &[u8], fields: &[SubjectField]) -> Result<Option<NormalId>, Malformed> {
+    for field in fields {
+        let id = match last(message, &field.path)? {
+            Some(Value::Bytes(text)) => std::str::from_utf8(text).ok().and_then(NormalId::of),
+            Some(Value::Number(number)) => NormalId::of_number(number),
+            None => None,
+        };
+        if id.is_some() {
+            return Ok(id);
+        }
+    }
+    Ok(None)
 }
 
 /// A field's value.
@@ -134,7 +166,10 @@ fn delimited<'m>(rest: &mut &'m [u8]) -> Result<&'m [u8], Malformed> {
 mod tests {
     use std::io::Write as _;
 
-    use flate2::{Compression, write::GzEncoder};
+    use flate2::{
+        Compression,
+        write::{GzEncoder, ZlibEncoder},
+    };
     use proptest::prelude::*;
 
     use super::*;
@@ -152,11 +187,17 @@ mod tests {
     }
 
     fn found(message: &[u8], paths: &[&[u32]]) -> Option<NormalId> {
-        id(message, &fields(paths))
+        id(message, &fields(paths)).unwrap()
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn deflate(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }
@@ -204,31 +245,42 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_names_nobody() {
+    fn what_is_no_message_cannot_be_read() {
         let whole = [text(1, ID), text(3, &text(1, b"x"))].concat();
         for end in 1..whole.len() {
             let cut = whole.get(..end).unwrap();
-            assert!(found(cut, &[&[1]]).is_none() || end == text(1, ID).len(), "{end}");
+            assert!(id(cut, &fields(&[&[1]])).is_err() || end == text(1, ID).len(), "{end}");
         }
         for bad in [&[0x80; 12][..], &[1 << 3 | 6, 0], &[1 << 3 | 4], &[1 << 3 | 3], &[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]] {
-            assert_eq!(found(&[&text(1, ID)[..], bad].concat(), &[&[1]]), None, "{bad:?}");
+            assert_eq!(id(&[&text(1, ID)[..], bad].concat(), &fields(&[&[1]])), Err(Malformed), "{bad:?}");
         }
+        let torn_within = text(3, &[0x0a, 0x7f]);
+        assert_eq!(id(&torn_within, &fields(&[&[3, 1]])), Err(Malformed));
+        assert_eq!(id(&torn_within, &fields(&[&[1]])), Ok(None), "what lies beside is not looked into");
     }
 
     #[test]
     fn a_compressed_message_is_inflated_within_bounds() {
         let (key, fields) = (SubjectKey::new(7, [0x42; 32]), fields(&[&[1]]));
-        let plain = of_message(&text(1, ID), Coding::Plain, &fields, &key).unwrap();
-        let packed = gzip(&text(1, ID));
-        assert_eq!(of_message(&packed, Coding::Gzip, &fields, &key), Some(plain));
-        assert_eq!(of_message(&packed, Coding::Plain, &fields, &key), None);
-        for end in 0..packed.len() {
-            assert_eq!(of_message(&packed[..end], Coding::Gzip, &fields, &key), None, "cut at {end}");
-        }
-        assert_eq!(of_message(&[packed.clone(), packed].concat(), Coding::Gzip, &fields, &key), None, "two members");
+        let read = |message: &[u8], coding| of_message(message, coding, &fields, &key);
+        let plain = read(&text(1, ID), Coding::Plain).unwrap();
+        assert!(plain.is_some());
         let mut bomb = text(1, ID);
         bomb.resize(64 * INFLATED_BYTES_MAX, 0);
-        assert_eq!(of_message(&gzip(&bomb), Coding::Gzip, &fields, &key), None);
+        for (coding, pack) in [(Coding::Gzip, gzip as fn(&[u8]) -> Vec<u8>), (Coding::Deflate, deflate)] {
+            let packed = pack(&text(1, ID));
+            assert_eq!(read(&packed, coding), Ok(plain));
+            assert_eq!(read(&pack(b""), coding), Ok(None));
+            assert_eq!(read(&pack(b"\x0a\x7f"), coding), Err(Unreadable::Malformed));
+            assert_eq!(read(&text(1, ID), coding), Err(Unreadable::NotInflated));
+            assert_eq!(read(&packed, Coding::Plain), Err(Unreadable::Malformed));
+            assert_eq!(read(&[packed.clone(), packed].concat(), coding), Err(Unreadable::NotInflated), "one after the other");
+            assert_eq!(read(&pack(&bomb), coding), Err(Unreadable::TooLong));
+        }
+        let packed = gzip(&text(1, ID));
+        for end in 0..packed.len() {
+            assert_eq!(read(&packed[..end], Coding::Gzip), Err(Unreadable::NotInflated), "cut at {end}");
+        }
     }
 
     proptest! {
@@ -240,6 +292,7 @@ mod tests {
             let (key, fields) = (SubjectKey::new(7, [0x42; 32]), fields(&[&path]));
             let _ = of_message(&message, Coding::Plain, &fields, &key);
             let _ = of_message(&message, Coding::Gzip, &fields, &key);
+            let _ = of_message(&message, Coding::Deflate, &fields, &key);
         }
 
         #[test]

@@ -70,10 +70,11 @@ impl<G: Gate> Relay<G> {
         match whole(&gathered) {
             _ if is_too_long => {
                 self.counters.breach(Breach::FirstMessage);
-                self.show(call, &FirstMessage::TooLong);
+                self.show(call, &FirstMessage::TooLong { bytes_max: length_max as u32 });
             }
             Some((compressed, message)) => self.show(call, &FirstMessage::Whole { compressed, message }),
-            None => self.show(call, &FirstMessage::Missing),
+            None if gathered.is_empty() => self.show(call, &FirstMessage::Missing),
+            None => self.show(call, &FirstMessage::Torn),
         }
         self.large.give(gathered);
     }

@@ -161,7 +161,8 @@ impl Gate for TestGate {
     fn first_message(&mut self, call: &mut TestCall, message: FirstMessage<'_>, reply: &mut Reply) -> Verdict {
         self.first_messages.push(match message {
             FirstMessage::Whole { compressed, message } => format!("{compressed} {}", String::from_utf8_lossy(message)),
-            FirstMessage::TooLong => "too long".to_owned(),
+            FirstMessage::TooLong { .. } => "too long".to_owned(),
+            FirstMessage::Torn => "torn".to_owned(),
             FirstMessage::Missing => "missing".to_owned(),
         });
         verdict(self.on_message, call, reply)

@@ -6,7 +6,7 @@ use chapar_core::{
     policy::{Reason, Side},
     record::Outcome,
 };
-use chapar_relay::{FirstMessage, Flows, Gate as _, Opening, RequestHook, ResponseHook, Seating, Verdict};
+use chapar_relay::{Flows, Gate as _, Opening, RequestHook, ResponseHook, Seating};
 
 use super::{
     super::{Met, Towards, Whither},
@@ -191,26 +191,4 @@ fn a_purpose_is_asked_for_where_the_grant_demands_it_and_is_on_record() {
     assert!(world.gate.recheck(&mut call, world.began, &mut world.reply), "the purpose still stands");
     drop(call);
     assert_eq!(world.record().record().purpose, "بیمه");
-}
-
-#[test]
-fn whom_a_call_asks_about_is_on_record_as_a_hash() {
-    let mut world = World::of(CONSUMER);
-    world.in_force(&Changes { subject: true, ..Changes::default() });
-    let caller = world.application();
-    let Opening::Forward { mut call, request, .. } = world.arrives(&caller, PATH, &[]) else { panic!("refused") };
-    assert_eq!(request, RequestHook::Peek);
-    let message = [&[0x0a, 10][..], b"0013542419"].concat();
-    let first = FirstMessage::Whole { compressed: false, message: &message };
-    assert_eq!(world.gate.first_message(&mut call, first, &mut world.reply), Verdict::Go);
-    drop(call);
-    let subject = world.record().record().subject.unwrap();
-    let hex: String = subject.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!((subject.key, hex.as_str()), (7, "5cbcded365e79f54f6c93859c4cf5b5d"));
-    for nothing in [FirstMessage::TooLong, FirstMessage::Missing] {
-        let mut call = world.forwarded(&[]);
-        assert_eq!(world.gate.first_message(&mut call, nothing, &mut world.reply), Verdict::Go);
-        drop(call);
-        assert_eq!(world.record().record().subject, None);
-    }
 }

@@ -7,7 +7,7 @@ const PREFIX_BYTES: usize = 5;
 /// Bytes of the number that makes each message unlike every other.
 const STAMP_BYTES: usize = 8;
 
-/// `EchoRequest{payload}` of an exact size with its gRPC prefix. Its payload begins with a stamp, so that the answer to another
+/// `EchoRequest{payload}`, or the same of an `AboutRequest`, of an exact size with its gRPC prefix. Its payload begins with a stamp, so that the answer to another
 /// call is told from the answer to this one.
 #[derive(Debug)]
 pub struct Message {

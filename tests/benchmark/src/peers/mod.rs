@@ -17,6 +17,9 @@ use crate::usage;
 /// All that can be measured, in the order of the table.
 pub const NAMES: [&str; 5] = ["direct", "chapar", "haproxy", "nginx", "envoy"];
 
+/// Longest message of a call about somebody, in bytes: the sidecar's limit `first_message`.
+const ABOUT_BYTES_MAX: usize = 256 * 1024;
+
 /// One of them, running.
 pub struct Peer {
     /// Its name in every output.
@@ -105,9 +108,11 @@ fn direct(upstream: SocketAddr) -> Peer {
     }
 }
 
-/// Value of `:path` of unary calls.
-pub fn unary_path() -> String {
-    format!("/{GRPC_SERVICE}/Unary")
+/// Value of `:path` of unary calls. Inquiries of daily life are about somebody, for whom both sidecars look; a large file is about
+/// nobody.
+pub fn unary_path(message_bytes: usize) -> String {
+    let method = if message_bytes <= ABOUT_BYTES_MAX { "About" } else { "Unary" };
+    format!("/{GRPC_SERVICE}/{method}")
 }
 
 /// Value of `:path` of bidirectional streams.
