@@ -2,6 +2,7 @@
 
 use crate::{
     gate::{Flows, Gate, RequestHook, ResponseHook},
+    place::Name,
     slab::NONE,
     timer::Timer,
 };
@@ -50,8 +51,8 @@ impl Stream {
 pub(crate) enum Stage {
     /// The gate has still to say that it may go on.
     Held,
-    /// It waits for room at a place.
-    Parked { place: u32 },
+    /// It waits for room at a place, among those whose callers have such a name.
+    Parked { place: u32, name: Name },
     /// It is on a link.
     Flying,
 }

@@ -19,15 +19,17 @@ mod ending;
 mod guard;
 mod input;
 mod opening;
+mod pace;
 mod settings;
 mod streams;
 mod timing;
 mod window;
 
 pub(crate) use guard::{Flood, Guard};
+pub(crate) use pace::Pace;
 pub(crate) use streams::{Past, Recent, Streams};
 
-use crate::{call::Queue, counters::Breach};
+use crate::{call::Queue, counters::Breach, place::Name};
 
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +168,9 @@ pub(crate) struct Connection<G: Gate> {
     pub(crate) told_last: u32,
     pub(crate) guard: Guard,
     pub(crate) times: Times,
-    /// Resets that wait for `Limits::reset_notice`.
+    /// How fast a link to another relay may reset streams.
+    pub(crate) pace: Option<Pace>,
+    /// Resets that wait for `Limits::reset_notice`, or for the pace.
     pub(crate) late_resets: VecDeque<LateReset>,
 }
 
@@ -184,6 +188,7 @@ const STREAMS_BEFORE_SETTINGS: u32 = 100;
 impl<G: Gate> Connection<G> {
     pub(crate) fn new(role: Role<G>, probe: Probe, limits: &Limits, now_ms: u64) -> Self {
         let accepted = matches!(role, Role::Accepted(_));
+        let is_paced = !accepted && probe == Probe::Ping;
         Self {
             role,
             phase: Phase::Open,
@@ -222,6 +227,7 @@ impl<G: Gate> Connection<G> {
                 begun_ms: now_ms,
                 pinged_ms: None,
             },
+            pace: is_paced.then(|| Pace::new(limits, now_ms)),
             late_resets: VecDeque::new(),
         }
     }
@@ -258,11 +264,20 @@ impl<G: Gate> Connection<G> {
         self.streams.len() + u32::try_from(self.late_resets.len()).unwrap_or(u32::MAX)
     }
 
-    /// Whether a link has room for one more call.
+    /// Whether a link has room for one more call of a caller with this name. Once its pace leaves less than would reset all that is on
+    /// it, those without a good name are kept to half of it: what they reset may take up seats for long.
     #[inline]
-    pub(crate) fn has_seat(&self, limits: &Limits) -> bool {
-        self.phase == Phase::Open
-            && self.streams_at_server() < self.peer.streams_max.min(limits.calls_per_connection_max)
-            && self.output.len() < limits.output_bytes_soft_max
+    pub(crate) fn has_seat(&self, name: Name, limits: &Limits, now_ms: u64) -> bool {
+        let seats = self.peer.streams_max.min(limits.calls_per_connection_max);
+        let seats = match &self.pace {
+            Some(pace) if name == Name::None => seats.min(pace.left(limits, now_ms).max(seats.div_ceil(2))),
+            _ => seats,
+        };
+        self.phase == Phase::Open && self.streams_at_server() < seats && self.output.len() < limits.output_bytes_soft_max
+    }
+
+    /// Whether `stream` was reset, and the server is still to hear of it.
+    pub(crate) fn is_reset_late(&self, stream: u32) -> bool {
+        self.late_resets.iter().any(|late| late.stream == stream)
     }
 }

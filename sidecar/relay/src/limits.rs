@@ -71,7 +71,7 @@ pub struct Limits {
     /// Streams that the peer resets, or that are reset for its errors, beyond one for each call that was answered.
     pub resets_max: u32,
     /// The same of a peer that is probed: another relay, which bundles the callers of an agency and holds each of them to its
-    /// `resets_max`.
+    /// `resets_max`. A link to one paces itself below it: its resets wait, and their streams take up seats meanwhile.
     pub relayed_resets_max: u32,
     /// SETTINGS.
     pub settings_max: u32,

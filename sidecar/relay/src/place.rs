@@ -1,7 +1,7 @@
 //! A place: an address where calls can be taken, its links, and who waits for room there.
 
 use crate::{
-    connection::Probe,
+    connection::{Probe, Waiting},
     gate::Gate,
     hpack::{put_indexed, put_static_name, statics},
     slab::NONE,
@@ -42,6 +42,18 @@ pub struct PlaceState {
     pub is_ejected: bool,
 }
 
+/// What a caller is known for: whether it has had more calls answered than it reset ([`crate::connection::Guard::name`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    Good = 0,
+    None = 1,
+}
+
+impl Name {
+    /// In the order in which they get room.
+    pub(crate) const ALL: [Self; 2] = [Self::Good, Self::None];
+}
+
 /// A place.
 pub(crate) struct Place<G: Gate> {
     pub(crate) own: G::Place,
@@ -53,8 +65,8 @@ pub(crate) struct Place<G: Gate> {
     /// All its connections, retired ones included.
     pub(crate) connections: usize,
     pub(crate) calls: usize,
-    pub(crate) parked_first: u32,
-    pub(crate) parked_last: u32,
+    /// Calls that wait for room, by their callers' names.
+    lines: [Waiting; 2],
     pub(crate) parked: usize,
     pub(crate) is_dialling: bool,
     pub(crate) standing: Standing,
@@ -79,8 +91,7 @@ impl<G: Gate> Place<G> {
             links: Vec::new(),
             connections: 0,
             calls: 0,
-            parked_first: NONE,
-            parked_last: NONE,
+            lines: [Waiting { first: NONE, last: NONE }; 2],
             parked: 0,
             is_dialling: false,
             standing: Standing::default(),
@@ -90,6 +101,23 @@ impl<G: Gate> Place<G> {
             problem: None,
             timer: Timer::UNSET,
         }
+    }
+
+    /// Those who wait, and whose callers have such a name.
+    #[inline]
+    pub(crate) const fn line(&mut self, name: Name) -> &mut Waiting {
+        &mut self.lines[name as usize]
+    }
+
+    /// Who waits longest of those with such a name; [`NONE`] if nobody does.
+    #[inline]
+    pub(crate) const fn first_of(&self, name: Name) -> u32 {
+        self.lines[name as usize].first
+    }
+
+    /// Anybody who waits.
+    pub(crate) fn first(&self) -> Option<u32> {
+        Name::ALL.map(|name| self.first_of(name)).into_iter().find(|call| *call != NONE)
     }
 
     /// Whether it is worth trying: neither left out for failing, nor unwell.

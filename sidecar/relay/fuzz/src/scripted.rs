@@ -70,6 +70,8 @@ impl Script {
             connection_window_bytes: if choice & 4 == 0 { 65_535 } else { 1 << 20 },
             output_bytes_soft_max: if choice & 8 == 0 { 256 } else { 1 << 16 },
             output_bytes_hard_max: 1 << 18,
+            // One reset at once on a link, the others by and by.
+            relayed_resets_max: if choice & 64 == 0 { Limits::default().relayed_resets_max } else { 2 },
             ..Limits::default()
         };
         let now = Instant::now();

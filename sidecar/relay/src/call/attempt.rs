@@ -10,6 +10,7 @@ use crate::{
     head::HeadWriter,
     hpack::put_table_size_zero,
     keys::PlaceKey,
+    place::Name,
 };
 
 use super::refuse::Why;
@@ -89,7 +90,8 @@ impl<G: Gate> Relay<G> {
     /// Tries one place. False: it has no room, not even for someone who waits.
     pub(crate) fn attempt_at(&mut self, call: u32, place: u32) -> bool {
         loop {
-            let Some(link) = self.free_link(place) else { return self.park(call, place) };
+            let name = self.name_of_caller(call);
+            let Some(link) = self.free_link(place, name) else { return self.park(call, place, name) };
             let (Some(held), Some(at), Some(connection)) =
                 (self.calls.get_mut(call), self.places.get(place), self.connections.get(link))
             else {
@@ -114,6 +116,11 @@ impl<G: Gate> Relay<G> {
         }
     }
 
+    fn name_of_caller(&self, call: u32) -> Name {
+        let near = self.calls.get(call).and_then(|held| self.connections.get(held.near.connection));
+        near.map_or(Name::None, |near| near.guard.name())
+    }
+
     /// Sends the head of a call over a link that has room, and what waits of its body.
     fn start(&mut self, call: u32, place: u32, link: u32) {
         if self.writer(link).is_none() {
@@ -131,6 +138,7 @@ impl<G: Gate> Relay<G> {
         };
         connection.recent.open(stream);
         connection.streams.insert(stream, call);
+        connection.guard.stream_opened(&self.limits);
         let left = held.deadline.map(|deadline| deadline.saturating_duration_since(self.now));
         let out = connection.output.buffer();
         let block = BlockWriter::begin(out, stream);
@@ -219,7 +227,7 @@ impl<G: Gate> Relay<G> {
     }
 
     /// Lets a call wait for room at a place. False: too many wait there.
-    fn park(&mut self, call: u32, place: u32) -> bool {
+    fn park(&mut self, call: u32, place: u32, name: Name) -> bool {
         let seat_until_ms = self.ms_after(self.limits.seat_wait);
         let (Some(held), Some(at)) = (self.calls.get_mut(call), self.places.get_mut(place)) else { return true };
         if at.parked >= self.limits.parked_per_place_max {
@@ -228,9 +236,9 @@ impl<G: Gate> Relay<G> {
             held.attempts.leave_out(place);
             return false;
         }
-        held.stage = Stage::Parked { place };
+        held.stage = Stage::Parked { place, name };
         held.seat_until_ms = seat_until_ms;
-        self.park_last(call, place);
+        self.park_last(call, place, name);
         self.wake_call_by(call, seat_until_ms);
         self.want_dial(place);
         true

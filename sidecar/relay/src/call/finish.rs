@@ -6,6 +6,7 @@ use crate::{
     counters::Breach,
     frame::ErrorCode,
     gate::{Ending, Gate},
+    place::Name,
     slab::NONE,
     timer::{Owner, Timer},
 };
@@ -27,8 +28,16 @@ impl<G: Gate> Relay<G> {
         let Some(held) = self.calls.get(call) else { return };
         // The caller need not send the rest of its request (RFC 9113, section 8.1).
         let near_code = (!held.request.source_ended).then_some(ErrorCode::NO_ERROR);
-        if let Some(connection) = self.connections.get_mut(held.near.connection) {
+        // What the other relay refused, it does not count as answered either.
+        let (near, far, is_served) = (held.near.connection, held.far.connection, !held.is_refused);
+        if let Some(connection) = self.connections.get_mut(near) {
             connection.guard.call_answered();
+            if is_served {
+                connection.guard.call_served();
+            }
+        }
+        if is_served && let Some(pace) = self.connections.get_mut(far).and_then(|link| link.pace.as_mut()) {
+            pace.earn(&self.limits);
         }
         self.end_call(call, End::Answered, near_code, Some(ErrorCode::CANCEL));
     }
@@ -87,10 +96,8 @@ impl<G: Gate> Relay<G> {
         if unread > 0 {
             self.release_connection(at.connection, unread);
         }
-        match code {
-            Some(code) if late => self.put_late_reset(at.connection, at.stream, code),
-            Some(code) => self.put_stream_reset(at.connection, at.stream, code),
-            None => {}
+        if let Some(code) = code {
+            self.put_reset_in_time(at.connection, at.stream, code, late);
         }
         if is_empty {
             let idle_ms = self.ms_after(self.limits.idle_timeout);
@@ -174,7 +181,7 @@ impl<G: Gate> Relay<G> {
         }
         if held.seat_until_ms <= now_ms {
             held.seat_until_ms = u64::MAX;
-            if let Stage::Parked { place } = held.stage {
+            if let Stage::Parked { place, .. } = held.stage {
                 let deadline_ms = held.deadline_ms;
                 self.wake_call_by(call, deadline_ms);
                 return self.go_elsewhere(call, place, Problem::Full);
@@ -200,7 +207,7 @@ impl<G: Gate> Relay<G> {
     /// Takes a call out of those that wait at its place.
     pub(crate) fn leave_parked(&mut self, call: u32) {
         let Some(held) = self.calls.get_mut(call) else { return };
-        let Stage::Parked { place } = held.stage else { return };
+        let Stage::Parked { place, name } = held.stage else { return };
         held.stage = Stage::Held;
         let (before, after) = (held.parked_before, held.parked_after);
         (held.parked_before, held.parked_after) = (NONE, NONE);
@@ -212,21 +219,23 @@ impl<G: Gate> Relay<G> {
         }
         if let Some(at) = self.places.get_mut(place) {
             at.parked -= 1;
+            let line = at.line(name);
             if before == NONE {
-                at.parked_first = after;
+                line.first = after;
             }
             if after == NONE {
-                at.parked_last = before;
+                line.last = before;
             }
         }
     }
 
-    /// Adds a call to those that wait at a place.
-    pub(crate) fn park_last(&mut self, call: u32, place: u32) {
+    /// Adds a call to those that wait at a place and whose callers have such a name.
+    pub(crate) fn park_last(&mut self, call: u32, place: u32, name: Name) {
         let Some(at) = self.places.get_mut(place) else { return };
-        let last = std::mem::replace(&mut at.parked_last, call);
+        let line = at.line(name);
+        let last = std::mem::replace(&mut line.last, call);
         if last == NONE {
-            at.parked_first = call;
+            line.first = call;
         }
         at.parked += 1;
         if let Some(neighbour) = self.calls.get_mut(last) {

@@ -132,19 +132,26 @@ impl<G: Gate> Relay<G> {
         if let Some(connection) = self.writer(slot) {
             put_reset(connection.output.buffer(), stream, code);
             connection.recent.reset(stream);
+            if let Some(pace) = &mut connection.pace {
+                pace.spend();
+            }
         }
         self.check_output(slot);
     }
 
-    /// Has RST_STREAM follow after `Limits::reset_notice`.
-    pub(crate) fn put_late_reset(&mut self, slot: u32, stream: u32, code: ErrorCode) {
-        if self.limits.reset_notice.is_zero() {
-            return self.put_stream_reset(slot, stream, code);
-        }
-        let due_ms = self.ms_after(self.limits.reset_notice);
+    /// Has RST_STREAM follow: after `Limits::reset_notice` if `late`, and not before the link's pace allows it. Until then the stream
+    /// takes up room at the server, which can send no more than its window.
+    pub(crate) fn put_reset_in_time(&mut self, slot: u32, stream: u32, code: ErrorCode, late: bool) {
+        let now_ms = self.now_ms;
+        let notice_ms = if late { self.ms_after(self.limits.reset_notice) } else { now_ms };
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.is_closing() {
             return;
+        }
+        let paced_ms = connection.pace.as_mut().map_or(now_ms, |pace| pace.next_ms(&self.limits, now_ms));
+        let due_ms = notice_ms.max(paced_ms);
+        if due_ms <= now_ms {
+            return self.put_stream_reset(slot, stream, code);
         }
         connection.recent.reset(stream);
         connection.late_resets.push_back(LateReset { due_ms, stream, code });
@@ -154,14 +161,16 @@ impl<G: Gate> Relay<G> {
     /// Appends those that are due, few at a time: a server that is behind must not find them all at once either.
     pub(crate) fn put_due_resets(&mut self, slot: u32) {
         let now_ms = self.now_ms;
+        let mut paced_ms = now_ms;
         for _ in 0..RESETS_AT_ONCE {
             let Some(connection) = self.connections.get_mut(slot) else { return };
-            let Some(late) = connection.late_resets.pop_front_if(|late| late.due_ms <= now_ms) else { break };
+            paced_ms = connection.pace.as_mut().map_or(now_ms, |pace| pace.next_ms(&self.limits, now_ms));
+            let Some(late) = connection.late_resets.pop_front_if(|late| late.due_ms.max(paced_ms) <= now_ms) else { break };
             self.put_stream_reset(slot, late.stream, late.code);
         }
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if let Some(next) = connection.late_resets.front_mut() {
-            next.due_ms = next.due_ms.max(now_ms + RESETS_PAUSE_MS);
+            next.due_ms = next.due_ms.max(paced_ms).max(now_ms + RESETS_PAUSE_MS);
         }
         if let Some(place) = connection.place() {
             self.hungry.push(place);

@@ -109,6 +109,10 @@ impl<G: Gate> Relay<G> {
 
     /// DATA on a stream that is not open.
     fn stray_data(&mut self, slot: u32, head: &Head) -> Result<(), Violation> {
+        // Nobody has told the server yet. It can send no more than its window.
+        if self.connections.get(slot).is_some_and(|link| link.is_reset_late(head.stream)) {
+            return Ok(());
+        }
         match self.past(slot, head.stream)? {
             Past::Reset | Past::Forgotten => self.stray(slot),
             Past::Ended | Past::Skipped => {

@@ -1,7 +1,7 @@
 //! Floods: each kind of frame that costs the sender nothing has a bucket of tokens on each connection.
 
 use super::Probe;
-use crate::{counters::Breach, limits::Limits};
+use crate::{counters::Breach, limits::Limits, place::Name};
 
 /// Frames on a stream that has ended which are no flood: a window of 1 MiB in frames of 16 KiB.
 const STRAYS_PER_STREAM: u32 = 64;
@@ -40,9 +40,15 @@ impl Bucket {
     }
 }
 
+/// Calls that were answered and calls that were reset are set off against each other up to this: a name is made, and lost, by what
+/// came lately.
+const STANDING_MAX: i16 = 100;
+
 /// The buckets of one connection.
 #[derive(Debug)]
 pub(crate) struct Guard {
+    /// Calls that were answered, less those that were reset.
+    standing: i16,
     resets: Bucket,
     resets_max: u32,
     settings: Bucket,
@@ -72,6 +78,7 @@ impl Guard {
             Probe::Ping => limits.relayed_resets_max,
         };
         Self {
+            standing: 0,
             resets: Bucket::full(resets_max),
             resets_max,
             settings: Bucket::full(limits.settings_max),
@@ -98,6 +105,9 @@ impl Guard {
             Flood::WindowUpdates => (&mut self.window_updates, limits.window_updates_max, Breach::WindowUpdates),
             Flood::Strays => (&mut self.strays, limits.strays_max, Breach::Strays),
         };
+        if matches!(flood, Flood::Resets) {
+            self.standing = (self.standing - 1).max(-STANDING_MAX);
+        }
         let window_ms = u64::try_from(limits.flood_window.as_millis()).unwrap_or(u64::MAX);
         if bucket.spend(max, window_ms, now_ms) { Ok(()) } else { Err(breach) }
     }
@@ -109,7 +119,7 @@ impl Guard {
         self.pings.earn(1, limits.pings_max);
     }
 
-    /// The peer opened a stream: what it sends on it before it knows of its end is no flood.
+    /// A stream was opened: what the peer sends on it before it knows of its end is no flood.
     #[inline]
     pub(crate) fn stream_opened(&mut self, limits: &Limits) {
         self.strays.earn(STRAYS_PER_STREAM, limits.strays_max);
@@ -119,6 +129,18 @@ impl Guard {
     #[inline]
     pub(crate) fn call_answered(&mut self) {
         self.resets.earn(1, self.resets_max);
+    }
+
+    /// The answer was the server's own, and no refusal on the way.
+    #[inline]
+    pub(crate) fn call_served(&mut self) {
+        self.standing = (self.standing + 1).min(STANDING_MAX);
+    }
+
+    /// Whether the peer has had more calls answered than it reset. Who has only just come has made no name yet.
+    #[inline]
+    pub(crate) const fn name(&self) -> Name {
+        if self.standing > 0 { Name::Good } else { Name::None }
     }
 
     /// The peer sent DATA: it may measure how fast.

@@ -1,6 +1,7 @@
 //! Asking for connections to a place, and what becomes of those who wait when there is none.
 
-use crate::{Relay, call::Problem, gate::Gate, keys::PlaceKey, relay::Event, slab::NONE};
+use super::Place;
+use crate::{Relay, call::Problem, gate::Gate, keys::PlaceKey, relay::Event};
 
 impl<G: Gate> Relay<G> {
     /// Asks for one more link, unless one is on its way or there are as many as may be.
@@ -31,7 +32,7 @@ impl<G: Gate> Relay<G> {
         if !has_links {
             let parked = self.places.get(place).map_or(0, |at| at.parked);
             for _ in 0..parked {
-                let Some(call) = self.places.get(place).map(|at| at.parked_first).filter(|call| *call != NONE) else { break };
+                let Some(call) = self.places.get(place).and_then(Place::first) else { break };
                 self.go_elsewhere(call, place, Problem::Unreachable);
             }
         }

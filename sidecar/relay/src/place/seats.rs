@@ -1,5 +1,6 @@
 //! Room at a place: links with seats, and those who wait for one.
 
+use super::{Name, Place};
 use crate::{
     Relay,
     call::Problem,
@@ -13,39 +14,39 @@ use crate::{
 impl<G: Gate> Relay<G> {
     /// The first link that has room, so that the links which a burst opened fall idle again and end.
     #[inline]
-    pub(crate) fn free_link(&self, place: u32) -> Option<u32> {
-        let has_seat = |link: &&u32| self.connections.get(**link).is_some_and(|link| link.has_seat(&self.limits));
+    pub(crate) fn free_link(&self, place: u32, name: Name) -> Option<u32> {
+        let has_seat =
+            |link: &&u32| self.connections.get(**link).is_some_and(|link| link.has_seat(name, &self.limits, self.now_ms));
         self.places.get(place)?.links.iter().find(has_seat).copied()
     }
 
     /// Sees to those who wait at a place: seats them, dials for them, or sends them elsewhere.
     pub(crate) fn feed(&mut self, place: u32) {
         let Some(at) = self.places.get(place) else { return };
-        let is_removed = at.is_removed;
-        // Everyone gets one turn: who is put back waits for the next.
-        for _ in 0..at.parked {
-            let Some(at) = self.places.get(place) else { return };
-            let call = at.parked_first;
-            if call == NONE {
-                break;
-            }
-            if is_removed {
+        if at.is_removed {
+            for _ in 0..at.parked {
+                let Some(call) = self.places.get(place).and_then(Place::first) else { break };
                 self.go_elsewhere(call, place, Problem::Full);
-                continue;
             }
-            if self.free_link(place).is_none() {
-                self.want_dial(place);
-                break;
+            return self.let_go(place);
+        }
+        for name in Name::ALL {
+            self.feed_line(place, name);
+        }
+        self.warm(place);
+    }
+
+    /// Seats those whose callers have such a name. Who is put back waits for the next time.
+    fn feed_line(&mut self, place: u32, name: Name) {
+        for _ in 0..self.places.get(place).map_or(0, |at| at.parked) {
+            let Some(call) = self.places.get(place).map(|at| at.first_of(name)).filter(|call| *call != NONE) else { return };
+            if self.free_link(place, name).is_none() {
+                return self.want_dial(place);
             }
             self.leave_parked(call);
             if !self.attempt_at(call, place) {
                 self.seat(call);
             }
-        }
-        if is_removed {
-            self.let_go(place);
-        } else {
-            self.warm(place);
         }
     }
 
@@ -86,7 +87,7 @@ impl<G: Gate> Relay<G> {
 
     /// Frees a place that was removed, once nothing depends on it.
     pub(crate) fn let_go(&mut self, place: u32) {
-        if self.places.get(place).is_some_and(super::Place::is_over) {
+        if self.places.get(place).is_some_and(Place::is_over) {
             self.places.remove(place);
         }
     }

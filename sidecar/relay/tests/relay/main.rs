@@ -6,6 +6,7 @@ mod endings;
 mod flow;
 mod gate;
 mod hooks;
+mod paced;
 mod places;
 mod protocol;
 mod retries;
