@@ -99,10 +99,12 @@ class EchoServer:
         for number in range(count):
             yield request + number.to_bytes(4, "big")
         if "ask-endless" in asked:
+            # What stands behind a `yield` is not run when the call is cancelled while its message is sent.
+            if not context.add_callback(self.cancelled.set):
+                self.cancelled.set()
             while context.is_active():
                 yield request
                 time.sleep(0.01)
-            self.cancelled.set()
 
     def _bidi_stream(self, requests, context: grpc.ServicerContext):
         self._begin(context)

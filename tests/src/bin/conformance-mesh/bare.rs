@@ -18,7 +18,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex},
     net::{TcpListener, TcpStream},
 };
 
@@ -26,6 +26,8 @@ use tokio::{
 const CALLS_MAX: u32 = 100;
 /// What a pipe to the server holds.
 const PIPE_BYTES: usize = 64 * 1024;
+/// How long the other end of a connection that was closed is waited for.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Lets everything through, to the one place.
 #[derive(Debug, Default)]
@@ -100,11 +102,14 @@ pub(crate) async fn serve(listener: TcpListener) -> Result<()> {
                 wires.push((relay.accept((), Probe::Never, Instant::now()), Box::new(stream)));
                 moved = true;
             }
-            wires.retain_mut(|(key, pipe)| {
+            let gone = wires.extract_if(.., |(key, pipe)| {
                 let (is_open, did) = carry(&mut relay, *key, pipe.as_mut(), context);
                 moved |= did;
-                is_open
+                !is_open
             });
+            for (_, pipe) in gone {
+                tokio::spawn(linger(pipe));
+            }
             while relay.next_dirty().is_some() {}
             while let Some(event) = relay.next_event() {
                 let Event::Dial { place } = event else { continue };
@@ -151,11 +156,21 @@ fn carry(relay: &mut Relay<OpenGate>, key: ConnKey, pipe: &mut dyn Pipe, context
         moved = true;
     }
     if relay.closing(key).is_some() && relay.output(key).is_empty() {
-        // What was written is flushed by closing the pipe, which happens when it is dropped.
         relay.closed(key, Instant::now());
         return (false, true);
     }
     (true, moved)
+}
+
+/// Lets go of a pipe once its other end has. A socket that is closed with bytes unread is reset, and a tester that reads a reset
+/// where it expects the end of the connection calls that a failure.
+async fn linger(mut pipe: Box<dyn Pipe>) {
+    let emptied = async {
+        pipe.shutdown().await?;
+        tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await
+    };
+    // Whether it was heard makes no difference.
+    let _ = tokio::time::timeout(LINGER, emptied).await;
 }
 
 /// A server that takes a request in whole, and answers with a few bytes.
