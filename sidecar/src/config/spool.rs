@@ -14,8 +14,9 @@ pub struct Spool {
     /// a place in the account; two files for each worker thread are always there. Default 8 MiB; less where `bytesMax` has no
     /// room for four files a worker.
     pub segment_bytes: u64,
-    /// How long a record may be in memory only, in milliseconds: a crash of the process loses none, a power cut may lose this
-    /// much. Default 20: `sidecar/docs/account.md` has what other values cost.
+    /// How long a record may be in the operating system's memory only, in milliseconds: a crash of the process loses none, a
+    /// power cut may lose this much. Default 200, as databases that commit in groups have it: `sidecar/docs/account.md` has what
+    /// other values cost.
     pub sync_interval_ms: u32,
     /// What becomes of new calls when the spool is full or cannot be written. Default `refuse`.
     pub when_full: WhenFull,
@@ -33,7 +34,7 @@ pub enum WhenFull {
 
 impl Default for Spool {
     fn default() -> Self {
-        Self { bytes_max: 1024 * 1024 * 1024, segment_bytes: 8 * 1024 * 1024, sync_interval_ms: 20, when_full: WhenFull::Refuse }
+        Self { bytes_max: 1024 * 1024 * 1024, segment_bytes: 8 * 1024 * 1024, sync_interval_ms: 200, when_full: WhenFull::Refuse }
     }
 }
 

@@ -27,6 +27,10 @@ use crate::{
 /// Exports under way at a time: one of each lane, and not more than these, since each has its batch in memory twice.
 const EXPORTS_MAX: usize = 4;
 
+/// Records after which the exporter lets go of the processor, if anything waits for it: a whole batch would hold up calls by
+/// milliseconds where a core has both to do.
+const RECORDS_IN_A_ROW: usize = 32;
+
 /// How long the exporter waits before it reads a spool again that could not be read.
 const READ_RETRY: Duration = Duration::from_secs(1);
 
@@ -158,6 +162,9 @@ impl Exporter {
             let fits = records == 0 || (records < self.config.batch_records_max && spans.len() <= self.config.batch_bytes_max);
             if fits {
                 records += 1;
+                if records.is_multiple_of(RECORDS_IN_A_ROW) {
+                    std::thread::yield_now();
+                }
             } else {
                 spans.truncate(before);
             }

@@ -64,8 +64,29 @@ pub(super) enum Any<'a> {
     Bytes(&'a [u8]),
 }
 
-/// Appends a `KeyValue` as the repeated field `field`. Its lengths are known before it is written.
+/// Lengths below this take one byte.
+const ONE_BYTE: usize = 0x80;
+/// What a `KeyValue` with a text holds besides both, where each length takes one byte: three keys of fields and three lengths.
+const SHORT_BYTES: usize = 6;
+/// Keys of the fields `KeyValue.key`, `KeyValue.value` and `AnyValue.string_value`: number times eight, and 2 for what has a length.
+const KEY: u8 = 1 << 3 | 2;
+const VALUE: u8 = 2 << 3 | 2;
+const STRING_VALUE: u8 = 1 << 3 | 2;
+
+/// Appends an attribute of a span. Its lengths are known before it is written.
 pub(super) fn attribute(field: u32, key: &str, value: Any<'_>, out: &mut Vec<u8>) {
+    // What nearly all of them are, in a fraction of the time.
+    if let Any::Text(text) = value
+        && field < 16
+        && key.len() + text.len() + SHORT_BYTES < ONE_BYTE
+    {
+        let (key_length, length) = (key.len() as u8, text.len() as u8);
+        out.extend_from_slice(&[(field as u8) << 3 | 2, key_length + length + SHORT_BYTES as u8, KEY, key_length]);
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(&[VALUE, length + 2, STRING_VALUE, length]);
+        out.extend_from_slice(text);
+        return;
+    }
     let (value_field, wire_type, length) = match value {
         Any::Text(text) => (1, WireType::LengthDelimited, encoded_len_varint(text.len() as u64) + text.len()),
         Any::Count(count) => (3, WireType::Varint, encoded_len_varint(count)),

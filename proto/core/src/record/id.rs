@@ -62,7 +62,13 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// The two lowercase hex digits of a byte.
 pub(super) const fn hex_digits(byte: u8) -> [u8; 2] {
-    [DIGITS[(byte >> 4) as usize], DIGITS[(byte & 0xf) as usize]]
+    [hex_digit(byte >> 4), hex_digit(byte & 0xf)]
+}
+
+/// The digit of a value below 16: computed, since a table would keep many of them from being made at a time.
+const fn hex_digit(value: u8) -> u8 {
+    let beyond_nine = if value > 9 { b'a' - b'0' - 10 } else { 0 };
+    b'0' + value + beyond_nine
 }
 
 /// The value of each digit; more than a digit's where it is none.

@@ -221,12 +221,17 @@ impl Spool {
         let (spool, interval) = (Arc::downgrade(self), self.config.sync_interval());
         let thread = thread::Builder::new().name("chapar-spool".to_owned()).spawn(move || {
             let mut without_room = WithoutRoom::default();
+            let mut sync_at = Instant::now();
             while let Some(spool) = spool.upgrade() {
                 // First: while a busy disk takes its time, a lane would have to make its next file itself.
                 spool.provide_spares(&mut without_room);
-                spool.sync();
+                // It is also woken in between, to see to files only.
+                if Instant::now() >= sync_at {
+                    spool.sync();
+                    sync_at = Instant::now() + interval;
+                }
                 drop(spool);
-                thread::park_timeout(interval);
+                thread::park_timeout(sync_at.saturating_duration_since(Instant::now()));
             }
         })?;
         // It is set here only.
