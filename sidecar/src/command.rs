@@ -1,6 +1,6 @@
 //! The command line: what a program that runs the sidecar is told, and how it ends.
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode, thread};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -27,16 +27,13 @@ enum LogFormat {
     Text,
 }
 
-/// Fewest worker threads: with one, whatever holds it for a moment holds everything.
-const WORKERS_MIN: usize = 2;
-
 /// Does as the command line of this process says.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr(arguments.log_format);
-    let workers = thread::available_parallelism().map_or(WORKERS_MIN, |cores| cores.get().max(WORKERS_MIN));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
+    // Calls have threads of their own. All else shares this one, so that what is exported is in the way of few of them.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "cannot start the runtime");
