@@ -5,6 +5,7 @@
 #![allow(clippy::doc_markdown)]
 
 pub mod convert;
+pub mod encoded;
 pub mod evidence;
 pub mod token;
 

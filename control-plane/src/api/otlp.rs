@@ -3,13 +3,13 @@
 
 use std::{convert::Infallible, future::Future, pin::Pin, task};
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
+use chapar_proto::encoded::{TRACE_EXPORT_PATH, TakeEncoded};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
-use prost::Message as _;
 use tonic::{
     Code, Request, Response, Status,
     body::Body,
-    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EnabledCompressionEncodings, EncodeBuf, Encoder},
+    codec::{CompressionEncoding, EnabledCompressionEncodings},
     server::{Grpc, NamedService, UnaryService},
 };
 
@@ -18,9 +18,6 @@ use crate::ledger::{IngestError, Ledger, Unreadable};
 
 /// Largest export, in bytes, after decompression: some thousand spans.
 const EXPORT_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Its one method.
-const EXPORT_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 /// The service, for the sidecars' listener.
 #[must_use]
@@ -52,12 +49,12 @@ impl tower::Service<http::Request<Body>> for Otlp {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let export = Export { ledger: self.ledger.clone() };
         Box::pin(async move {
-            if request.uri().path() != EXPORT_PATH {
+            if request.uri().path() != TRACE_EXPORT_PATH {
                 return Ok(Status::unimplemented("the OTLP trace service has the method Export only").into_http());
             }
             let mut compressed = EnabledCompressionEncodings::default();
             compressed.enable(CompressionEncoding::Gzip);
-            let mut grpc = Grpc::new(AsBytes)
+            let mut grpc = Grpc::new(TakeEncoded::default())
                 .apply_max_message_size_config(Some(EXPORT_BYTES_MAX), None)
                 .apply_compression_config(compressed, EnabledCompressionEncodings::default());
             Ok(grpc.unary(export, request).await)
@@ -98,43 +95,6 @@ fn problem(error: IngestError) -> Problem {
             // OTLP: of the codes, a client retries this one.
             Problem::new(Code::Unavailable, "LEDGER_UNAVAILABLE", "the ledger cannot be written now; send the spans again")
         }
-    }
-}
-
-/// Takes a message as its bytes.
-#[derive(Clone, Copy)]
-struct AsBytes;
-
-impl Codec for AsBytes {
-    type Encode = ExportTraceServiceResponse;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Decoder for AsBytes {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(message.copy_to_bytes(message.remaining())))
-    }
-}
-
-impl Encoder for AsBytes {
-    type Item = ExportTraceServiceResponse;
-    type Error = Status;
-
-    fn encode(&mut self, answer: ExportTraceServiceResponse, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        answer.encode(to).map_err(|error| Status::internal(error.to_string()))
     }
 }
 

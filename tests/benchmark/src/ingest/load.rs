@@ -3,22 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
+use chapar_proto::encoded::{SendEncoded, TRACE_EXPORT_PATH};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
-use prost::Message as _;
-use tonic::{
-    Request, Status,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    transport::Channel,
-};
+use tonic::{Request, transport::Channel};
 
 use super::{
     calls,
     taker::{Authority, Taker},
 };
-
-/// The one method of OTLP's trace service.
-const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 /// When the calls began, in Unix milliseconds; any time that is past and not forgotten.
 const DAYS_AGO_MS: u64 = 86_400_000;
@@ -94,49 +87,12 @@ impl Sidecar {
     async fn export(&self, export: Bytes) -> Result<()> {
         let mut client = tonic::client::Grpc::new(self.channel.clone());
         client.ready().await?;
-        let path = http::uri::PathAndQuery::from_static(EXPORT);
-        let answer = client.unary(Request::new(export), path, AsBytes).await.context("an export was not taken")?;
-        let partial = answer.into_inner().partial_success.unwrap_or_default();
+        let path = http::uri::PathAndQuery::from_static(TRACE_EXPORT_PATH);
+        let codec = SendEncoded::of(&export);
+        let answer = client.unary(Request::new(export), path, codec).await.context("an export was not taken")?;
+        let answer: ExportTraceServiceResponse = answer.into_inner();
+        let partial = answer.partial_success.unwrap_or_default();
         ensure!(partial.rejected_spans == 0, "{} spans were rejected: {}", partial.rejected_spans, partial.error_message);
         Ok(())
-    }
-}
-
-/// Sends a message that is encoded already.
-#[derive(Clone, Copy)]
-struct AsBytes;
-
-impl Codec for AsBytes {
-    type Encode = Bytes;
-    type Decode = ExportTraceServiceResponse;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for AsBytes {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        bytes::BufMut::put(to, message);
-        Ok(())
-    }
-}
-
-impl Decoder for AsBytes {
-    type Item = ExportTraceServiceResponse;
-    type Error = Status;
-
-    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
-        let bytes = message.copy_to_bytes(message.remaining());
-        ExportTraceServiceResponse::decode(bytes).map(Some).map_err(|error| Status::internal(error.to_string()))
     }
 }
