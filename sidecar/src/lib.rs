@@ -22,7 +22,7 @@ pub mod state;
 pub mod tally;
 pub mod traffic;
 pub mod trust;
-#[cfg(feature = "measure-unrecorded")]
+#[cfg(any(test, feature = "measure-unrecorded"))]
 pub mod unrecorded;
 pub mod upstream;
 pub(crate) mod worker;

@@ -26,3 +26,36 @@ pub fn allowed(config: &Config) -> Result<(), NotHere> {
     tracing::warn!("FOR MEASUREMENT ONLY: no call through this sidecar is put on record");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn beside(address: &str) -> Result<(), NotHere> {
+        let text = format!("agency: ipm\nstateDir: /s\ncontrolPlane: {{address: \"{address}\"}}\n");
+        allowed(&Config::parse(Path::new("/etc/chapar/sidecar.yaml"), &text).expect("a sound configuration"))
+    }
+
+    #[test]
+    fn serves_a_control_plane_on_loopback() {
+        for address in ["127.0.0.1:15443", "127.8.9.10:1", "[::1]:15443", "localhost:15443"] {
+            assert!(beside(address).is_ok(), "{address}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_control_plane_elsewhere() {
+        for address in ["192.0.2.1:15443", "0.0.0.0:15443", "[2001:db8::1]:15443", "[::]:15443", "10.0.0.1:15443"] {
+            let refused = beside(address).unwrap_err().to_string();
+            assert!(refused.contains(address) && refused.contains("keeps no account"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_control_plane_that_nobody_knows() {
+        // An empty label: no resolver is asked.
+        assert!(beside("control..plane:15443").is_err());
+    }
+}
