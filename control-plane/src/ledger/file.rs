@@ -15,7 +15,11 @@ use crate::store::StoreError;
 
 /// What the file's tables are; `PRAGMA user_version` says which version of it a file has.
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+
+/// What version 2 has that version 1 had not. The empty word of an older file may have any number but 1, which its first reporter has:
+/// the index is larger there, and finds the same.
+const SINCE_1: &str = "CREATE INDEX calls_by_reason ON calls (reason) WHERE reason <> 1";
 
 /// Connections that read at the same time; each is one thread while it does.
 const READERS_MAX: usize = 4;
@@ -52,9 +56,9 @@ pub(super) fn writer(file: &Path) -> Result<Connection, StoreError> {
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
         SCHEMA_VERSION => {}
-        0 => {
+        0 | 1 => {
             let tx = conn.transaction()?;
-            tx.execute_batch(SCHEMA)?;
+            tx.execute_batch(if version == 0 { SCHEMA } else { SINCE_1 })?;
             tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             tx.commit()?;
         }

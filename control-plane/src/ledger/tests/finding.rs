@@ -91,13 +91,14 @@ async fn calls_are_found_by_what_was_decided_and_how_long_they_took() {
     }
 }
 
-#[tokio::test]
-async fn lists_run_down_an_index() {
-    let (_folder, ledger, _) = opened().await;
-    report(&ledger, "ipm", vec![account(1, "consumer", &[])]).await;
+/// So that calls have a reason.
+const UNREACHABLE: (&str, &str) = ("chapar.reason", "PROVIDER_UNREACHABLE");
+
+/// One of every kind of list that runs down an index.
+fn lists() -> Vec<Query> {
     let all = Query::default;
     let some = |text: &str| Some(text.to_owned());
-    for query in [
+    vec![
         all(),
         Query { consumer: some("ipm"), ..all() },
         Query { provider: some("cra"), ..all() },
@@ -105,14 +106,78 @@ async fn lists_run_down_an_index() {
         Query { resolution: some("38-1"), ..all() },
         Query { ending: Some(Wanted::Outcome("served".into())), ..all() },
         Query { ending: Some(Wanted::Status("OK".into())), ..all() },
-        Query { call_id: Some(format!("{:032x}", 1)), ..all() },
+        Query { reason: some("PROVIDER_UNREACHABLE"), ..all() },
+        Query { reason: some("PROVIDER_UNREACHABLE"), inquiry: some("shahkar"), consumer: some("ipm"), ..all() },
         Query { agency: some("ipm"), ..all() },
+        Query { agency: some("ipm"), missing: Some(Missing::Either), inquiry: some("shahkar"), ..all() },
         Query { permitted: Some(true), ..all() },
         Query { duration_us_min: Some(1), ..all() },
         Query { missing: Some(Missing::Either), ..all() },
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn lists_run_down_an_index() {
+    let (_folder, ledger, _) = opened().await;
+    report(&ledger, "ipm", vec![account(1, "consumer", &[UNREACHABLE])]).await;
+    let one_call = Query { call_id: Some(format!("{:032x}", 1)), ..Query::default() };
+    for query in lists().into_iter().chain([one_call]) {
         let plan = ledger.readers.read(move |conn| Ok(read::plan(conn, &query)?)).await.unwrap();
         assert!(!plan.iter().any(|step| step.starts_with("SCAN calls") && plan.len() > 1), "{plan:?}");
         assert!(!plan.iter().any(|step| step.contains("USE TEMP B-TREE FOR ORDER BY") && plan.len() < 4), "{plan:?}");
     }
+}
+
+/// Steps of each page of this list, of so many calls.
+async fn steps_of_pages(ledger: &Ledger, query: &Query, count: i64) -> Vec<i32> {
+    let query = query.clone();
+    let pages = ledger.readers.read(move |conn| {
+        let (mut pages, mut before) = (Vec::new(), None);
+        loop {
+            let (ids, steps) = read::steps(conn, &query, before, count)?;
+            // A page that is not full ends sooner or looks further: it is no measure for the others.
+            let Some(last) = ids.last().filter(|_| ids.len() as i64 == count) else { return Ok(pages) };
+            before = Some(*last);
+            pages.push(steps);
+        }
+    });
+    pages.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_page_costs_the_same_wherever_it_is_and_however_much_is_below_it() {
+    let (_folder, ledger, _) = opened().await;
+    let calls =
+        |numbers: std::ops::RangeInclusive<u8>| numbers.map(|number| account(number, "consumer", &[UNREACHABLE])).collect();
+    report(&ledger, "ipm", calls(1..=30)).await;
+    let second_us = |before: i64| Some((NOW_MS - before * 1_000) * 1_000);
+    let with_range = |query: &Query| Query { from_us: second_us(117), until_us: second_us(4), ..query.clone() };
+    let lists: Vec<_> = lists().iter().flat_map(|query| [query.clone(), with_range(query)]).collect();
+    let mut few = Vec::new();
+    for query in &lists {
+        few.push(steps_of_pages(&ledger, query, 5).await[0]);
+    }
+    report(&ledger, "ipm", calls(31..=120)).await;
+    for (query, first_of_few) in lists.iter().zip(few) {
+        let pages = steps_of_pages(&ledger, query, 5).await;
+        assert!(pages.len() >= 22, "{query:?}: {pages:?}");
+        // A tenth for what a bound more or less costs; a page that began at the top again would cost twenty pages at last.
+        let most = first_of_few + first_of_few / 10;
+        assert!(pages.iter().all(|steps| *steps <= most), "{query:?}: {first_of_few} steps of few, {pages:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_rare_reason_is_found_past_no_other_refusals() {
+    let (_folder, ledger, _) = opened().await;
+    let refused = |number, reason| account(number, "consumer", &[("chapar.outcome", "refused"), ("chapar.reason", reason)]);
+    report(&ledger, "ipm", vec![refused(120, "NO_GRANT"), refused(119, "GRANT_EXPIRED")]).await;
+    let rare = Query { reason: Some("NO_GRANT".into()), ..Query::default() };
+    let found = |ledger: Ledger, query: Query| async move {
+        ledger.readers.read(move |conn| Ok(read::steps(conn, &query, None, 5)?)).await.unwrap()
+    };
+    let before = found(ledger.clone(), rare.clone()).await;
+    assert_eq!(before.0.len(), 1);
+    report(&ledger, "ipm", (1..=118).map(|number| refused(number, "GRANT_EXPIRED")).collect()).await;
+    assert_eq!(found(ledger, rare).await, before);
 }

@@ -113,3 +113,26 @@ async fn a_call_that_one_side_did_not_report_is_unpaired_after_the_grace_time() 
     report(&ledger, "cra", vec![account(1, "provider", &[])]).await;
     assert_eq!(unpaired(None).await, named(&[("3", 2), ("6", 1)]));
 }
+
+#[tokio::test]
+async fn a_file_of_the_version_before_is_brought_up_to_date() {
+    let (folder, ledger, _) = opened().await;
+    report(&ledger, "ipm", vec![account(1, "consumer", &[("chapar.reason", "NO_GRANT")]), account(2, "consumer", &[])]).await;
+    let (store, metrics) = (ledger.store.clone(), ledger.metrics.clone());
+    ledger.close().await;
+    let file = folder.path().join("ledger.db");
+    let conn = rusqlite::Connection::open(&file).unwrap();
+    // Version 1 had no such index, and the first reporter's name had the first number.
+    conn.execute_batch(
+        "DROP INDEX calls_by_reason; \
+         UPDATE words SET id = 99 WHERE id = 1; UPDATE calls SET reason = 99 WHERE reason = 1; \
+         UPDATE calls SET resolution = 99 WHERE resolution = 1; \
+         UPDATE calls SET kind = 99 WHERE kind = 1; PRAGMA user_version = 1",
+    )
+    .unwrap();
+    drop(conn);
+    let ledger = Ledger::open(&file, store, metrics).unwrap();
+    let refused = Query { reason: Some("NO_GRANT".into()), ..Query::default() };
+    assert_eq!(found(&ledger, refused).await, ["1"]);
+    assert_eq!(found(&ledger, Query::default()).await, ["1", "2"]);
+}
