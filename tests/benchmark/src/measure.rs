@@ -8,7 +8,7 @@ use crate::{
     ends::load::{self, Plan, Tally},
     peers::{self, Peer},
     scenario::{Effort, Scenario},
-    usage::{self, Usage},
+    usage,
 };
 
 /// What one peer showed in one scenario: the medians of its rounds.
@@ -61,19 +61,36 @@ pub fn scenario(scenario: &Scenario, peers: &[Peer], effort: Effort) -> Result<V
 }
 
 fn round(scenario: &Scenario, peer: &Peer, effort: Effort) -> Result<Sample> {
+    let loaded = loaded(scenario, peer, effort, || usage::of(&peer.processes))?;
+    let Loaded { tally, before, after, owed_us } = loaded;
+    Ok(Sample { tally, cpu_us: after.cpu_us - before.cpu_us + owed_us, rss_mib: after.rss_mib })
+}
+
+/// A round of load on one peer, which stands still again: what it used up to both ends of the counted time.
+#[derive(Debug)]
+pub struct Loaded<U> {
+    pub tally: Tally,
+    pub before: U,
+    pub after: U,
+    /// CPU time that the counted calls will still cost; see [`Peer::owed_us`].
+    pub owed_us: f64,
+}
+
+/// Loads `peer` once.
+///
+/// # Errors
+/// When it cannot be reached at all, or does not pay what it owes.
+pub fn loaded<U: Default>(scenario: &Scenario, peer: &Peer, effort: Effort, used: impl Fn() -> U) -> Result<Loaded<U>> {
     let plan = plan(scenario, peer, effort.warm_up, effort.length);
     peer.rest(false);
     let debt = peer.debt()?;
-    let (mut before, mut after) = (Usage::default(), Usage::default());
-    let tally = load::run(&plan, &mut |begins| {
-        let now = usage::of(&peer.processes);
-        if begins { before = now } else { after = now }
-    })?;
+    let (mut before, mut after) = (U::default(), U::default());
+    let tally = load::run(&plan, &mut |begins| if begins { before = used() } else { after = used() })?;
     // What is still to be done after a round belongs to the calls before counting began as well.
     let counted = effort.length.as_secs_f64() / (effort.warm_up + effort.length).as_secs_f64();
     let owed_us = peer.owed_us(debt)? * counted;
     peer.rest(true);
-    Ok(Sample { tally, cpu_us: after.cpu_us - before.cpu_us + owed_us, rss_mib: after.rss_mib })
+    Ok(Loaded { tally, before, after, owed_us })
 }
 
 /// The load of `scenario` on `peer`.

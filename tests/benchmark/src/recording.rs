@@ -1,18 +1,17 @@
 //! `--recording`: what the account of calls costs. Two meshes side by side, one as shipped and one whose sidecars put nothing on
-//! record, are loaded by turns; of both the CPU of all threads is told, also of those that sync, read back and export, and also
-//! what they still do after the load until the control plane has every record.
+//! record, are loaded by turns; of both the CPU of all threads is told, also of those that sync, read back and export, and with what
+//! they will still do until the control plane has every record ([`Peer::owed_us`]).
 
-use std::{fs, net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr};
 
 use anyhow::{Context as _, Result};
-use chapar_tests::{mesh::Mesh, wait};
 use comfy_table::{Table, presets};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::{
-    ends::load::{self, Tally},
-    measure,
+    ends::load::Tally,
+    measure::{self, Loaded},
     peers::{self, Peer},
     scenario::{Effort, Scenario},
 };
@@ -21,8 +20,6 @@ use crate::{
 const UNRECORDED: &str = "chapar-sidecar-unrecorded";
 /// What is measured unless something else is asked for: one call at a time, full load, and a load that leaves the machine room.
 pub const SCENARIOS: [&str; 3] = ["1x1-100b", "10x10-100b", "2000rps-100b"];
-/// How long the control plane may take to take the records of one round.
-const HANDED_OVER_LIMIT: Duration = Duration::from_secs(120);
 
 /// CPU time of both sidecars, in microseconds, by what its threads are for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,8 +65,8 @@ struct Sample {
     tally: Tally,
     /// While calls were made.
     loaded: Cpu,
-    /// Until every record was handed over as well.
-    handed_over: Cpu,
+    /// In all, until the control plane has every record.
+    handed_over_us: f64,
 }
 
 /// Measures `scenarios`, and tells a table and a line for programs of each. Answers how many calls failed.
@@ -88,10 +85,12 @@ pub fn run(
     let mut errors = 0;
     for scenario in scenarios {
         let (mut on, mut off) = (Vec::new(), Vec::new());
+        recorded.settle()?;
         for _ in 0..effort.rounds {
-            on.push(round(runtime, scenario, &recorded, effort)?);
-            off.push(round(runtime, scenario, &unrecorded, effort)?);
+            on.push(round(scenario, &recorded, effort)?);
+            off.push(round(scenario, &unrecorded, effort)?);
         }
+        [&recorded, &unrecorded].into_iter().for_each(|peer| peer.rest(false));
         errors += on.iter().chain(&off).map(|sample| sample.tally.errors).sum::<u64>();
         tell(&table(scenario, &on, &off), Some(&line(scenario, &on, &off)));
     }
@@ -116,30 +115,11 @@ async fn without_account(upstream: SocketAddr) -> Result<Peer> {
     Ok(peer)
 }
 
-fn round(runtime: &Runtime, scenario: &Scenario, peer: &Peer, effort: Effort) -> Result<Sample> {
-    let mesh = peer.mesh.as_deref().context("Chapar runs as a mesh")?;
-    // What warms up is handed over first, so that it is nobody's cost.
-    load::run(&measure::plan(scenario, peer, Duration::ZERO, effort.warm_up), &mut |_| {})?;
-    runtime.block_on(handed_over(mesh))?;
-    let (mut before, mut after) = (Cpu::default(), Cpu::default());
-    let tally = load::run(&measure::plan(scenario, peer, Duration::ZERO, effort.length), &mut |begins| {
-        let now = Cpu::of(&peer.processes);
-        if begins { before = now } else { after = now }
-    })?;
-    runtime.block_on(handed_over(mesh))?;
-    let end = Cpu::of(&peer.processes);
+fn round(scenario: &Scenario, peer: &Peer, effort: Effort) -> Result<Sample> {
+    let Loaded { tally, before, after, owed_us } = measure::loaded(scenario, peer, effort, || Cpu::of(&peer.processes))?;
     let calls = tally.calls;
-    Ok(Sample { tally, loaded: after.per_call(before, calls), handed_over: end.per_call(before, calls) })
-}
-
-async fn handed_over(mesh: &Mesh) -> Result<()> {
-    for sidecar in [&mesh.consumer, &mesh.provider] {
-        wait::until("the control plane to have all records", HANDED_OVER_LIMIT, || async {
-            (sidecar.records_waiting().await.ok()? == 0).then_some(())
-        })
-        .await?;
-    }
-    Ok(())
+    let loaded = after.per_call(before, calls);
+    Ok(Sample { tally, loaded, handed_over_us: loaded.sum() + owed_us / calls.max(1) as f64 })
 }
 
 fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
@@ -149,7 +129,7 @@ fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
 /// How much more a call costs, of a value that both have: while calls are made, and until all is handed over.
 fn ratios(on: &[Sample], off: &[Sample]) -> [f64; 2] {
     let ratio = |of: fn(&Sample) -> f64| median(on, of) / median(off, of);
-    [ratio(|sample| sample.loaded.sum()), ratio(|sample| sample.handed_over.sum())]
+    [ratio(|sample| sample.loaded.sum()), ratio(|sample| sample.handed_over_us)]
 }
 
 fn table(scenario: &Scenario, on: &[Sample], off: &[Sample]) -> String {
@@ -174,7 +154,7 @@ fn table(scenario: &Scenario, on: &[Sample], off: &[Sample]) -> String {
             figure(&|sample| sample.loaded.calls),
             figure(&|sample| sample.loaded.spool),
             figure(&|sample| sample.loaded.rest),
-            figure(&|sample| sample.handed_over.sum()),
+            figure(&|sample| sample.handed_over_us),
             format!("{:.0}", median(samples, |sample| sample.tally.calls as f64 / sample.tally.seconds)),
             format!("{:.0}", median(samples, |sample| sample.tally.latencies.quantile_us(0.5))),
             samples.iter().map(|sample| sample.tally.errors).sum::<u64>().to_string(),
@@ -194,7 +174,7 @@ fn line(scenario: &Scenario, on: &[Sample], off: &[Sample]) -> serde_json::Value
         "recorded_cpu_us_per_call": median(on, |sample| sample.loaded.sum()),
         "unrecorded_cpu_us_per_call": median(off, |sample| sample.loaded.sum()),
         "ratio": ratio,
-        "recorded_cpu_us_per_call_handed_over": median(on, |sample| sample.handed_over.sum()),
+        "recorded_cpu_us_per_call_handed_over": median(on, |sample| sample.handed_over_us),
         "ratio_handed_over": ratio_handed_over,
         "errors": on.iter().chain(off).map(|sample| sample.tally.errors).sum::<u64>(),
     })

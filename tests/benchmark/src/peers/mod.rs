@@ -70,6 +70,17 @@ impl Peer {
         usage::halt(&self.beside, still);
     }
 
+    /// Returns once nothing is left to be done for the calls that were made: what is loaded next has the machine for itself.
+    ///
+    /// # Errors
+    /// When it does not answer, or gets nowhere for a minute.
+    pub fn settle(&self) -> Result<()> {
+        match &self.mesh {
+            Some(mesh) => chapar::wait_for(chapar::handed_over(mesh, 0)).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Calls whose cost is not paid in full yet: records of Chapar that the control plane does not have. With others there are none.
     ///
     /// # Errors
@@ -81,11 +92,12 @@ impl Peer {
         }
     }
 
-    /// CPU time that it will still take to pay what a load has added to `before`, the debt until then, in microseconds. So each call
-    /// costs what it costs to its end, however busy the machine was while it was made.
+    /// CPU time that it will still take to pay what a load has added to `before`, the debt until then, in microseconds; less than
+    /// nothing, when older debts were paid meanwhile. So each call costs what it costs to its end, however busy the machine was while
+    /// it was made.
     ///
     /// # Errors
-    /// When nothing is paid within a minute.
+    /// When nothing is paid for a minute.
     pub fn owed_us(&self, before: u64) -> Result<f64> {
         match &self.mesh {
             Some(mesh) => chapar::wait_for(chapar::owed_us(mesh, &self.processes, before)),
