@@ -27,22 +27,13 @@ use tokio::runtime::Runtime;
 
 use self::neighbour::{Conduct, Deeds, Neighbour};
 use crate::{
-    ends::load::{self, Manner, Tally},
+    ends::load::{self, Tally},
     measure::{self, median},
     peers::{Peer, chapar},
-    scenario::{Effort, Scenario},
+    scenario::{Effort, OFFERED},
     usage,
 };
 
-/// What bystanders do.
-const BYSTANDERS: Scenario = Scenario {
-    name: "2000rps-100b",
-    title: "2,000 calls/s offered on 10 connections, 100 B",
-    connections: 10,
-    streams: 100,
-    message_bytes: 100,
-    manner: Manner::Offered(2_000),
-};
 /// Another sidecar of the consumer's agency, with which the bystanders share no limit but the machine's.
 const THIEF_ID: &str = "spiffe://exchange.example/agency/asker/sidecar/stolen";
 /// Connections with which somebody floods at a time.
@@ -209,7 +200,7 @@ impl Scene<'_> {
     }
 
     fn bystanders(&self, counted: &mut dyn FnMut(bool)) -> Result<Tally> {
-        load::run(&measure::plan(&BYSTANDERS, &self.peer, self.effort.warm_up, self.effort.length), counted)
+        load::run(&measure::plan(&OFFERED, &self.peer, self.effort.warm_up, self.effort.length), counted)
     }
 
     fn endure(&self, siege: Siege) -> Result<Endured> {

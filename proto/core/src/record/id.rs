@@ -58,8 +58,6 @@ impl CallId {
     }
 }
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
 /// The two lowercase hex digits of a byte.
 pub(super) const fn hex_digits(byte: u8) -> [u8; 2] {
     [hex_digit(byte >> 4), hex_digit(byte & 0xf)]
@@ -75,9 +73,8 @@ const fn hex_digit(value: u8) -> u8 {
 const VALUES: [u8; 256] = {
     let mut values = [0xff; 256];
     let mut value = 0;
-    while value < DIGITS.len() {
-        // Sixteen values fit.
-        values[DIGITS[value] as usize] = value as u8;
+    while value < 16 {
+        values[hex_digit(value) as usize] = value;
         value += 1;
     }
     values

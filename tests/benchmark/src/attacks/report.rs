@@ -3,7 +3,8 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde_json::json;
 
-use super::{BYSTANDERS, Endured, Latency, P99_RATIO_MAX};
+use super::{Endured, Latency, P99_RATIO_MAX};
+use crate::scenario::OFFERED;
 
 /// One row an attack.
 pub(super) fn table(all: &[Endured], alone: Latency) -> String {
@@ -38,7 +39,7 @@ pub(super) fn table(all: &[Endured], alone: Latency) -> String {
     format!(
         "\n{}; latencies in µs. Without: beside somebody who makes allowed calls at the pace of the attacker. \
          With nobody beside them: p50 {:.0}, p99 {:.0}.\n{table}",
-        BYSTANDERS.title, alone.p50_us, alone.p99_us
+        OFFERED.title, alone.p50_us, alone.p99_us
     )
 }
 
