@@ -170,18 +170,15 @@ pub(super) fn heed_health(relay: &mut Relay<Gate>, upstreams: &Upstreams, now: I
     }
 }
 
-/// Brings the sidecars of other agencies in line with `snapshot`, as they are for calls of `consumer`.
-pub(super) fn follow(relay: &mut Relay<Gate>, snapshot: &PolicySnapshot, consumer: &AgencyName, trust: &Trust, now: Instant) {
+/// Brings the sidecars of other agencies in line with `snapshot`, as they are for calls of `consumer`. Gives those that it no longer
+/// names: they get no further calls, and are to be taken out ([`leave`]) once running calls were decided again. Taken out before, they
+/// would end calls that wait there for another reason than the policy's.
+pub(super) fn follow(relay: &mut Relay<Gate>, snapshot: &PolicySnapshot, consumer: &AgencyName, trust: &Trust) -> Vec<PlaceKey> {
     let mut book = std::mem::take(&mut relay.gate_mut().places);
     let named: HashSet<(&SpiffeId, &str)> =
         snapshot.all_endpoints().map(|endpoint| (&endpoint.spiffe_id, &*endpoint.address)).collect();
-    book.peers.retain(|(spiffe_id, address), key| {
-        let keep = named.contains(&(spiffe_id, &**address));
-        if !keep {
-            relay.remove_place(*key, now);
-        }
-        keep
-    });
+    let gone = book.peers.extract_if(|(spiffe_id, address), _| !named.contains(&(spiffe_id, &**address)));
+    let gone = gone.map(|(_, key)| key).collect();
     book.offers.clear();
     for endpoint in snapshot.all_endpoints() {
         let whereabouts = (endpoint.spiffe_id.clone(), Arc::clone(&endpoint.address));
@@ -193,6 +190,14 @@ pub(super) fn follow(relay: &mut Relay<Gate>, snapshot: &PolicySnapshot, consume
         book.offer(consumer, endpoint, key);
     }
     relay.gate_mut().places = book;
+    gone
+}
+
+/// Takes places out that no snapshot names any more: calls under way there go on, those that wait go elsewhere.
+pub(super) fn leave(relay: &mut Relay<Gate>, gone: &[PlaceKey], now: Instant) {
+    for key in gone {
+        relay.remove_place(*key, now);
+    }
 }
 
 /// The sidecar's own credentials have changed: links that were made with the old ones take no further calls.

@@ -24,14 +24,11 @@ pub(super) async fn keep(worker: &Rc<Worker>) {
     let mut phase = common.phase.subscribe();
     let mut clock = tokio::time::interval(CLOCK_CHECK_INTERVAL);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    worker.follow_snapshot();
+    worker.follow_snapshot().await;
     loop {
         // A channel whose sender is gone brings nothing more: only the phase ends this.
         tokio::select! {
-            Ok(()) = snapshots.changed() => {
-                worker.follow_snapshot();
-                worker.recheck().await;
-            }
+            Ok(()) = snapshots.changed() => worker.follow_snapshot().await,
             Ok(()) = credentials.changed() => places::retire_links(&mut worker.state().relay, Instant::now()),
             Ok(()) = health.changed() => places::heed_health(&mut worker.state().relay, &common.upstreams, Instant::now()),
             changed = phase.changed() => {
@@ -50,11 +47,12 @@ pub(super) async fn keep(worker: &Rc<Worker>) {
 }
 
 impl Worker {
-    fn follow_snapshot(&self) {
+    async fn follow_snapshot(&self) {
         let common = &self.common;
-        if let Some(snapshot) = common.current.load() {
-            places::follow(&mut self.state().relay, &snapshot, &common.agency, &common.trust, Instant::now());
-        }
+        let Some(snapshot) = common.current.load() else { return };
+        let gone = places::follow(&mut self.state().relay, &snapshot, &common.agency, &common.trust);
+        self.recheck().await;
+        places::leave(&mut self.state().relay, &gone, Instant::now());
     }
 
     /// Decides running calls again; those that the policy no longer allows are ended.

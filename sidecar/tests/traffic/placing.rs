@@ -4,10 +4,14 @@ use std::{collections::HashSet, sync::atomic::Ordering};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
-use crate::{client::message, pair::Pair, server};
+use crate::{
+    client::{finish, message},
+    pair::{CONSUMER, Changes, Pair},
+    server,
+};
 
 #[tokio::test]
 async fn calls_are_balanced_over_servers_and_dead_ones_are_passed_over() {
@@ -62,6 +66,27 @@ async fn another_connection_is_opened_when_a_server_takes_no_more_on_one() {
         open.push((response.await.unwrap(), body));
     }
     assert_eq!(pair.provider.traffic.calls(), 5);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_sidecar_that_is_no_more_is_served_by_its_successor_or_told_what_the_policy_says() {
+    for (revoked_grant, told) in [(None, "served"), (Some("Echo"), "GRANT_REVOKED")] {
+        let pair = Pair::start().await;
+        // It is connected to, and never says a word.
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Some(silent.local_addr().unwrap().to_string());
+        let before = Changes { endpoint, revision: 1, ..Changes::default() };
+        pair.consumer.current.replace(pair.snapshot(CONSUMER, &before));
+        let client = pair.client().await;
+        let (response, mut body) = client.begin("Echo", &[]).await;
+        body.send_data(message(b"x"), true).unwrap();
+        let (_held, _) = silent.accept().await.unwrap();
+        let after = Changes { revoked_grant, revision: 2, ..Changes::default() };
+        pair.consumer.current.replace(pair.snapshot(CONSUMER, &after));
+        let answer = finish(response).await.unwrap();
+        let heard = if answer.status() == "0" { "served".to_owned() } else { answer.refusal().reason };
+        assert_eq!(heard, told);
+    }
 }
 
 #[tokio::test]

@@ -244,11 +244,13 @@ impl<G: Gate> Relay<G> {
         true
     }
 
-    /// Sends a call that waits at `place` elsewhere.
-    pub(crate) fn go_elsewhere(&mut self, call: u32, place: u32, problem: Problem) {
+    /// Sends a call that waits at `place` elsewhere. No problem: the place is no more, and what is wrong there tells nobody anything.
+    pub(crate) fn go_elsewhere(&mut self, call: u32, place: u32, problem: Option<Problem>) {
         self.leave_parked(call);
         if let Some(held) = self.calls.get_mut(call) {
-            held.attempts.last = Some((place, problem));
+            if let Some(problem) = problem {
+                held.attempts.last = Some((place, problem));
+            }
             held.attempts.leave_out(place);
             held.seat_until_ms = u64::MAX;
         }

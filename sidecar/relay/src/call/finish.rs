@@ -184,7 +184,7 @@ impl<G: Gate> Relay<G> {
             if let Stage::Parked { place, .. } = held.stage {
                 let deadline_ms = held.deadline_ms;
                 self.wake_call_by(call, deadline_ms);
-                return self.go_elsewhere(call, place, Problem::Full);
+                return self.go_elsewhere(call, place, Some(Problem::Full));
             }
         }
         let stalled_ms = [Way::Request, Way::Response].map(|way| {

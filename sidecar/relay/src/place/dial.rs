@@ -33,7 +33,7 @@ impl<G: Gate> Relay<G> {
             let parked = self.places.get(place).map_or(0, |at| at.parked);
             for _ in 0..parked {
                 let Some(call) = self.places.get(place).and_then(Place::first) else { break };
-                self.go_elsewhere(call, place, Problem::Unreachable);
+                self.go_elsewhere(call, place, Some(Problem::Unreachable));
             }
         }
         self.warm(place);

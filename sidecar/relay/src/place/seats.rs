@@ -3,7 +3,6 @@
 use super::{Name, Place};
 use crate::{
     Relay,
-    call::Problem,
     connection::CloseWhy,
     gate::Gate,
     relay::Event,
@@ -26,7 +25,7 @@ impl<G: Gate> Relay<G> {
         if at.is_removed {
             for _ in 0..at.parked {
                 let Some(call) = self.places.get(place).and_then(Place::first) else { break };
-                self.go_elsewhere(call, place, Problem::Full);
+                self.go_elsewhere(call, place, None);
             }
             return self.let_go(place);
         }

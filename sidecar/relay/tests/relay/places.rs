@@ -227,6 +227,17 @@ fn a_removed_place_lets_its_calls_end_and_sends_the_waiting_elsewhere() {
 }
 
 #[test]
+fn who_waits_at_the_only_place_when_it_is_removed_is_told_that_there_is_none() {
+    let mut world = World::new(Limits::default());
+    let only = world.place("only");
+    let mut client = world.client();
+    world.send(&client, &unary(1, b"a"));
+    world.relay.remove_place(only, world.now);
+    let frames = world.messages(&mut client);
+    assert_eq!(value(&client.fields(&frames[0].payload), "grpc-message"), Some("no place"));
+}
+
+#[test]
 fn retries_are_paid_for_out_of_a_budget() {
     let mut world = World::new(Limits::default());
     let (one, other) = (world.place("one"), world.place("other"));
