@@ -1,6 +1,6 @@
 //! Messages that stay bytes on their way through gRPC: exports of records are written straight as OTLP's bytes, and read in place.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use prost::{
     Message,
@@ -22,6 +22,12 @@ const PREFIX_BYTES: usize = 5;
 pub trait Encoded: Send + 'static {
     /// The pieces, in their order.
     fn pieces(&self) -> impl Iterator<Item = &[u8]>;
+}
+
+impl<E: Encoded + Sync> Encoded for Arc<E> {
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        (**self).pieces()
+    }
 }
 
 impl Encoded for Bytes {

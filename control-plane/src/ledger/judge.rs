@@ -13,9 +13,9 @@ use chapar_core::{
 };
 
 use self::record::{Texts, record, texts};
-use super::wire::{Key, Malformed, Span, Value};
+use super::wire::{Arrived, Key, Malformed, Span, Value};
 
-/// Largest span, in bytes: thirty attributes of a call record take two KiB.
+/// Largest span with what its scope says, in bytes: thirty attributes of a call record take two KiB.
 const SPAN_BYTES_MAX: usize = 16 * 1024;
 
 /// How far ahead of this machine's clock a call may have started, in microseconds. A sidecar whose clock is off by a day has
@@ -32,8 +32,8 @@ const CHECKPOINT: &str = "chapar.checkpoint";
 /// A span that the ledger takes.
 #[derive(Debug)]
 pub(super) struct Reported<'a> {
-    /// All its bytes.
-    pub(super) bytes: &'a [u8],
+    /// As it came.
+    pub(super) arrived: Arrived<'a>,
     pub(super) trace_id: [u8; 16],
     pub(super) span_id: [u8; 8],
     pub(super) started_at_us: i64,
@@ -104,7 +104,7 @@ pub enum Rejection {
     Unreadable,
     #[error("trace_id must be 16 bytes and span_id 8, neither all zeros; parent_span_id 8 bytes or empty")]
     Ids,
-    #[error("the span has {0} bytes; at most {SPAN_BYTES_MAX} are allowed")]
+    #[error("the span and its scope have {0} bytes; at most {SPAN_BYTES_MAX} are allowed")]
     TooLarge(usize),
     #[error("the span ends before it starts, starts a day or more in the future, or has no time at all")]
     Times,
@@ -140,15 +140,15 @@ impl Rejection {
 /// # Errors
 /// Why it is not taken.
 pub(super) fn judged<'a>(
-    bytes: &'a [u8],
+    arrived: Arrived<'a>,
     reporter: &'a AgencyName,
     now_ms: i64,
     room: &'a mut String,
 ) -> Result<Reported<'a>, Rejection> {
-    if bytes.len() > SPAN_BYTES_MAX {
-        return Err(Rejection::TooLarge(bytes.len()));
+    if arrived.len() > SPAN_BYTES_MAX {
+        return Err(Rejection::TooLarge(arrived.len()));
     }
-    let span = Span::read(bytes).map_err(|Malformed| Rejection::Unreadable)?;
+    let span = Span::read(arrived).map_err(|Malformed| Rejection::Unreadable)?;
     let (started_at_us, duration_us) = times(&span, now_ms)?;
     let (trace_id, span_id) = (id(span.trace_id)?, id(span.span_id)?);
     let parent_span_id = if span.parent_span_id.is_empty() { None } else { Some(id(span.parent_span_id)?) };
@@ -163,7 +163,7 @@ pub(super) fn judged<'a>(
         What::Checkpoint(_) => None,
         _ => place(&span)?,
     };
-    Ok(Reported { bytes, trace_id, span_id, started_at_us, duration_us, place, what })
+    Ok(Reported { arrived, trace_id, span_id, started_at_us, duration_us, place, what })
 }
 
 fn times(span: &Span<'_>, now_ms: i64) -> Result<(i64, i64), Rejection> {

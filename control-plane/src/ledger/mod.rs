@@ -303,7 +303,7 @@ impl Ledger {
 pub fn judged_only(export: &[u8], reporter: &AgencyName, now_ms: i64) -> Result<usize, Unreadable> {
     let mut path = String::new();
     let spans = wire::spans(export)?;
-    Ok(spans.into_iter().filter(|span| judge::judged(span, reporter, now_ms, &mut path).is_ok()).count())
+    Ok(spans.iter().filter(|arrived| judge::judged(*arrived, reporter, now_ms, &mut path).is_ok()).count())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use self::calls::{Standing, Statements};
 use super::{
     Ingested,
     judge::{Account, Place, Rejection, Reported, Signed, What, judged},
+    wire::Spans,
     words::Words,
 };
 use crate::api::caller::SidecarCaller;
@@ -86,12 +87,12 @@ impl<'c> Rows<'c> {
     ///
     /// # Errors
     /// When the file cannot be written; the whole write must then be undone, and [`Self::forget`] be called.
-    pub(super) fn take(&mut self, reporter: &SidecarCaller, spans: &[&[u8]], now_ms: i64) -> rusqlite::Result<Ingested> {
+    pub(super) fn take(&mut self, reporter: &SidecarCaller, spans: &Spans<'_>, now_ms: i64) -> rusqlite::Result<Ingested> {
         let mut ingested = Ingested::default();
         let name = self.words.number(self.conn, &reporter.id.to_string())?;
         let mut room = std::mem::take(&mut self.room);
-        for bytes in spans {
-            match judged(bytes, &reporter.agency, now_ms, &mut room) {
+        for arrived in spans.iter() {
+            match judged(arrived, &reporter.agency, now_ms, &mut room) {
                 Ok(span) => self.span(name, &span, now_ms, &mut ingested)?,
                 Err(why) => ingested.rejected.push(why),
             }
@@ -166,7 +167,7 @@ impl<'c> Rows<'c> {
             of_none.then_some(&span.span_id[..]),
             now_ms,
             form,
-            if form == FORM_ENTRY { &self.body[..] } else { span.bytes },
+            self.body,
         ])?;
         self.newest = Some(id);
         if let (Some((_, sequence)), Some(place)) = (chain, span.place)
@@ -178,14 +179,17 @@ impl<'c> Rows<'c> {
         Ok(())
     }
 
-    /// Writes the canonical bytes of an entry of a chain to `self.body`. What is in no chain, or says more than an entry can, is
-    /// kept as it came.
+    /// Writes what is to be kept to `self.body`: the canonical bytes of an entry of a chain. What is in no chain, or says more than
+    /// an entry can, is kept as it came.
     fn written(&mut self, span: &Reported<'_>) -> i64 {
         self.body.clear();
         match &span.what {
             What::Call(Account { record: Some(call), .. }) if span.place.is_some() => record::encode(call, &mut self.body),
             What::Loss(loss) if span.place.is_some() => record::encode_loss(loss, &mut self.body),
-            _ => return FORM_OTLP,
+            _ => {
+                span.arrived.put_whole(&mut self.body);
+                return FORM_OTLP;
+            }
         }
         FORM_ENTRY
     }
@@ -209,10 +213,9 @@ impl<'c> Rows<'c> {
             .prepare_cached("SELECT form, body FROM spans WHERE chain = ?1 AND sequence = ?2")?
             .query_row([key, sequence], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let here = if self.body.is_empty() { span.bytes } else { &self.body };
         Ok(match held {
-            Some((FORM_DIGEST, digest)) => Some(digest == chain::digest(here).0),
-            Some((_, body)) => Some(body == here),
+            Some((FORM_DIGEST, digest)) => Some(digest == chain::digest(&self.body).0),
+            Some((_, body)) => Some(body == self.body),
             // What was forgotten was known once.
             None => self.forgotten(key, sequence)?.then_some(true),
         })

@@ -18,7 +18,7 @@ const GROUP_EXPORTS_MAX: usize = 64;
 const GROUP_SPANS_MAX: usize = 16_384;
 
 /// About as many bytes a call's span has in an export.
-const SPAN_BYTES: usize = 1_024;
+const SPAN_BYTES: usize = 256;
 
 /// One reporter's export, to be written.
 #[derive(Debug)]

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use chapar_core::record::Entry;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
 use tokio_util::sync::CancellationToken;
@@ -14,8 +13,9 @@ use tonic::{Code, Status};
 
 use super::{
     Reporter, evidence,
-    send::{Export, send},
-    span::{Origin, Place, head, put_call, put_loss},
+    send::send,
+    span::{Origin, Place},
+    spans::Spans,
     tail::{Batch, Tail},
 };
 use crate::{
@@ -47,7 +47,8 @@ pub struct Exporter {
     config: config::Report,
     /// Who reports.
     origin: Origin,
-    buffers: Mutex<Vec<Vec<u8>>>,
+    /// What earlier exports were written into.
+    spares: Mutex<Vec<Spans>>,
 }
 
 /// What became of a batch.
@@ -64,7 +65,7 @@ impl Exporter {
     /// Sends what `reporter` was given over `link`, within the limits of `config`; `trust` and `origin` vouch for it.
     #[must_use]
     pub fn new(reporter: Reporter, link: Link, trust: Trust, config: config::Report, origin: Origin) -> Self {
-        Self { reporter, link, trust, config, origin, buffers: Mutex::default() }
+        Self { reporter, link, trust, config, origin, spares: Mutex::default() }
     }
 
     /// Exports until `stop`, then what is still there, for as long as `flushTimeoutMs` allows. What is left then stays in the
@@ -129,15 +130,15 @@ impl Exporter {
 
     /// The next batch of a lane. Returns whether there was any.
     async fn batch(&self, tail: &mut Tail) -> bool {
-        let mut spans = self.buffer();
+        let mut spans = self.spare();
         match self.read(tail, &mut spans) {
-            Ok(Some((batch, records))) => {
-                self.deliver(&batch, records, spans).await;
+            Ok(Some(batch)) => {
+                self.deliver(&batch, spans).await;
                 self.acknowledge(tail, &batch);
                 true
             }
             Ok(None) => {
-                self.keep_buffer(spans);
+                self.keep(spans);
                 false
             }
             Err(error) => {
@@ -149,30 +150,21 @@ impl Exporter {
         }
     }
 
-    /// Writes the next spans of a lane into `spans`. Also answers how many.
-    fn read(&self, tail: &mut Tail, spans: &mut Vec<u8>) -> io::Result<Option<(Batch, usize)>> {
+    /// Writes the next spans of a lane into `spans`.
+    fn read(&self, tail: &mut Tail, spans: &mut Spans) -> io::Result<Option<Batch>> {
         let (reach, chain) = (tail.shelf().synced(), tail.chain());
-        let mut records = 0;
         let batch = tail.next(reach, self.reporter.spool.folder(), |numbered| {
-            let (before, place) = (spans.len(), Place { chain, sequence: numbered.sequence });
-            match numbered.entry {
-                Entry::Call(record) => put_call(record, place, spans),
-                Entry::Loss(loss) => put_loss(loss, place, spans),
+            let place = Place { chain, sequence: numbered.sequence };
+            let taken =
+                spans.records() < self.config.batch_records_max && spans.take(numbered.entry, place, self.config.batch_bytes_max);
+            if taken && spans.records().is_multiple_of(RECORDS_IN_A_ROW) {
+                std::thread::yield_now();
             }
-            let fits = records == 0 || (records < self.config.batch_records_max && spans.len() <= self.config.batch_bytes_max);
-            if fits {
-                records += 1;
-                if records.is_multiple_of(RECORDS_IN_A_ROW) {
-                    std::thread::yield_now();
-                }
-            } else {
-                spans.truncate(before);
-            }
-            fits
+            taken
         })?;
         let Some(batch) = batch else { return Ok(None) };
         tail.shelf().oldest_waits_since(batch.oldest_at);
-        Ok(Some((batch, records)))
+        Ok(Some(batch))
     }
 
     fn acknowledge(&self, tail: &mut Tail, batch: &Batch) {
@@ -190,14 +182,15 @@ impl Exporter {
     }
 
     /// Returns once the control plane has the batch, or has refused it for good.
-    async fn deliver(&self, batch: &Batch, records: usize, mut spans: Vec<u8>) {
-        if let Err(error) = evidence::put_checkpoint(batch, self.reporter.spool.clock.now(), &self.trust, &mut spans) {
+    async fn deliver(&self, batch: &Batch, mut spans: Spans) {
+        if let Err(error) = evidence::put_checkpoint(batch, self.reporter.spool.clock.now(), &self.trust, spans.loose()) {
             // The next one covers this batch's place in the chain, though not its entries one by one.
             tracing::error!(%error, "a checkpoint cannot be signed");
         }
-        let export = Export { head: head(&self.origin, spans.len()).into(), spans: Arc::new(spans) };
+        spans.seal(&self.origin);
+        let export = Arc::new(spans);
         let mut backoff = self.link.backoff();
-        while let Fate::Kept(status) = self.send(&export, records).await {
+        while let Fate::Kept(status) = self.send(&export).await {
             let wait = backoff.next_wait();
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             let waiting = self.reporter.depth();
@@ -205,13 +198,13 @@ impl Exporter {
             tokio::time::sleep(wait).await;
         }
         // A request that was given up may still hold it: then there will be another.
-        if let Some(spans) = Arc::into_inner(export.spans) {
-            self.keep_buffer(spans);
+        if let Some(spans) = Arc::into_inner(export) {
+            self.keep(spans);
         }
     }
 
-    async fn send(&self, export: &Export, records: usize) -> Fate {
-        let answer = send(self.link.channel(), export.clone(), self.config.gzip, self.link.request_timeout()).await;
+    async fn send(&self, export: &Arc<Spans>) -> Fate {
+        let answer = send(self.link.channel(), Arc::clone(export), self.config.gzip, self.link.request_timeout()).await;
         match answer {
             Ok(response) => {
                 if let Some(partial) = response.partial_success {
@@ -221,7 +214,7 @@ impl Exporter {
             }
             Err(status) if status.code() == Code::InvalidArgument => {
                 tracing::error!(problem = sentence(&status), "the control plane refuses records of calls; they are lost");
-                self.reporter.spool.count_lost(records as u64);
+                self.reporter.spool.count_lost(export.records() as u64);
                 Fate::Refused
             }
             // Also a refusal of this sidecar as a whole: it may be lifted, and the records are not to be lost meanwhile.
@@ -229,17 +222,17 @@ impl Exporter {
         }
     }
 
-    /// An empty buffer, used before where possible.
-    fn buffer(&self) -> Vec<u8> {
-        let mut buffer = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        buffer.clear();
-        buffer
+    /// An empty one, used before where possible.
+    fn spare(&self) -> Spans {
+        let mut spans = self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        spans.clear();
+        spans
     }
 
-    fn keep_buffer(&self, buffer: Vec<u8>) {
-        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffers.len() < EXPORTS_MAX {
-            buffers.push(buffer);
+    fn keep(&self, spans: Spans) {
+        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() < EXPORTS_MAX {
+            spares.push(spans);
         }
     }
 

@@ -5,6 +5,7 @@ mod export;
 mod lane;
 mod send;
 mod span;
+mod spans;
 mod spool;
 mod tail;
 mod wire;

@@ -2,31 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chapar_proto::encoded::{Encoded, SendEncoded, TRACE_EXPORT_PATH};
+use chapar_proto::encoded::{SendEncoded, TRACE_EXPORT_PATH};
 use http::uri::PathAndQuery;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use tonic::{Code, Request, Response, Status, client::Grpc, codec::CompressionEncoding, transport::Channel};
 
-/// An `ExportTraceServiceRequest`: what goes before the spans, and the spans. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(super) struct Export {
-    pub(super) head: Arc<[u8]>,
-    pub(super) spans: Arc<Vec<u8>>,
-}
+use super::spans::Spans;
 
-impl Encoded for Export {
-    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        [&self.head[..], &self.spans[..]].into_iter()
-    }
-}
-
-/// Sends `export` over `channel`.
+/// Sends `export`, which is sealed, over `channel`.
 ///
 /// # Errors
 /// The control plane's status, or that of a connection which cannot be had; `DEADLINE_EXCEEDED` after `time_max`.
 pub(super) async fn send(
     channel: Channel,
-    export: Export,
+    export: Arc<Spans>,
     gzip: bool,
     time_max: Duration,
 ) -> Result<ExportTraceServiceResponse, Status> {

@@ -1,5 +1,5 @@
-//! A call record as a standard span (OTLP 1.x), and several of them as one export: as the bytes that leave, without anything
-//! between them and the record.
+//! A call record as a standard span (OTLP 1.x), and what goes around spans: as the bytes that leave, without anything between them
+//! and the record.
 
 use chapar_core::{
     policy::Side,
@@ -39,6 +39,9 @@ const SAMPLED: u32 = 0x01;
 /// Number of the field `attributes` of a span.
 const ATTRIBUTES: u32 = 9;
 
+/// Number of the field `attributes` of a scope.
+pub(super) const SCOPE_ATTRIBUTES: u32 = 3;
+
 /// The place of an entry in its chain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -58,8 +61,8 @@ pub(super) struct Stem<'s> {
     pub(super) end_ns: u64,
 }
 
-/// What goes before `span_bytes` bytes of spans, so that both are one `ExportTraceServiceRequest`.
-pub(super) fn head(origin: &Origin, span_bytes: usize) -> Vec<u8> {
+/// Appends what goes before `scope_bytes` bytes of scopes with their spans, so that all of it is one `ExportTraceServiceRequest`.
+pub(super) fn put_resource(origin: &Origin, scope_bytes: usize, out: &mut Vec<u8>) {
     let mut resource = Vec::with_capacity(512);
     wire::message(1, &mut resource, |out| {
         for (key, value) in [
@@ -72,20 +75,21 @@ pub(super) fn head(origin: &Origin, span_bytes: usize) -> Vec<u8> {
             wire::attribute(1, key, Any::Text(value.as_bytes()), out);
         }
     });
-    let mut scope = Vec::with_capacity(64);
+    wire::begun(1, resource.len() + scope_bytes, out);
+    out.extend_from_slice(&resource);
+}
+
+/// Appends what goes before `span_bytes` bytes of spans, so that both are one `ScopeSpans`: a scope with these attributes, which are
+/// its fields already.
+pub(super) fn put_scope(attributes: &[u8], span_bytes: usize, out: &mut Vec<u8>) {
+    let mut scope = Vec::with_capacity(64 + attributes.len());
     wire::message(1, &mut scope, |out| {
         wire::bytes(1, SCOPE.as_bytes(), out);
         wire::bytes(2, env!("CARGO_PKG_VERSION").as_bytes(), out);
+        out.extend_from_slice(attributes);
     });
-    // From the inside out: how long each message is that holds the spans.
-    let mut scope_spans = Vec::with_capacity(16);
-    wire::begun(2, scope.len() + span_bytes, &mut scope_spans);
-    let mut head = Vec::with_capacity(resource.len() + scope.len() + 32);
-    wire::begun(1, resource.len() + scope_spans.len() + scope.len() + span_bytes, &mut head);
-    for part in [resource, scope_spans, scope] {
-        head.extend_from_slice(&part);
-    }
-    head
+    wire::begun(2, scope.len() + span_bytes, out);
+    out.extend_from_slice(&scope);
 }
 
 /// Appends a span: its stem, and what `write` adds.
@@ -102,8 +106,23 @@ pub(super) fn put(stem: &Stem<'_>, out: &mut Vec<u8>, write: impl FnOnce(&mut Ve
     });
 }
 
-/// Appends one call as a span: CLIENT on the consumer's side, SERVER on the provider's.
+/// Appends one call as a span that says all of it: CLIENT on the consumer's side, SERVER on the provider's.
 pub(super) fn put_call(record: &CallRecord<'_>, place: Place, out: &mut Vec<u8>) {
+    put_span(record, out, |out| {
+        record.each_attribute(|key, value| attribute(ATTRIBUTES, key, value, out));
+        placed(place, out);
+    });
+}
+
+/// As [`put_call`], for a scope that says what the call shares with others, and their chain.
+pub(super) fn put_own(record: &CallRecord<'_>, sequence: u64, out: &mut Vec<u8>) {
+    put_span(record, out, |out| {
+        record.each_own_attribute(|key, value| attribute(ATTRIBUTES, key, value, out));
+        count("chapar.chain.sequence", sequence, out);
+    });
+}
+
+fn put_span(record: &CallRecord<'_>, out: &mut Vec<u8>, attributes: impl FnOnce(&mut Vec<u8>)) {
     let start_ns = nanoseconds(record.started_at);
     let stem = Stem {
         trace_id: &record.trace.trace_id,
@@ -118,13 +137,7 @@ pub(super) fn put_call(record: &CallRecord<'_>, place: Place, out: &mut Vec<u8>)
         end_ns: start_ns.saturating_add(record.duration_us.saturating_mul(1_000)),
     };
     put(&stem, out, |out| {
-        record.each_attribute(|key, value| match value {
-            Value::Text(value) => text(key, value, out),
-            // Sixteen bytes in hex are written as a tracking ID is.
-            Value::Hex(bytes) => wire::attribute(ATTRIBUTES, key, Any::Text(&CallId::from_bytes(bytes).hex()), out),
-            Value::Count(value) => count(key, value, out),
-        });
-        placed(place, out);
+        attributes(out);
         status(record, out);
         wire::fixed32(16, flags(record), out);
     });
@@ -156,7 +169,7 @@ pub(super) fn put_loss(loss: &Loss, place: Place, out: &mut Vec<u8>) {
 }
 
 fn placed(place: Place, out: &mut Vec<u8>) {
-    chain(place.chain, out);
+    chain(ATTRIBUTES, place.chain, out);
     count("chapar.chain.sequence", place.sequence, out);
 }
 
@@ -180,23 +193,34 @@ fn status(record: &CallRecord<'_>, out: &mut Vec<u8>) {
     });
 }
 
+/// Appends an attribute of a record, as this field of the message around it.
+pub(super) fn attribute(field: u32, key: &str, value: Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::Text(value) => wire::attribute(field, key, Any::Text(value.as_bytes()), out),
+        // Sixteen bytes in hex are written as a tracking ID is.
+        Value::Hex(bytes) => wire::attribute(field, key, Any::Text(&CallId::from_bytes(bytes).hex()), out),
+        // OTLP has signed counts only.
+        Value::Count(value) => wire::attribute(field, key, Any::Count(value.min(i64::MAX.cast_unsigned())), out),
+    }
+}
+
 /// Appends the attribute that names a chain.
-pub(super) fn chain(chain: ChainId, out: &mut Vec<u8>) {
+pub(super) fn chain(field: u32, chain: ChainId, out: &mut Vec<u8>) {
     // Both are 128 bits in lowercase hex.
-    wire::attribute(ATTRIBUTES, "chapar.chain.id", Any::Text(&CallId::from_bytes(chain.0).hex()), out);
+    attribute(field, "chapar.chain.id", Value::Hex(chain.0), out);
 }
 
-/// Appends an attribute that is a count. OTLP has signed ones only.
+/// Appends an attribute of a span that is a count.
 pub(super) fn count(key: &str, value: u64, out: &mut Vec<u8>) {
-    wire::attribute(ATTRIBUTES, key, Any::Count(value.min(i64::MAX.cast_unsigned())), out);
+    attribute(ATTRIBUTES, key, Value::Count(value), out);
 }
 
-/// Appends an attribute that is a text.
+/// Appends an attribute of a span that is a text.
 pub(super) fn text(key: &str, value: &str, out: &mut Vec<u8>) {
-    wire::attribute(ATTRIBUTES, key, Any::Text(value.as_bytes()), out);
+    attribute(ATTRIBUTES, key, Value::Text(value), out);
 }
 
-/// Appends an attribute that is bytes.
+/// Appends an attribute of a span that is bytes.
 pub(super) fn bytes(key: &str, value: &[u8], out: &mut Vec<u8>) {
     wire::attribute(ATTRIBUTES, key, Any::Bytes(value), out);
 }

@@ -72,9 +72,14 @@ pub(crate) fn records(export: &ExportTraceServiceRequest) -> Vec<Span> {
     all_spans(export).into_iter().filter(|span| span.name != CHECKPOINT).collect()
 }
 
+/// Each with what its scope says.
 fn all_spans(export: &ExportTraceServiceRequest) -> Vec<Span> {
     let scopes = export.resource_spans.iter().flat_map(|of| &of.scope_spans);
-    scopes.flat_map(|scope| scope.spans.clone()).collect()
+    let whole = scopes.flat_map(|of| {
+        let shared = of.scope.as_ref().map_or(&[][..], |scope| &scope.attributes);
+        of.spans.iter().map(move |span| Span { attributes: [&span.attributes, shared].concat(), ..span.clone() })
+    });
+    whole.collect()
 }
 
 pub(crate) struct ControlPlane {

@@ -218,7 +218,7 @@ async fn every_export_ends_with_a_checkpoint_that_its_certificate_vouches_for() 
 async fn one_export_stays_within_its_bytes() {
     let control_plane = ControlPlane::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let control = start(&control_plane, folder.path(), "batchBytesMax: 1500, batchDelayMs: 1").await;
+    let control = start(&control_plane, folder.path(), "batchBytesMax: 600, batchDelayMs: 1").await;
     put(&control.reporter, &(0..9).map(record).collect::<Vec<_>>());
     control_plane.until("all spans", |desk| (desk.spans().len() == 9).then_some(())).await;
     let sizes: Vec<_> = control_plane.desk().exports.iter().map(|export| records(export).len()).collect();

@@ -1,6 +1,7 @@
-//! A record as attributes of a standard span.
+//! A record as attributes of a standard span: those that it shares with most calls of one inquiry between the same two sidecars, and
+//! its own. A batch says the former once for all of them.
 
-use super::{CallRecord, Outcome, address};
+use super::{CallRecord, Outcome, address, canonical::put_text};
 use crate::policy::Reason;
 
 /// A value of a span attribute.
@@ -18,17 +19,22 @@ pub enum Value<'r> {
 const ATTRIBUTES_MAX: usize = 28;
 
 impl<'r> CallRecord<'r> {
-    /// Hands each span attribute that carries this record to `each`: `rpc.*`, `server.*` and `network.*` as in OpenTelemetry's
-    /// semantic conventions, our own as `chapar.*`. Empty texts are left out. Allocates nothing.
+    /// Hands each attribute that carries this record to `each`: [`CallRecord::each_shared_attribute`], then
+    /// [`CallRecord::each_own_attribute`]. Allocates nothing.
     ///
     /// Together with the span's own fields (trace, times, flags) they hold the whole record: its canonical bytes can be
     /// made again from them.
     pub fn each_attribute(&self, mut each: impl FnMut(&'static str, Value<'r>)) {
+        self.each_shared_attribute(&mut each);
+        self.each_own_attribute(&mut each);
+    }
+
+    /// Hands each attribute that many a call has in common to `each`: `rpc.*`, `server.*` and `network.*` as in OpenTelemetry's
+    /// semantic conventions, our own as `chapar.*`. Empty texts are left out.
+    pub fn each_shared_attribute(&self, mut each: impl FnMut(&'static str, Value<'r>)) {
         let method = self.method();
-        // Only a path that is no method's own needs telling apart: one leading slash is how every method's begins.
-        let odd_path = if self.path.strip_prefix('/') == Some(method) { "" } else { self.path };
         let (server_host, server_port) = address::split(self.server_address);
-        let (peer_host, peer_port) = address::split(self.peer_address);
+        let (peer_host, _) = address::split(self.peer_address);
         let texts = [
             ("rpc.system.name", "grpc"),
             ("rpc.method", method),
@@ -40,11 +46,10 @@ impl<'r> CallRecord<'r> {
             ("chapar.provider", self.provider),
             ("chapar.inquiry", self.inquiry),
             ("chapar.kind", self.kind),
-            ("chapar.path", odd_path),
+            ("chapar.path", self.odd_path()),
             ("chapar.grant", self.grant),
             ("chapar.resolution", self.resolution),
             ("chapar.clause", self.clause),
-            ("chapar.purpose", self.purpose),
             ("chapar.decision", if self.outcome == Outcome::Refused { "refused" } else { "permitted" }),
             ("chapar.reason", self.reason.map_or("", Reason::as_str)),
             ("chapar.outcome", self.outcome.as_str()),
@@ -52,20 +57,52 @@ impl<'r> CallRecord<'r> {
         let counts = [
             ("chapar.policy_version", self.policy_version),
             ("chapar.request.messages", self.request.messages),
-            ("chapar.request.bytes", self.request.bytes),
             ("chapar.response.messages", self.response.messages),
-            ("chapar.response.bytes", self.response.bytes),
         ];
-        each("chapar.call_id", Value::Hex(*self.call_id.as_bytes()));
         texts.into_iter().filter(|(_, text)| !text.is_empty()).for_each(|(key, text)| each(key, Value::Text(text)));
         counts.into_iter().for_each(|(key, count)| each(key, Value::Count(count)));
-        for (key, port) in [("server.port", server_port), ("network.peer.port", peer_port)] {
-            port.into_iter().for_each(|port| each(key, Value::Count(port.into())));
+        server_port.into_iter().for_each(|port| each("server.port", Value::Count(port.into())));
+    }
+
+    /// Hands each attribute that tells this call from others to `each`.
+    pub fn each_own_attribute(&self, mut each: impl FnMut(&'static str, Value<'r>)) {
+        each("chapar.call_id", Value::Hex(*self.call_id.as_bytes()));
+        if !self.purpose.is_empty() {
+            each("chapar.purpose", Value::Text(self.purpose));
+        }
+        each("chapar.request.bytes", Value::Count(self.request.bytes));
+        each("chapar.response.bytes", Value::Count(self.response.bytes));
+        // A consumer may open a connection for each call.
+        if let (_, Some(port)) = address::split(self.peer_address) {
+            each("network.peer.port", Value::Count(port.into()));
         }
         if let Some(subject) = self.subject {
             each("chapar.subject.key", Value::Count(subject.key.into()));
             each("chapar.subject.hash", Value::Hex(subject.hash));
         }
+    }
+
+    /// Appends bytes that are the same for two records exactly when what [`CallRecord::each_shared_attribute`] hands out is.
+    pub fn put_shared(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.side as u8, self.status as u8, self.outcome as u8]);
+        for count in [self.policy_version, self.request.messages, self.response.messages] {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
+        let (peer_host, _) = address::split(self.peer_address);
+        let texts = [
+            self.path,
+            self.consumer,
+            self.provider,
+            self.inquiry,
+            self.kind,
+            self.grant,
+            self.resolution,
+            self.clause,
+            self.reason.map_or("", Reason::as_str),
+            self.server_address,
+            peer_host,
+        ];
+        texts.into_iter().for_each(|text| put_text(text, out));
     }
 
     /// All of them: see [`CallRecord::each_attribute`].
@@ -74,5 +111,10 @@ impl<'r> CallRecord<'r> {
         let mut all = Vec::with_capacity(ATTRIBUTES_MAX);
         self.each_attribute(|key, value| all.push((key, value)));
         all
+    }
+
+    /// The path, where the method does not say it: one leading slash is how every method's begins.
+    fn odd_path(&self) -> &'r str {
+        if self.path.strip_prefix('/') == Some(self.method()) { "" } else { self.path }
     }
 }

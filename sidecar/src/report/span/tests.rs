@@ -44,10 +44,11 @@ fn served() -> CallRecord<'static> {
 fn sent(put: impl FnOnce(&mut Vec<u8>)) -> Vec<Span> {
     let origin =
         Origin { agency: "cra".to_owned(), sidecar: "spiffe://e/agency/cra/sidecar/main".to_owned(), instance: "i".to_owned() };
-    let mut spans = Vec::new();
+    let (mut spans, mut scope, mut export) = (Vec::new(), Vec::new(), Vec::new());
     put(&mut spans);
-    let mut export = head(&origin, spans.len());
-    export.extend_from_slice(&spans);
+    put_scope(&[], spans.len(), &mut scope);
+    put_resource(&origin, scope.len() + spans.len(), &mut export);
+    [scope, spans].into_iter().for_each(|part| export.extend_from_slice(&part));
     let mut read = ExportTraceServiceRequest::decode(&export[..]).unwrap();
     assert_eq!(read.encode_to_vec(), export, "nothing is there that the library does not know, nor in another form");
     let mut of_resource = read.resource_spans.remove(0);
