@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Report {
-    /// Records in one export. Default 512.
+    /// Records in one export. Default 1,024.
     pub batch_records_max: usize,
     /// Bytes in one export, uncompressed. Default 1 MiB, a quarter of what gRPC servers take by default.
     pub batch_bytes_max: usize,
@@ -24,7 +24,7 @@ pub struct Report {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { batch_records_max: 512, batch_bytes_max: 1024 * 1024, batch_delay_ms: 200, gzip: false, flush_timeout_ms: 5_000 }
+        Self { batch_records_max: 1_024, batch_bytes_max: 1024 * 1024, batch_delay_ms: 200, gzip: false, flush_timeout_ms: 5_000 }
     }
 }
 
