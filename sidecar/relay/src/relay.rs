@@ -22,12 +22,12 @@ use crate::{
 mod places;
 mod running;
 
-/// Heads, trailers, and what is kept of requests: many, and mostly small.
-const SMALL: Pool = Pool::new(512, 64 * 1024, 4 * 1024 * 1024);
-/// Queues and messages that are gathered: most are a few small messages, and one that grows keeps its size.
-const LARGE: Pool = Pool::new(1024, 2 * 1024 * 1024, 4 * 1024 * 1024);
+/// Heads and trailers: many and small.
+const SMALL: Pool = Pool::new(512, 8 * 1024, 1024 * 1024);
+/// Queues, what is kept of requests, and messages that are gathered: most are a few small messages, and one that grows keeps its size.
+const LARGE: Pool = Pool::new(1024, 256 * 1024, 2 * 1024 * 1024);
 /// Outputs, and frames that came in part: few, and apart, so that each soon has the size that it needs.
-const OUTPUTS: Pool = Pool::new(16 * 1024, 1024 * 1024, 4 * 1024 * 1024);
+const OUTPUTS: Pool = Pool::new(16 * 1024, 512 * 1024, 1024 * 1024);
 
 /// What the worker is asked to do, or may want to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

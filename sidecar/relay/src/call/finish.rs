@@ -76,10 +76,11 @@ impl<G: Gate> Relay<G> {
                 }
             }
         }
-        for buffer in [held.head, held.replay.bytes, held.request.trailers, held.response.trailers, held.refused] {
+        for buffer in [held.head, held.request.trailers, held.response.trailers, held.refused] {
             self.small.give(buffer);
         }
-        for buffer in [held.request.queue.take_buffer(), held.response.queue.take_buffer(), held.gathered, held.gathered_back] {
+        let queues = [held.request.queue.take_buffer(), held.response.queue.take_buffer()];
+        for buffer in queues.into_iter().chain([held.replay.bytes, held.gathered, held.gathered_back]) {
             self.large.give(buffer);
         }
     }

@@ -92,11 +92,11 @@ impl<G: Gate> Relay<G> {
         let replay = &mut held.replay;
         if replay.bytes.len() + bytes.len() > self.limits.replay_bytes_max {
             replay.is_whole = false;
-            self.small.give(std::mem::take(&mut replay.bytes));
+            self.large.give(std::mem::take(&mut replay.bytes));
             return;
         }
         if replay.bytes.capacity() == 0 {
-            replay.bytes = self.small.take();
+            replay.bytes = self.large.take();
         }
         replay.bytes.extend_from_slice(bytes);
     }

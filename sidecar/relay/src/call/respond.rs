@@ -81,7 +81,7 @@ impl<G: Gate> Relay<G> {
         held.response.content_left = answer.content_bytes;
         // From here on the other side has taken the call, and nothing will be sent again.
         held.replay.is_whole = false;
-        self.small.give(std::mem::take(&mut held.replay.bytes));
+        self.large.give(std::mem::take(&mut held.replay.bytes));
         self.small.give(std::mem::take(&mut held.head));
         let place = held.place;
         self.take_verdict(call, answer);
