@@ -14,6 +14,7 @@ pub struct Metrics {
     tallies: Tallies,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
+    connections_passed: IntCounterVec,
     handshakes: IntCounterVec,
     handshakes_failed: IntCounterVec,
     limit_breaches: IntCounterVec,
@@ -96,6 +97,11 @@ impl Metrics {
             tallies,
             connections: gauges("connections_open", "Connections that came in and are open.", &["listener"])?,
             connections_refused: counters("connections_refused_total", "Connections closed at once.", &["listener", "cause"])?,
+            connections_passed: counters(
+                "connections_passed_total",
+                "Connections that a worker left to a less busy one.",
+                &["listener"],
+            )?,
             handshakes: counters("handshakes_total", "TLS handshakes completed.", &["with", "suite", "key_exchange"])?,
             handshakes_failed: counters("handshakes_failed_total", "TLS handshakes refused.", &["cause"])?,
             limit_breaches: counters("limit_breaches_total", "Times that a peer broke a limit of the relay.", &["limit"])?,
@@ -147,6 +153,11 @@ impl Metrics {
 
     pub(crate) fn connection_refused(&self, listener: Listener, cause: &'static str) {
         self.connections_refused.with_label_values(&[listener.as_str(), cause]).inc();
+    }
+
+    /// A worker left a connection to a less busy one.
+    pub(crate) fn connection_passed(&self, listener: Listener) {
+        self.connections_passed.with_label_values(&[listener.as_str()]).inc();
     }
 
     /// A handshake was completed `with` a peer that was called, one that calls, or an upstream.

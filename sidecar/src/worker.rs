@@ -4,6 +4,7 @@
 //! A worker is one thread with a single-threaded runtime. One task a connection reads ([`state`]) and feeds the relay; one task
 //! takes turns behind them ([`turn`]), commits the records of what has ended, and writes what the relay has to say.
 
+mod balance;
 mod connections;
 pub(crate) mod dial;
 mod door;
@@ -45,7 +46,7 @@ pub(crate) use self::{
     places::{PlaceBook, Towards, Whither},
     socket::Bound,
 };
-use self::{door::Door, published::Published, socket::Socket, state::State, turn::Bell, turnstile::Turnstile};
+use self::{door::Door, published::Published, state::State, turn::Bell, turnstile::Turnstile, welcome::Entrance};
 use crate::{
     call::{Book, Desk, Live, Ties},
     clock::Clock,
@@ -99,18 +100,12 @@ pub(crate) struct Common {
 /// Everything of one thread.
 #[derive(Debug)]
 struct Worker {
+    number: usize,
     common: Arc<Common>,
     state: RefCell<State>,
     bell: Bell,
     published: Published,
     turnstile: Turnstile,
-}
-
-/// The sockets of one worker.
-#[derive(Debug)]
-struct Sockets {
-    outbound: Socket,
-    inbound: Option<Socket>,
 }
 
 /// The running threads. Dropping this stops them without ceremony.
@@ -133,15 +128,21 @@ impl Workers {
         mut outbound: Bound,
         mut inbound: Option<Bound>,
     ) -> Result<Self, WorkerError> {
-        let doors = [Listener::Outbound, Listener::Inbound]
-            .map(|listener| Arc::new(Door::new(&common.limits, listener, &common.metrics)));
+        let door = |listener| Door::new(&common.limits, listener, &common.metrics, count);
+        let (outbound_door, to_outbound) = door(Listener::Outbound);
+        let (inbound_door, to_inbound) = door(Listener::Inbound);
+        let (mut to_outbound, mut to_inbound) = (to_outbound.into_iter(), to_inbound.into_iter());
         let paths = outbound.path().map(std::path::Path::to_owned).into_iter().collect();
         let mut workers = Self { common: Arc::clone(common), threads: Vec::with_capacity(count), paths };
         for number in 0..count {
-            let Some(outbound) = outbound.take() else { break };
-            let sockets = Sockets { outbound, inbound: inbound.as_mut().and_then(Bound::take) };
+            let entrance = |bound: &mut Bound, door, passed: &mut std::vec::IntoIter<_>| {
+                Some(Entrance { socket: bound.take()?, door: Arc::clone(door), passed: passed.next()? })
+            };
+            let outbound = entrance(&mut outbound, &outbound_door, &mut to_outbound);
+            let inbound = inbound.as_mut().and_then(|bound| entrance(bound, &inbound_door, &mut to_inbound));
             let lane = common.reporter.lane().map_err(WorkerError::Records)?;
-            let worker = Start { common: Arc::clone(common), lane, sockets, doors: doors.clone() };
+            let entrances = outbound.into_iter().chain(inbound).collect();
+            let worker = Start { number, common: Arc::clone(common), lane, entrances };
             let (started, starting) = mpsc::sync_channel(1);
             let thread = thread::Builder::new().name(format!("worker-{number}"));
             workers.threads.push(thread.spawn(move || run(worker, &started)).map_err(WorkerError::Thread)?);
@@ -203,29 +204,25 @@ fn run(worker: Start, started: &mpsc::SyncSender<std::io::Result<()>>) {
 
 /// What a thread begins with.
 struct Start {
+    number: usize,
     common: Arc<Common>,
     lane: Lane,
-    sockets: Sockets,
-    doors: [Arc<Door>; 2],
+    entrances: Vec<Entrance>,
 }
 
 impl Start {
     /// Carries calls until the sidecar stops.
     async fn serve(self) {
-        let Self { common, lane, sockets, doors: [outbound, inbound] } = self;
+        let Self { number, common, lane, entrances } = self;
         let now = Instant::now();
         let gate = Gate::new(desk(&common, lane, now), PlaceBook::default());
         let mut relay = Relay::new(gate, common.limits.relay(), rand::random(), now);
         places::enter_upstreams(&mut relay, &common.upstreams, now);
         let (state, published) = (RefCell::new(State::new(relay)), Published::default());
-        let worker = Rc::new(Worker { common, state, bell: Bell::default(), published, turnstile: Turnstile::default() });
+        let worker = Rc::new(Worker { number, common, state, bell: Bell::default(), published, turnstile: Turnstile::default() });
         tokio::task::spawn_local(turn::take(Rc::clone(&worker)));
-        for (socket, door) in [(Some(sockets.outbound), outbound), (sockets.inbound, inbound)] {
-            match socket.map(Socket::listen) {
-                Some(Ok(listening)) => drop(tokio::task::spawn_local(welcome::serve(Rc::clone(&worker), listening, door))),
-                Some(Err(problem)) => tracing::error!(%problem, "a listener cannot be served"),
-                None => {}
-            }
+        for entrance in entrances {
+            tokio::task::spawn_local(welcome::serve(Rc::clone(&worker), entrance));
         }
         watch::keep(&worker).await;
         worker.end();

@@ -30,7 +30,13 @@ pub struct Report {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { batch_records_max: 4_000, batch_bytes_max: 1024 * 1024, batch_delay_ms: 1_000, gzip: false, flush_timeout_ms: 5_000 }
+        Self {
+            batch_records_max: 4_000,
+            batch_bytes_max: 1024 * 1024,
+            batch_delay_ms: 1_000,
+            gzip: false,
+            flush_timeout_ms: 5_000,
+        }
     }
 }
 

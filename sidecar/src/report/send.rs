@@ -71,9 +71,8 @@ fn frames(export: &Arc<Spans>) -> impl Iterator<Item = Result<Frame<Bytes>, Infa
     let mut prefix = vec![0];
     // An export has 4 MiB at most, since gRPC servers take no more.
     prefix.extend_from_slice(&u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes());
-    let pieces: Vec<_> = (0..export.pieces().count())
-        .map(|number| Bytes::from_owner(Piece { export: Arc::clone(export), number }))
-        .collect();
+    let pieces: Vec<_> =
+        (0..export.pieces().count()).map(|number| Bytes::from_owner(Piece { export: Arc::clone(export), number })).collect();
     iter::once(Bytes::from(prefix)).chain(pieces).map(|piece| Ok(Frame::data(piece)))
 }
 

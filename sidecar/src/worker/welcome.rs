@@ -6,15 +6,17 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use chapar_relay::Probe;
+use tokio::sync::mpsc;
 
 use super::{
     Phase, Worker,
+    balance::{Newcomer, Passed},
     connections::Counted,
-    door::{Admitted, Door},
+    door::Door,
     handshake,
     io::Io,
     preface,
-    socket::Listening,
+    socket::Socket,
 };
 use crate::{call::Caller, gate::Origin, metrics::Listener};
 
@@ -24,20 +26,36 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// call, which then cost no system call of their own.
 const FIRST_BYTES: usize = 1_024;
 
+/// One worker's share of a listener.
+#[derive(Debug)]
+pub(super) struct Entrance {
+    pub(super) socket: Socket,
+    pub(super) door: Arc<Door>,
+    /// What other workers pass on.
+    pub(super) passed: mpsc::Receiver<Passed>,
+}
+
 /// Lets connections in until the sidecar drains.
-pub(super) async fn serve(worker: Rc<Worker>, listening: Listening, door: Arc<Door>) {
+pub(super) async fn serve(worker: Rc<Worker>, entrance: Entrance) {
+    let Entrance { socket, door, mut passed } = entrance;
+    let listening = match socket.listen() {
+        Ok(listening) => listening,
+        Err(problem) => return tracing::error!(%problem, "a listener cannot be served"),
+    };
     let mut phase = worker.common.phase.subscribe();
     loop {
-        let accepted = tokio::select! {
-            accepted = listening.accept() => accepted,
+        let come = tokio::select! {
+            accepted = listening.accept() => accepted.and_then(|(io, address)| match door.admit(worker.number) {
+                Some(admitted) => door.pass((admitted, io, address)),
+                None => Ok(None),
+            }),
+            // This worker holds the other end itself: there is always one more to come.
+            Some(passed) = passed.recv() => passed.arrive().map(Some),
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
         };
-        match accepted {
-            Ok((io, address)) => {
-                if let Some(admitted) = door.admit() {
-                    tokio::task::spawn_local(welcome(Rc::clone(&worker), admitted, io, address));
-                }
-            }
+        match come {
+            Ok(Some(newcomer)) => drop(tokio::task::spawn_local(welcome(Rc::clone(&worker), newcomer))),
+            Ok(None) => {}
             Err(problem) => {
                 tracing::warn!(listener = door.listener().as_str(), %problem, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -46,7 +64,7 @@ pub(super) async fn serve(worker: Rc<Worker>, listening: Listening, door: Arc<Do
     }
 }
 
-async fn welcome(worker: Rc<Worker>, mut admitted: Admitted, io: Io, address: Arc<str>) {
+async fn welcome(worker: Rc<Worker>, (mut admitted, io, address): Newcomer) {
     let (mut io, origin, probe) = match (admitted.listener(), io) {
         // An application's own gRPC library may not expect PINGs, and it is on the same machine.
         (Listener::Outbound, io) => (io, Rc::new(Caller::application(&address)), Probe::Never),

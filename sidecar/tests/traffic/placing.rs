@@ -1,6 +1,6 @@
 //! Where calls are taken: several servers, full ones, dead ones, ones that refuse.
 
-use std::{collections::HashSet, sync::atomic::Ordering};
+use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     client::{finish, message},
-    pair::{CONSUMER, Changes, Pair},
+    pair::{CONSUMER, Changes, PATIENCE, Pair},
     server,
 };
 
@@ -87,6 +87,30 @@ async fn who_waits_for_a_sidecar_that_is_no_more_is_served_by_its_successor_or_t
         let heard = if answer.status() == "0" { "served".to_owned() } else { answer.refusal().reason };
         assert_eq!(heard, told);
     }
+}
+
+#[tokio::test]
+async fn connections_are_served_by_whichever_worker_they_are_passed_to() {
+    let pair = Pair::start().await;
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        let client = pair.client().await;
+        assert_eq!(client.call("Echo", &[], &[b"x"]).await.status(), "0");
+        open.push(client);
+    }
+    for client in &open {
+        assert_eq!(client.call("Echo", &[], &[b"again"]).await.status(), "0");
+    }
+    let metrics = get(&pair.consumer.traffic.addresses()["admin"], "/metrics").await;
+    assert!(metrics.contains(r#"chapar_sidecar_connections_open{listener="outbound"} 32"#), "{metrics}");
+    drop(open);
+    let gone = r#"chapar_sidecar_connections_open{listener="outbound"} 0"#;
+    let all_gone = async {
+        while !get(&pair.consumer.traffic.addresses()["admin"], "/metrics").await.contains(gone) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all_gone).await.expect("who left is no longer counted");
 }
 
 #[tokio::test]

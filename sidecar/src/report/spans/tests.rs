@@ -29,14 +29,7 @@ fn call(number: u64) -> CallRecord<'static> {
         status: GrpcCode::Ok,
         request: Flow { messages: 1, bytes: number },
         server_address: "127.0.0.1:2",
-        ..CallRecord::begun(
-            CallId::from_bytes([9; 16]),
-            trace,
-            Side::Consumer,
-            "/ir.cra.v1.Shahkar/Match",
-            at,
-            "127.0.0.1:50001",
-        )
+        ..CallRecord::begun(CallId::from_bytes([9; 16]), trace, Side::Consumer, "/ir.cra.v1.Shahkar/Match", at, "127.0.0.1:50001")
     }
 }
 
@@ -79,8 +72,7 @@ fn what_calls_share_is_said_once() {
         .map(|scope| scope.spans.iter().map(|span| number(&span.attributes, "chapar.request.bytes").unwrap()).collect())
         .collect();
     assert_eq!(told, [vec![10, 11, 13], vec![12, 14]]);
-    let sequences: Vec<_> =
-        scopes[1].spans.iter().filter_map(|span| number(&span.attributes, "chapar.chain.sequence")).collect();
+    let sequences: Vec<_> = scopes[1].spans.iter().filter_map(|span| number(&span.attributes, "chapar.chain.sequence")).collect();
     assert_eq!(sequences, [3, 5]);
     let shared = keys(&scopes[0].scope.as_ref().unwrap().attributes).join(" ");
     for key in ["rpc.method", "chapar.consumer", "chapar.grant", "chapar.chain.id", "network.peer.address"] {
