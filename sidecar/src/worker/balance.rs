@@ -20,8 +20,9 @@ use super::{door::Admitted, io::Io};
 
 /// Connections that wait for the worker that they were passed to. When there are more, they stay where they came in.
 const PASSED_MAX: usize = 64;
-/// Up to so many connections, workers have the same number but for one. Beyond, an eighth more is no reason to pass one on.
-const EXACT_MAX: usize = 4;
+/// As long as somebody has fewer than so many, nobody has two more. Beyond, few more are no reason to pass one on: connections that
+/// are opened for one call would go back and forth.
+const EXACT_BELOW: usize = 2;
 
 /// How many connections of one listener each worker has.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl Balance {
         let load = |share: &Share| share.connections.load(Ordering::Relaxed);
         let own = load(self.0.get(worker)?);
         let (lightest, least) = self.0.iter().map(load).enumerate().min_by_key(|(_, load)| *load)?;
-        let slack = if least < EXACT_MAX { 0 } else { 1 + least / 8 };
+        let slack = if least < EXACT_BELOW { 0 } else { 1 + least / 8 };
         (own > least + 1 + slack).then_some(lightest)
     }
 
@@ -137,7 +138,10 @@ mod tests {
             (&[1, 0][..], None),
             (&[2, 0], Some(1)),
             (&[2, 1], None),
-            (&[5, 4, 3], Some(2)),
+            (&[5, 4, 3], None),
+            (&[6, 4, 3], Some(2)),
+            (&[3, 1], Some(1)),
+            (&[4, 2], None),
             (&[6, 4], None),
             (&[7, 4], Some(1)),
             (&[100, 90], None),
