@@ -7,7 +7,10 @@ use chapar_proto::{
     v1::{self, follow_request::Message, snapshot_service_client::SnapshotServiceClient},
 };
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinError,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
@@ -197,7 +200,15 @@ impl Follower {
     async fn take(&mut self, update: v1::Update) -> Result<(), UpdateProblem> {
         let now = self.clock.now();
         let unchanged = !update.full && update.changed.is_empty() && update.removed.is_empty();
-        let (held, contents) = verified(update, self.held.as_deref(), &self.trust, now)?;
+        let (held, trust) = (self.held.clone(), self.trust.clone());
+        // A million grants take a second: what else this thread has to do must not wait for it.
+        let verifying = tokio::task::spawn_blocking(move || verified(update, held.as_deref(), &trust, now));
+        let (held, contents) = match verifying.await.map_err(JoinError::try_into_panic) {
+            Ok(verified) => verified?,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime is going down, and this with it.
+            Err(Err(_cancelled)) => std::future::pending().await,
+        };
         fresh(&held.manifest, now)?;
         let held = Arc::new(held);
         if unchanged {

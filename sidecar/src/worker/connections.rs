@@ -22,6 +22,8 @@ pub(super) struct Connection {
     pub(super) waker: Waker,
     /// The socket had no room; the waker is woken when it has.
     pub(super) blocked: bool,
+    /// In its last turn it opened more calls than it may in one: it is read in smaller pieces, so that others need not wait long.
+    pub(super) brings_many_calls: bool,
     /// Counts the connection for as long as it is there.
     _counted: Counted,
 }
@@ -58,7 +60,8 @@ impl Connections {
             self.slots.resize_with(slot + 1, || None);
         }
         if let Some(place) = self.slots.get_mut(slot) {
-            *place = Some(Connection { key, wire, waker: Waker::noop().clone(), blocked: false, _counted: counted });
+            let waker = Waker::noop().clone();
+            *place = Some(Connection { key, wire, waker, blocked: false, brings_many_calls: false, _counted: counted });
         }
     }
 

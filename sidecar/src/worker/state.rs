@@ -16,8 +16,13 @@ use crate::gate::Gate;
 /// Bytes that are read from a socket at a time, through one buffer for all connections of the worker: as much as a socket
 /// commonly holds under load, in one system call.
 const READ_BYTES: usize = 64 * 1024;
+/// As much is read at a time from a connection that brings calls by the hundred: some hundred heads.
+const READ_BYTES_OF_MANY_CALLS: usize = 4 * 1024;
 /// Reads from one connection before the others get their turn.
 const READS_A_TURN: usize = 4;
+/// Calls that one connection opens before the others get their turn. A call that is refused takes little of its connection, and as
+/// much of the worker as another.
+const CALLS_A_TURN: u64 = 128;
 
 /// The worker's own; nothing of it is shared with other threads.
 #[derive(Debug)]
@@ -54,8 +59,14 @@ impl State {
     /// Reads what has come from `key`. Ready when the connection is gone.
     pub(super) fn poll_read(&mut self, key: ConnKey, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
+        let calls_before = self.relay.counters().calls;
         for _ in 0..READS_A_TURN {
+            let opened = self.relay.counters().calls - calls_before;
             let Some(connection) = self.connections.find(key) else { return Poll::Ready(()) };
+            if opened >= CALLS_A_TURN {
+                connection.brings_many_calls = true;
+                break;
+            }
             if !connection.waker.will_wake(cx.waker()) {
                 connection.waker.clone_from(cx.waker());
             }
@@ -67,8 +78,14 @@ impl State {
                 return Poll::Pending;
             }
             let relay = &mut self.relay;
-            match connection.wire.poll_read(cx, &mut self.buffer, |bytes| relay.received(key, bytes, now)) {
-                Poll::Pending => return Poll::Pending,
+            let read_max = if connection.brings_many_calls { READ_BYTES_OF_MANY_CALLS } else { READ_BYTES };
+            let buffer = self.buffer.get_mut(..read_max).unwrap_or_default();
+            match connection.wire.poll_read(cx, buffer, |bytes| relay.received(key, bytes, now)) {
+                Poll::Pending => {
+                    // It has no more than can be read at once.
+                    connection.brings_many_calls = false;
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(Arrived::Bytes)) => {}
                 Poll::Ready(Ok(Arrived::End) | Err(_)) => {
                     self.end(key, now);
