@@ -87,6 +87,11 @@ fn what_calls_share_is_said_once() {
         "chapar.chain.sequence",
     ];
     assert_eq!(keys(&scopes[1].spans[0].attributes), own);
+
+    let (mut whole, mut rest) = (Vec::new(), Vec::new());
+    span::put_call(&call(10), Place { chain: CHAIN, sequence: 1 }, &mut whole);
+    span::put_own(&call(10), 1, &mut rest);
+    assert!(rest.len() * 3 < whole.len(), "{} of {} bytes are left", rest.len(), whole.len());
 }
 
 #[test]
