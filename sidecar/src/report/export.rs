@@ -24,7 +24,7 @@ use crate::{
     trust::Trust,
 };
 
-/// Exports under way at a time: one of each lane, and not more than these, since each has its batch in memory twice.
+/// Exports under way at a time: one of each lane, and not more than these, since each has its batch in memory.
 const EXPORTS_MAX: usize = 4;
 
 /// Records after which the exporter lets go of the processor, if anything waits for it: a whole batch would hold up calls by
