@@ -4,7 +4,7 @@ use chapar_core::{record::chain::Checkpoint, time::Timestamp};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
 use super::{
-    span::{Stem, bytes, count, nanoseconds, put, text},
+    span::{ATTRIBUTES, Stem, bytes, chain, count, nanoseconds, put, text},
     tail::Batch,
 };
 use crate::trust::{Trust, TrustError};
@@ -37,7 +37,7 @@ pub(super) fn put_checkpoint(batch: &Batch, at: Timestamp, trust: &Trust, out: &
         end_ns: at_ns,
     };
     put(&stem, out, |out| {
-        text("chapar.chain.id", &checkpoint.chain.to_string(), out);
+        chain(ATTRIBUTES, checkpoint.chain, out);
         count("chapar.checkpoint.first", checkpoint.first, out);
         count("chapar.checkpoint.last", checkpoint.last, out);
         bytes("chapar.checkpoint.before", &checkpoint.before.0, out);

@@ -43,15 +43,13 @@ async fn compressed(channel: Channel, export: Arc<Spans>) -> Result<ExportTraceS
 }
 
 /// Sends the export from where it lies. A codec would have it copied into one buffer first, as long as all of it.
-async fn plain(channel: Channel, export: Arc<Spans>) -> Result<ExportTraceServiceResponse, Status> {
+async fn plain(mut channel: Channel, export: Arc<Spans>) -> Result<ExportTraceServiceResponse, Status> {
     let mut codec = SendEncoded::<_, ExportTraceServiceResponse>::of(&export);
     let request = http::Request::post(TRACE_EXPORT_PATH)
         .header(header::TE, "trailers")
         .header(header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE)
-        .body(Body::new(StreamBody::new(stream::iter(frames(&export)))))
+        .body(Body::new(StreamBody::new(stream::iter(frames(export)))))
         .map_err(|error| Status::from_error(error.into()))?;
-    drop(export);
-    let mut channel = channel;
     let ready = channel.ready().await.map_err(|error| Status::from_error(error.into()))?;
     let response = ready.call(request).await.map_err(|error| Status::from_error(error.into()))?;
     let (head, body) = response.into_parts();
@@ -66,13 +64,13 @@ async fn plain(channel: Channel, export: Arc<Spans>) -> Result<ExportTraceServic
 }
 
 /// A gRPC message: not compressed, so many bytes, and they.
-fn frames(export: &Arc<Spans>) -> impl Iterator<Item = Result<Frame<Bytes>, Infallible>> + use<> {
+fn frames(export: Arc<Spans>) -> impl Iterator<Item = Result<Frame<Bytes>, Infallible>> {
     let bytes: usize = export.pieces().map(<[u8]>::len).sum();
     let mut prefix = vec![0];
     // An export has 4 MiB at most, since gRPC servers take no more.
     prefix.extend_from_slice(&u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes());
     let pieces: Vec<_> =
-        (0..export.pieces().count()).map(|number| Bytes::from_owner(Piece { export: Arc::clone(export), number })).collect();
+        (0..export.pieces().count()).map(|number| Bytes::from_owner(Piece { export: Arc::clone(&export), number })).collect();
     iter::once(Bytes::from(prefix)).chain(pieces).map(|piece| Ok(Frame::data(piece)))
 }
 

@@ -37,7 +37,7 @@ const IS_REMOTE: u32 = 0x200;
 const SAMPLED: u32 = 0x01;
 
 /// Number of the field `attributes` of a span.
-const ATTRIBUTES: u32 = 9;
+pub(super) const ATTRIBUTES: u32 = 9;
 
 /// Number of the field `attributes` of a scope.
 pub(super) const SCOPE_ATTRIBUTES: u32 = 3;

@@ -109,7 +109,15 @@ impl<'a> Arrived<'a> {
     /// Appends the span, as if it said by itself what its scope says; its own word comes first.
     pub(in crate::ledger) fn put_whole(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.bytes);
-        let own: Vec<_> = Attributes(Fields(self.bytes)).map(key_of).collect();
+        if self.scope.attributes.is_empty() {
+            return;
+        }
+        let mut own = Vec::new();
+        // What cannot be read was not judged to be a span.
+        let _ = each(self.bytes, SPAN_ATTRIBUTES, |attribute| {
+            own.push(key_of(attribute));
+            Ok(())
+        });
         for attribute in self.scope.attributes.iter().filter(|attribute| !own.contains(&key_of(attribute))) {
             encode_key(SPAN_ATTRIBUTES, WireType::LengthDelimited, out);
             encode_varint(attribute.len() as u64, out);
@@ -118,30 +126,13 @@ impl<'a> Arrived<'a> {
     }
 }
 
-/// The attributes of a span, as far as they can be read.
-struct Attributes<'a>(Fields<'a>);
-
-impl<'a> Iterator for Attributes<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        loop {
-            if let (SPAN_ATTRIBUTES, Field::Bytes(attribute)) = self.0.next().ok()?? {
-                return Some(attribute);
-            }
-        }
-    }
-}
-
-/// The key of an attribute; empty when it has none.
+/// The key of an attribute; empty when it has none, or cannot be read.
 fn key_of(attribute: &[u8]) -> &[u8] {
     let mut key = &[][..];
-    let mut fields = Fields(attribute);
-    while let Ok(Some((number, value))) = fields.next() {
-        if let (1, Field::Bytes(name)) = (number, value) {
-            key = name;
-        }
-    }
+    let _ = each(attribute, 1, |name| {
+        key = name;
+        Ok(())
+    });
     key
 }
 

@@ -90,7 +90,8 @@ impl<'r> CallRecord<'r> {
         }
         let (peer_host, _) = address::split(self.peer_address);
         let texts = [
-            self.path,
+            self.method(),
+            self.odd_path(),
             self.consumer,
             self.provider,
             self.inquiry,

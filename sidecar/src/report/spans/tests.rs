@@ -1,6 +1,6 @@
 use chapar_core::{
-    policy::{GrpcCode, Side},
-    record::{CallId, Flow, Loss, LossCause, Outcome, TraceContext},
+    policy::{GrpcCode, Reason, Side},
+    record::{CallId, Flow, Loss, LossCause, Outcome, SubjectHash, TraceContext},
     time::Timestamp,
 };
 use opentelemetry_proto::tonic::{
@@ -132,6 +132,47 @@ fn a_batch_keeps_within_its_bytes_and_begins_anew() {
 fn lost_at(ms: i64) -> Loss {
     let at = Timestamp::from_unix_ms(ms);
     Loss { cause: LossCause::Damaged, records: 0, first_at: at, last_at: at, number: 0 }
+}
+
+#[test]
+fn each_field_that_is_said_once_parts_two_calls_and_no_other_does() {
+    let base = call(1);
+    let apart = [
+        CallRecord { side: Side::Provider, ..base },
+        CallRecord { consumer: "x", ..base },
+        CallRecord { provider: "x", ..base },
+        CallRecord { inquiry: "x", ..base },
+        CallRecord { kind: "x", ..base },
+        CallRecord { path: "/x", ..base },
+        CallRecord { grant: "x", ..base },
+        CallRecord { resolution: "x", ..base },
+        CallRecord { clause: "x", ..base },
+        CallRecord { policy_version: 9, ..base },
+        CallRecord { outcome: Outcome::Failed, ..base },
+        CallRecord { reason: Some(Reason::NoGrant), ..base },
+        CallRecord { status: GrpcCode::NotFound, ..base },
+        CallRecord { request: Flow { messages: 2, ..base.request }, ..base },
+        CallRecord { response: Flow { messages: 2, ..base.response }, ..base },
+        CallRecord { peer_address: "127.0.0.9:50001", ..base },
+        CallRecord { server_address: "127.0.0.1:3", ..base },
+    ];
+    let together = [
+        CallRecord { call_id: CallId::from_bytes([8; 16]), duration_us: 9, purpose: "x", ..call(2) },
+        CallRecord { subject: Some(SubjectHash { key: 1, hash: [1; 16] }), peer_address: "127.0.0.1:9", ..base },
+        CallRecord { response: Flow { bytes: 9, ..base.response }, ..base },
+    ];
+    for (others, scopes) in [(&apart[..], 2), (&together, 1)] {
+        for other in others {
+            let mut spans = Spans::default();
+            take(&mut spans, &base, 1);
+            take(&mut spans, other, 2);
+            assert_eq!(sealed(&mut spans).len(), scopes, "{other:?}");
+        }
+    }
+    // Neither path names a method, and nothing else tells them apart in a span.
+    let mut spans = Spans::default();
+    ["", "/"].into_iter().zip(1..).for_each(|(path, at)| assert!(take(&mut spans, &CallRecord { path, ..base }, at)));
+    assert_eq!(sealed(&mut spans).len(), 1);
 }
 
 proptest! {
