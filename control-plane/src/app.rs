@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
 use crate::{
-    api::{self, problem::WithSources},
+    api,
     authority::{Authority, State},
     changes::Acknowledgements,
     clock::Clock,
@@ -26,6 +26,7 @@ use crate::{
     forget,
     ledger::{self, Ledger},
     listen::{self, Acceptor, AdminSocket, Entrance, Listener, Readiness, Refusals, Serving},
+    problem::WithSources,
     registry,
     store::Store,
     subject,

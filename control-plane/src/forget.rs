@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::problem::WithSources,
+    problem::WithSources,
     store::{Store, StoreError},
 };
 

@@ -7,9 +7,9 @@ mod support;
 use std::time::Duration;
 
 use chapar_control_plane::{
-    api::Page,
     app::App,
     audit::{self, Filter},
+    page::Page,
 };
 use chapar_proto::{
     admin::v1::{

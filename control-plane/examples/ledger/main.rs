@@ -20,9 +20,11 @@ use std::{
 
 use anyhow::Context as _;
 use chapar_control_plane::{
-    api::{Page, Problem, SidecarCaller},
+    caller::SidecarCaller,
     clock::Clock,
     ledger::{Ledger, Metrics, Missing, Query, Wanted},
+    page::Page,
+    problem::Problem,
     store::Store,
 };
 use clap::{Parser, Subcommand};

@@ -8,8 +8,8 @@ use chapar_proto::admin::v1::{
 use sqlx::{Row as _, sqlite::SqliteRow};
 use tonic::{Request, Response, Status};
 
-use super::{Caller, Page, Problem, sidecars};
-use crate::{authority::Authority, distribute::Distribution, store::Store};
+use super::sidecars;
+use crate::{authority::Authority, caller::Caller, distribute::Distribution, page::Page, problem::Problem, store::Store};
 
 /// The service, for the admins' listeners.
 #[must_use]

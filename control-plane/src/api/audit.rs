@@ -6,10 +6,11 @@ use chapar_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Caller, Page};
 use crate::{
     audit::{self, Filter, Written},
+    caller::Caller,
     clock::{ms_of_timestamp, timestamp_of_ms},
+    page::Page,
     store::Store,
 };
 

@@ -12,11 +12,13 @@ use chapar_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Caller, Page, Problem};
 use crate::{
-    audit::AuditEntry,
     authority::{Authority, CertificateRow, Csr, Generation, Issued, Kind, LiveCounts, State},
+    caller::Caller,
     clock::timestamp_of_ms,
+    page::Page,
+    problem::Problem,
+    store::AuditEntry,
     store::Store,
 };
 

@@ -8,11 +8,12 @@ use chapar_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Caller, Problem};
 use crate::{
     authority::{Authority, Issued},
+    caller::Caller,
     clock::timestamp_of_ms,
     enrolment::Enrolment,
+    problem::Problem,
 };
 
 /// Largest request, in bytes: a token of 1 KiB and a request of 16 KiB fit well.

@@ -14,14 +14,14 @@ use chapar_proto::{
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
-use super::{
-    Caller, Page, Problem,
-    traces::{side_name, summary_of, us_of_timestamp},
-};
+use super::traces::{side_name, summary_of, us_of_timestamp};
 use crate::{
     authority::{Authority, Kind},
+    caller::Caller,
     clock::{ms_of_timestamp, timestamp_of_ms},
     ledger::{Call, Finding, Ledger, Missing, NoEvidence, Progress, Query, Recorded, Sum, Trust, WantedSums},
+    page::Page,
+    problem::Problem,
 };
 
 /// The service, for the admins' listeners.

@@ -13,8 +13,11 @@ use tonic::{
     server::{Grpc, NamedService, UnaryService},
 };
 
-use super::{Caller, Problem, problem::WithSources};
-use crate::ledger::{IngestError, Ledger, Unreadable};
+use crate::{
+    caller::Caller,
+    ledger::{IngestError, Ledger, Unreadable},
+    problem::{Problem, WithSources},
+};
 
 /// Largest export, in bytes, after decompression: some thousand spans.
 const EXPORT_BYTES_MAX: usize = 4 * 1024 * 1024;

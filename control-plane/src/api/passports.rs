@@ -16,8 +16,11 @@ use sqlx::SqliteConnection;
 use tonic::{Request, Response, Status};
 
 use self::convert::wire_passport;
-use super::{Caller, Page, Problem, audited};
 use crate::{
+    audit::audited,
+    caller::Caller,
+    page::Page,
+    problem::Problem,
     registry::{self, Approval, PassportFilter, PassportRow, State},
     store::{Store, StoreError},
 };

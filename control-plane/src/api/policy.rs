@@ -12,11 +12,14 @@ use chapar_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Caller, Page, Problem, audited};
 use crate::{
+    audit::audited,
+    caller::Caller,
     clock::ms_of_timestamp,
     distribute::Distribution,
+    page::Page,
     policy::{self, ApplyOrder, Question},
+    problem::Problem,
     registry,
     resources::{REQUEST_BYTES_MAX, ResourceFile, yaml, yaml_all},
     store::Store,

@@ -6,8 +6,10 @@ use chapar_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Caller, Problem, audited};
 use crate::{
+    audit::audited,
+    caller::Caller,
+    problem::Problem,
     registry::{self, Offer, OfferState, Registration},
     store::Store,
 };

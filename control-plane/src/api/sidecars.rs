@@ -6,11 +6,12 @@ use chapar_core::identity::{Role, SpiffeId};
 use chapar_proto::admin::v1::{ListSidecarsRequest, ListSidecarsResponse, Sidecar};
 use sqlx::SqlitePool;
 
-use super::{Page, Problem};
 use crate::{
     clock::timestamp_of_ms,
     distribute::{Distribution, SidecarStatus, World},
+    page::Page,
     policy,
+    problem::Problem,
     store::Store,
 };
 

@@ -7,8 +7,7 @@ use chapar_proto::v1::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::Caller;
-use crate::distribute::Distribution;
+use crate::{caller::Caller, distribute::Distribution};
 
 /// Largest message of a sidecar, in bytes: a Hello or an Ack, whose longest part is the text of a refusal.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;

@@ -8,12 +8,13 @@ use chapar_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{
-    Caller, Page, Problem, audited,
-    traces::{timestamp_of_us, us_of_timestamp},
-};
+use super::traces::{timestamp_of_us, us_of_timestamp};
 use crate::{
+    audit::audited,
+    caller::Caller,
     ledger::{About, Ledger},
+    page::Page,
+    problem::Problem,
     store::Store,
     subject::{Inspection, calls_about, rotate_key},
 };

@@ -7,11 +7,12 @@ use chapar_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Caller, Page};
 use crate::{
     authority::Authority,
+    caller::Caller,
     clock::timestamp_of_ms,
     enrolment::tokens::{self, Token, TokenState},
+    page::Page,
     store::Store,
 };
 

@@ -8,8 +8,12 @@ use chapar_proto::admin::v1::{
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
-use super::{Caller, Page, Problem};
-use crate::ledger::{Call, Ledger, Query, StoredSpan, Wanted};
+use crate::{
+    caller::Caller,
+    ledger::{Call, Ledger, Query, StoredSpan, Wanted},
+    page::Page,
+    problem::Problem,
+};
 
 /// How calls end; see `chapar_core::record::Outcome`.
 const OUTCOMES: [&str; 4] = ["served", "refused", "failed", "abandoned"];

@@ -2,10 +2,7 @@
 
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use crate::{
-    api::{Page, Problem},
-    store::Store,
-};
+use crate::{page::Page, problem::Problem, store::Store};
 
 /// Which entries are wanted; empty and `None` leave none out.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,7 @@ use x509_parser::{
     x509::SubjectPublicKeyInfo as Spki,
 };
 
-use crate::api::Problem;
+use crate::problem::Problem;
 
 /// Largest request that is looked at, in bytes: one with an RSA key of 8,192 bits is below 4 KiB.
 const CSR_BYTES_MAX: usize = 16 * 1024;

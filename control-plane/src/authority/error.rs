@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{api::Problem, store::StoreError};
+use crate::{problem::Problem, store::StoreError};
 
 /// The authority could not do what it was asked.
 #[derive(Debug, thiserror::Error)]

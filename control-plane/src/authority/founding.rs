@@ -13,10 +13,9 @@ use super::{
     profile::{self, Validity},
 };
 use crate::{
-    audit::{self, AuditEntry},
     clock::{Clock, date_of_ms},
     config::Certificates,
-    store::Store,
+    store::{AuditEntry, SYSTEM, Store},
 };
 
 /// Makes root-1 and issuing-1, unless the database holds generations; then checks that they are of this trust domain.
@@ -38,7 +37,7 @@ pub(super) async fn found_if_new(
     for generation in [&root, &issuing] {
         generations::insert(tx.conn(), generation, store.clock().now_ms()).await?;
         tx.audit(
-            AuditEntry::done(audit::SYSTEM, "authority.found", &generation.name)
+            AuditEntry::done(SYSTEM, "authority.found", &generation.name)
                 .with(serde_json::json!({ "fingerprint": generation.fingerprint(), "trust_domain": trust_domain.as_str() })),
         )
         .await?;

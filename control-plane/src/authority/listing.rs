@@ -6,10 +6,7 @@ use chapar_core::identity::SpiffeId;
 use sqlx::Row as _;
 
 use super::{Authority, Generation, Kind};
-use crate::{
-    api::{Page, Problem},
-    store::StoreError,
-};
+use crate::{page::Page, problem::Problem, store::StoreError};
 
 /// One issued leaf.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use sqlx::{Row as _, SqliteConnection};
 
 use super::Authority;
-use crate::{api::Problem, audit::AuditEntry, store::StoreError};
+use crate::{problem::Problem, store::AuditEntry, store::StoreError};
 
 impl Authority {
     /// Revokes the certificate with this serial number: hex in any case, colons allowed. Returns the distribution revision.

@@ -15,7 +15,7 @@ use super::{
     generations::{self, Generation, Kind, State},
     revocation,
 };
-use crate::{api::Problem, audit::AuditEntry, store::WriteTx};
+use crate::{problem::Problem, store::AuditEntry, store::WriteTx};
 
 /// The generations that a root rotation brought in force.
 #[derive(Clone, Debug)]

@@ -4,10 +4,7 @@ use chapar_core::identity::SpiffeId;
 use sqlx::Row as _;
 
 use super::{Authority, suspension};
-use crate::{
-    api::{Problem, SidecarCaller},
-    store::StoreError,
-};
+use crate::{caller::SidecarCaller, problem::Problem, store::StoreError};
 
 /// What the exchange says about a certificate now.
 #[derive(Clone, Debug, PartialEq, Eq)]

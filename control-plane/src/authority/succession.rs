@@ -7,10 +7,9 @@ use super::{
     rotation,
 };
 use crate::{
-    api::Problem,
-    audit,
     clock::date_of_ms,
-    store::{Store, WriteTx},
+    problem::Problem,
+    store::{SYSTEM, Store, WriteTx},
 };
 
 /// The last part of an issuing CA's life in which it is followed by another, as a divisor: a quarter, by default three months,
@@ -60,7 +59,7 @@ pub(super) async fn succeed_if_due(store: &Store, maker: &Maker<'_>) -> Result<O
 }
 
 async fn announce(tx: WriteTx, issuing: &Generation) -> Result<(), Problem> {
-    rotation::announce(tx, audit::SYSTEM, "issuer.rotate", issuing, REASON).await?;
+    rotation::announce(tx, SYSTEM, "issuer.rotate", issuing, REASON).await?;
     tracing::info!(issuer = issuing.name, not_after = %date_of_ms(issuing.not_after_ms), "rotated the issuing CA before its end");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use sqlx::{Row as _, SqliteConnection};
 
 use super::Authority;
-use crate::{api::Problem, audit::AuditEntry, store::StoreError};
+use crate::{problem::Problem, store::AuditEntry, store::StoreError};
 
 /// An agency as the store knows it.
 #[derive(Clone, Debug)]

@@ -34,11 +34,12 @@ pub use self::{
 };
 use self::{recipients::Held, stream::Stream};
 use crate::{
-    api::{Problem, caller::SidecarCaller},
-    audit::AuditEntry,
+    caller::SidecarCaller,
     changes::Acknowledgements,
     clock::Clock,
     config,
+    problem::Problem,
+    store::AuditEntry,
     store::{Store, StoreError},
 };
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::recipients::{Recipients, SidecarStatus};
 use crate::{
-    api::problem::WithSources,
+    problem::WithSources,
     store::{Store, StoreError},
 };
 

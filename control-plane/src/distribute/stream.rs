@@ -19,10 +19,7 @@ use super::{
     recipients::Place,
     world::{AgencySet, Exclusion, World},
 };
-use crate::{
-    api::{Problem, caller::SidecarCaller},
-    audit::AuditEntry,
-};
+use crate::{caller::SidecarCaller, problem::Problem, store::AuditEntry};
 
 /// How long a sidecar may take to verify and persist an update, in seconds. A large first snapshot on a slow disk takes a
 /// few; who needs more has stopped, and a new stream is the best that can be tried.

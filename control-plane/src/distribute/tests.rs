@@ -18,10 +18,7 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, transport::Server};
 
 use super::*;
-use crate::{
-    api::{Caller, snapshot},
-    clock::date_of_ms,
-};
+use crate::{api::snapshot, caller::Caller, clock::date_of_ms};
 
 const POST: &str = "spiffe://exchange.example/agency/post/sidecar/main";
 const NOW_MS: i64 = 1_700_000_000_000;

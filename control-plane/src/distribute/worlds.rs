@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Context, Facts, LoadError, World, load};
-use crate::api::problem::WithSources;
+use crate::problem::WithSources;
 
 /// How long further changes are waited for before a new world is made, in milliseconds: a burst, such as the registrations
 /// of a whole fleet, makes one. Small against the second in which a revocation must be in force.

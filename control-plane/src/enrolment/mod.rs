@@ -9,10 +9,11 @@ use chapar_proto::token::EnrolmentToken;
 use tonic::Code;
 
 use crate::{
-    api::{Problem, SidecarCaller},
-    audit::AuditEntry,
     authority::{self, Authority, Csr, Issued},
+    caller::SidecarCaller,
     limit::AddressWindows,
+    problem::Problem,
+    store::AuditEntry,
     store::{Store, WriteTx},
 };
 

@@ -6,10 +6,10 @@ use rcgen::{CertificateParams, KeyPair, SanType};
 
 use super::{tokens::TokenState, *};
 use crate::{
-    api::Page,
     changes::Acknowledgements,
     clock::{Clock, date_of_ms},
     config::Certificates,
+    page::Page,
 };
 
 const FROM: &str = "192.0.2.7:40000";

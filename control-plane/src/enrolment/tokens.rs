@@ -7,9 +7,10 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
-    api::{Page, Problem},
-    audit::AuditEntry,
     authority::{self, Authority, AuthorityError, hex, sha256},
+    page::Page,
+    problem::Problem,
+    store::AuditEntry,
     store::{Store, StoreError, WriteTx},
 };
 

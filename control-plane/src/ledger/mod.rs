@@ -50,8 +50,8 @@ use self::{
     writer::{Export, Writer},
 };
 use crate::{
-    api::caller::SidecarCaller,
-    audit::AuditEntry,
+    caller::SidecarCaller,
+    store::AuditEntry,
     store::{Store, StoreError},
 };
 
@@ -186,7 +186,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be read, or the page's token is none of its.
-    pub async fn calls(&self, query: &Query, page: &crate::api::Page) -> Result<(Vec<Call>, String), crate::api::Problem> {
+    pub async fn calls(&self, query: &Query, page: &crate::page::Page) -> Result<(Vec<Call>, String), crate::problem::Problem> {
         let (query, before, count) = (query.clone(), page.after_number()?, page.limit());
         let mut calls = self.readers.read(move |conn| Ok(read::calls(conn, &query, before, count)?)).await?;
         let next = page.cut(&mut calls, |call| call.id.to_string());
@@ -201,8 +201,8 @@ impl Ledger {
         &self,
         query: Query,
         grace_s: u32,
-        page: &crate::api::Page,
-    ) -> Result<(Vec<Call>, String), crate::api::Problem> {
+        page: &crate::page::Page,
+    ) -> Result<(Vec<Call>, String), crate::problem::Problem> {
         let due_us = self.store.clock().now_ms().saturating_sub(i64::from(grace_s) * 1_000).saturating_mul(1_000);
         let until_us = Some(query.until_us.map_or(due_us, |until_us| until_us.min(due_us)));
         let missing = query.missing.or(Some(Missing::Either));
@@ -227,8 +227,8 @@ impl Ledger {
         hashes: &[[u8; 16]],
         from_us: Option<i64>,
         until_us: Option<i64>,
-        page: &crate::api::Page,
-    ) -> Result<(Vec<About>, String), crate::api::Problem> {
+        page: &crate::page::Page,
+    ) -> Result<(Vec<About>, String), crate::problem::Problem> {
         let row = |us: i64| us.clamp(0, i64::MAX >> rows::TIE_BITS) << rows::TIE_BITS;
         let until = until_us.map_or(i64::MAX, row).min(page.after_number()?.unwrap_or(i64::MAX));
         let (hashes, rows, count) = (hashes.to_vec(), from_us.map_or(0, row)..until, page.limit());
@@ -279,9 +279,13 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be read, or the page's token is none of its.
-    pub async fn sums(&self, wanted: &WantedSums, page: &crate::api::Page) -> Result<(Vec<Sum>, String), crate::api::Problem> {
+    pub async fn sums(
+        &self,
+        wanted: &WantedSums,
+        page: &crate::page::Page,
+    ) -> Result<(Vec<Sum>, String), crate::problem::Problem> {
         let malformed =
-            || crate::api::Problem::invalid("PAGE_TOKEN_MALFORMED", "page_token is not one that this list answered with");
+            || crate::problem::Problem::invalid("PAGE_TOKEN_MALFORMED", "page_token is not one that this list answered with");
         let after = match &page.after {
             None => None,
             Some(key) => {

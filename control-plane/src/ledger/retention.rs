@@ -13,9 +13,9 @@ use super::{
     words::number_of,
 };
 use crate::{
-    audit::{AuditEntry, SYSTEM},
     config,
     store::StoreError,
+    store::{AuditEntry, SYSTEM},
 };
 
 /// Calls that one write forgets at most: reporters wait for some milliseconds, not for minutes.

@@ -15,7 +15,7 @@ use super::{
     wire::Spans,
     words::Words,
 };
-use crate::api::caller::SidecarCaller;
+use crate::caller::SidecarCaller;
 
 /// What a span's body is; see `schema.sql`.
 pub(super) const FORM_OTLP: i64 = 0;

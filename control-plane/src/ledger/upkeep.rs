@@ -6,7 +6,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{Ledger, rows::TIE_BITS, sums};
-use crate::{api::problem::WithSources, config, store::StoreError};
+use crate::{config, problem::WithSources, store::StoreError};
 
 /// Pause between two rounds, in seconds.
 const ROUND_S: u64 = 15;

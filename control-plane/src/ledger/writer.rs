@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Ingested, rows::Rows, wire};
-use crate::{api::caller::SidecarCaller, store::StoreError};
+use crate::{caller::SidecarCaller, store::StoreError};
 
 /// Exports that wait for their turn. Beyond it a reporter waits for room: its spool holds what it has.
 const QUEUE_MAX: usize = 256;

@@ -8,11 +8,7 @@ use tonic::{Status, body::Body, service::Routes};
 use tower::Service as _;
 
 use super::{peer::Peer, refusals::Refusals};
-use crate::{
-    api::{Caller, Problem},
-    authority::Authority,
-    telemetry::RpcSpans,
-};
+use crate::{authority::Authority, caller::Caller, problem::Problem, telemetry::RpcSpans};
 
 /// The one method that needs no certificate: there is none before it.
 const ENROL_PATH: &str = "/chapar.v1.EnrolmentService/Enrol";

@@ -5,10 +5,7 @@ use std::net::SocketAddr;
 use chapar_core::identity::{Role, SpiffeId, TrustDomain};
 use x509_parser::{parse_x509_certificate, prelude::GeneralName};
 
-use crate::{
-    api::{Caller, SidecarCaller},
-    authority::hex,
-};
+use crate::{authority::hex, caller::Caller, caller::SidecarCaller};
 
 /// The other end of a connection.
 #[derive(Clone, Debug)]

@@ -13,9 +13,9 @@ use super::{
     history::{self, Authorship},
 };
 use crate::{
-    audit::AuditEntry,
     registry,
     resources::{self, Kind, NamedInquiry, Problem, Reading, ResourceFile, ResourceName, Role, Spec, World, nearest},
+    store::AuditEntry,
     store::{Store, WriteTx},
 };
 

@@ -9,9 +9,9 @@ use super::{
     subjects,
 };
 use crate::{
-    audit::AuditEntry,
     policy,
     resources::{Kind, ResourceName},
+    store::AuditEntry,
     store::{Store, WriteTx},
 };
 

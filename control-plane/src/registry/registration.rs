@@ -15,8 +15,8 @@ use super::{
     passports::{self, State},
 };
 use crate::{
-    api::SidecarCaller,
-    audit::AuditEntry,
+    caller::SidecarCaller,
+    store::AuditEntry,
     store::{Store, StoreError, WriteTx},
 };
 

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    api::SidecarCaller,
+    caller::SidecarCaller,
     clock::{Clock, date_of_ms},
     policy::{self, ApplyOrder, PolicyError},
     resources::ResourceFile,

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::problem::Problem;
+
 /// The store failed; the operator of the control plane must act.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -18,4 +20,16 @@ pub enum StoreError {
     Query(#[from] sqlx::Error),
     #[error("the ledger's file failed")]
     Ledger(#[from] rusqlite::Error),
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        Self::internal(&error)
+    }
 }

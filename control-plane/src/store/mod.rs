@@ -1,5 +1,6 @@
 //! The embedded database: many readers, one writer at a time, durable before a commit returns.
 
+mod audit;
 mod error;
 
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
@@ -10,12 +11,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use self::error::StoreError;
-use crate::{
-    audit::{self, AuditEntry},
-    changes::Changes,
-    clock::Clock,
+pub use self::{
+    audit::{AuditEntry, SYSTEM},
+    error::StoreError,
 };
+use crate::{changes::Changes, clock::Clock};
 
 /// Every table's history, embedded.
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");

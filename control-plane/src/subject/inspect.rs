@@ -6,11 +6,12 @@ use chapar_core::subject::{NormalId, SubjectKey};
 
 use super::keys;
 use crate::{
-    api::{Page, Problem},
-    audit::AuditEntry,
     ledger::{About, Ledger, hash_text},
+    page::Page,
     policy,
+    problem::Problem,
     resources::{Kind, Spec},
+    store::AuditEntry,
     store::{Store, StoreError},
 };
 

@@ -6,7 +6,7 @@ use chapar_core::subject::{KEY_BYTES, SubjectKey};
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
-    audit::{AuditEntry, SYSTEM},
+    store::{AuditEntry, SYSTEM},
     store::{Store, StoreError, WriteTx},
 };
 

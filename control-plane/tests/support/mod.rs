@@ -9,11 +9,11 @@ use std::{
 };
 
 use chapar_control_plane::{
-    api::Page,
     app::App,
     audit::{self, Filter},
     clock::{Clock, date_of_ms},
     config::Config,
+    page::Page,
 };
 use chapar_proto::{
     admin::v1::{CreateTokenRequest, token_service_client::TokenServiceClient},

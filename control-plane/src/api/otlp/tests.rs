@@ -12,9 +12,10 @@ use tonic::transport::{Channel, Server};
 
 use super::*;
 use crate::{
-    api::{Page, caller::SidecarCaller},
+    caller::SidecarCaller,
     clock::Clock,
     ledger::{EXPORT_SPANS_MAX, Metrics, Query},
+    page::Page,
     store::Store,
 };
 

@@ -4,8 +4,9 @@ use chapar_core::passport::{PassportError, ServicePassport};
 use chapar_proto::admin::v1::{Passport, PassportInquiry, PassportState};
 
 use crate::{
-    api::{Problem, problem::WithSources},
     clock::timestamp_of_ms,
+    problem::Problem,
+    problem::WithSources,
     registry::{PassportRow, RegistryError, State},
 };
 

@@ -3,9 +3,9 @@
 use chapar_proto::admin::v1::{ApplyResponse, ChangeAction, Grant, GrantChange, PolicyVersion, ResourceChange};
 
 use crate::{
-    api::Problem,
     clock::timestamp_of_ms,
     policy::{Action, Applied, GrantView, PolicyError, Version},
+    problem::Problem,
 };
 
 impl From<Action> for ChangeAction {

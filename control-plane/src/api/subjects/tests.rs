@@ -11,7 +11,7 @@ use tonic::Code;
 
 use super::*;
 use crate::{
-    api::SidecarCaller,
+    caller::SidecarCaller,
     clock::{Clock, date_of_ms},
     ledger::Metrics,
     policy::{self, ApplyOrder},

@@ -12,7 +12,7 @@ use rustls::{RootCertStore, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::*;
-use crate::{api::SidecarCaller, clock::date_of_ms};
+use crate::{caller::SidecarCaller, clock::date_of_ms};
 
 /// 2026-01-01T00:00:00Z.
 const START_MS: i64 = 1_767_225_600_000;

@@ -27,7 +27,7 @@ use super::{
     sums::{mark, set_mark},
     words::Spelling,
 };
-use crate::{api::problem::WithSources, config, store::StoreError};
+use crate::{config, problem::WithSources, store::StoreError};
 
 /// Name of the mark: number of the last span that is done with.
 const MARK: &str = "forwarded";

@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, transport::Server};
 
 use super::*;
 use crate::{
-    api::SidecarCaller,
+    caller::SidecarCaller,
     clock::Clock,
     config::{Forward, ForwardProtocol},
     ledger::Metrics,

@@ -14,8 +14,8 @@ use prost::Message as _;
 
 use super::*;
 use crate::{
-    api::Page,
     clock::{Clock, date_of_ms},
+    page::Page,
 };
 
 const NOW_MS: i64 = 1_700_000_000_000;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use chapar_core::identity::{AgencyName, SpiffeId, WorkloadName};
 use tonic::Request;
 
-use super::Problem;
+use crate::problem::Problem;
 
 /// The proven origin of a request. The listeners put it in the extensions of every request, after they checked that the
 /// certificate is neither expired nor revoked and its agency not suspended.

@@ -1,11 +1,8 @@
-//! Who did, or was refused, what and when: append-only.
-
-mod list;
+//! What the audit holds, and the append to it: within the write that it tells of.
 
 use sqlx::SqliteConnection;
 
-pub use self::list::{Filter, Written, list};
-use crate::store::StoreError;
+use super::StoreError;
 
 /// One line of the audit, before it is written.
 #[derive(Clone, Debug)]
@@ -60,7 +57,7 @@ impl AuditEntry {
 ///
 /// # Errors
 /// When the store cannot be written.
-pub async fn append(conn: &mut SqliteConnection, at_ms: i64, entry: &AuditEntry) -> Result<(), StoreError> {
+pub(super) async fn append(conn: &mut SqliteConnection, at_ms: i64, entry: &AuditEntry) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO audit (at_ms, actor, action, object, succeeded, reason, details) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",

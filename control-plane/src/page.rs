@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::Problem;
+use crate::problem::Problem;
 
 /// Rows of a page when none are asked for.
 const SIZE_DEFAULT: u32 = 100;

@@ -1,7 +1,9 @@
 //! Refusals leave a line in the audit as deeds do.
 
-use super::Problem;
-use crate::{audit::AuditEntry, store::Store};
+use crate::{
+    problem::Problem,
+    store::{AuditEntry, Store},
+};
 
 /// Passes a result on; what was refused is audited with its reason. A failure of the control plane itself is in its log.
 ///

@@ -6,8 +6,6 @@ use chapar_proto::rpc;
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use crate::store::StoreError;
-
 /// The domain of every `google.rpc.ErrorInfo` of the exchange.
 pub const DOMAIN: &str = "chapar";
 
@@ -183,18 +181,6 @@ impl From<Problem> for Status {
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        Self::internal(&error)
-    }
-}
-
-impl From<sqlx::Error> for Problem {
-    fn from(error: sqlx::Error) -> Self {
-        Self::internal(&error)
-    }
-}
-
 /// An error with its causes, on one line, for the log.
 pub struct WithSources<'a>(pub &'a (dyn Error + 'static));
 
@@ -241,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_failure_inside_tells_no_cause() {
-        let status = Status::from(Problem::from(sqlx::Error::PoolTimedOut));
+        let status = Status::from(Problem::internal(&std::io::Error::other("the pool timed out")));
         assert_eq!(status.code(), Code::Internal);
         assert!(!status.message().contains("pool"), "{}", status.message());
     }

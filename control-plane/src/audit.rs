@@ -1,0 +1,9 @@
+//! Who did, or was refused, what and when: reading the audit, and writing down refusals. Deeds are written with the deed.
+
+mod list;
+mod refusal;
+
+pub use self::{
+    list::{Filter, Written, list},
+    refusal::audited,
+};
