@@ -19,8 +19,8 @@ use chapar_core::{
     time::Timestamp,
 };
 use chapar_relay::{
-    Back, CallKey, Cause, Ending, FirstMessage, Flows, Head, HeadWriter, Opening, PlaceKey, Reply, RequestHook, ResponseHook,
-    Seating, Transformed, Verdict, hpack::KnownName,
+    Assignment, Back, CallKey, Cause, Ending, EndpointKey, FirstMessage, Flows, HeadWriter, Opening, Reply, RequestHead,
+    RequestHook, ResponseHook, Transformed, Verdict, hpack::KnownName,
 };
 
 use crate::call::{
@@ -68,7 +68,7 @@ pub(crate) struct Call {
 }
 
 /// The stages' view of a request's head.
-struct View<'h>(&'h Head<'h>);
+struct View<'h>(&'h RequestHead<'h>);
 
 impl Metadata for View<'_> {
     fn first(&self, name: KnownName) -> Option<&[u8]> {
@@ -101,7 +101,7 @@ impl Gate {
         self.desk.book()
     }
 
-    fn arrive(&mut self, caller: &Origin, head: &Head<'_>, now: Instant, reply: &mut Reply) -> Opening<Call> {
+    fn arrive(&mut self, caller: &Origin, head: &RequestHead<'_>, now: Instant, reply: &mut Reply) -> Opening<Call> {
         self.desk.turn(now);
         let path = head.path();
         let path = path.split(|byte| *byte == b'?').next().unwrap_or(path);
@@ -134,7 +134,7 @@ impl Gate {
         let request = if names_its_subject && can_hash { RequestHook::Peek } else { RequestHook::Pass };
         let decided_on = self.desk.snapshots_seen();
         let call = Call { account, met: None, valid_until, decided_on, coding, void: None };
-        Opening::Forward { call, deadline, request, response, parked: false }
+        Opening::Forward { call, deadline, request, response, awaits_answer: false }
     }
 
     /// Decides a running call again, on what the sidecar knows now.
@@ -174,17 +174,17 @@ impl Gate {
 impl chapar_relay::Gate for Gate {
     type Origin = Origin;
     type Peer = Met;
-    type Place = Whither;
+    type Endpoint = Whither;
     type DialError = DialError;
     type Call = Call;
     /// Nothing is asked of anybody while a call waits.
     type Answer = Infallible;
 
-    fn open(&mut self, origin: &Origin, head: &Head<'_>, _: CallKey, now: Instant, reply: &mut Reply) -> Opening<Call> {
+    fn open(&mut self, origin: &Origin, head: &RequestHead<'_>, _: CallKey, now: Instant, reply: &mut Reply) -> Opening<Call> {
         self.arrive(origin, head, now, reply)
     }
 
-    fn candidates(&mut self, call: &mut Call, places: &mut Vec<PlaceKey>) {
+    fn candidates(&mut self, call: &mut Call, places: &mut Vec<EndpointKey>) {
         let Some(permit) = call.account.permit() else { return };
         places.extend_from_slice(match call.account.side() {
             Side::Consumer => self.places.of_provider(permit.inquiry()),
@@ -192,10 +192,10 @@ impl chapar_relay::Gate for Gate {
         });
     }
 
-    fn seated(&mut self, call: &mut Call, place: &Whither, met: &Met, now: Instant) -> Seating {
+    fn assigned(&mut self, call: &mut Call, place: &Whither, met: &Met, now: Instant) -> Assignment {
         if let Err(refusal) = self.in_order(met) {
             call.void = Some(Box::new(refusal));
-            return Seating::Void;
+            return Assignment::Void;
         }
         place.used(now);
         call.account.forwarded_to(&place.address);
@@ -204,7 +204,7 @@ impl chapar_relay::Gate for Gate {
         if let Some(peer) = &met.peer {
             call.valid_until = call.valid_until.min(peer.not_after);
         }
-        Seating::Go
+        Assignment::Go
     }
 
     fn write_onward(&mut self, call: &Call, _: &Whither, _: &Met, left: Option<Duration>, out: &mut HeadWriter<'_>) {

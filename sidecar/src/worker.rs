@@ -35,7 +35,7 @@ use std::{
 };
 
 use chapar_core::identity::AgencyName;
-use chapar_relay::{ConnKey, Relay};
+use chapar_relay::{ConnectionKey, Relay};
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::watch as changes,
@@ -275,7 +275,7 @@ impl Worker {
     }
 
     /// Reads from the connection `key` until it is gone.
-    fn attend(self: &Rc<Self>, key: ConnKey) {
+    fn attend(self: &Rc<Self>, key: ConnectionKey) {
         let worker = Rc::clone(self);
         tokio::task::spawn_local(async move {
             poll_fn(|cx| {

@@ -1,8 +1,8 @@
 //! One call: its two streams, and what flows between them.
 
 use crate::{
+    endpoint::Reputation,
     gate::{Flows, Gate, RequestHook, ResponseHook},
-    place::Name,
     slab::NONE,
     timer::Timer,
 };
@@ -51,8 +51,8 @@ impl Stream {
 pub(crate) enum Stage {
     /// The gate has still to say that it may go on.
     Held,
-    /// It waits for room at a place, among those whose callers have such a name.
-    Parked { place: u32, name: Name },
+    /// It waits for room at an endpoint, among those whose callers have such a name.
+    Pending { endpoint: u32, reputation: Reputation },
     /// It is on a link.
     Flying,
 }
@@ -127,7 +127,7 @@ pub(crate) enum Problem {
     NotTaken,
 }
 
-/// Places that were tried in vain.
+/// Endpoints that were tried in vain.
 const TRIED_MAX: usize = 4;
 
 /// What has been tried for a call.
@@ -143,16 +143,16 @@ pub(crate) struct Attempts {
 impl Attempts {
     const NONE: Self = Self { made: 0, void_peers: 0, tried: [NONE; TRIED_MAX], tried_count: 0, last: None };
 
-    pub(crate) fn leave_out(&mut self, place: u32) {
+    pub(crate) fn leave_out(&mut self, endpoint: u32) {
         if let Some(slot) = self.tried.get_mut(usize::from(self.tried_count)) {
-            *slot = place;
+            *slot = endpoint;
             self.tried_count += 1;
         }
     }
 
     #[inline]
-    pub(crate) fn is_left_out(&self, place: u32) -> bool {
-        self.tried_count > 0 && self.tried.contains(&place)
+    pub(crate) fn is_left_out(&self, endpoint: u32) -> bool {
+        self.tried_count > 0 && self.tried.contains(&endpoint)
     }
 }
 
@@ -164,8 +164,8 @@ pub(crate) struct Call<G: Gate> {
     pub(crate) near: Stream,
     /// The server's stream, while the call is on a link.
     pub(crate) far: Stream,
-    /// The place of that link.
-    pub(crate) place: u32,
+    /// The endpoint of that link.
+    pub(crate) endpoint: u32,
     pub(crate) request: Flowing,
     pub(crate) response: Flowing,
 
@@ -193,12 +193,12 @@ pub(crate) struct Call<G: Gate> {
 
     pub(crate) deadline: Option<std::time::Instant>,
     pub(crate) deadline_ms: u64,
-    pub(crate) seat_until_ms: u64,
+    pub(crate) pending_until_ms: u64,
     pub(crate) timer: Timer,
     pub(crate) timer_ms: u64,
-    /// Its neighbours among those that wait at its place.
-    pub(crate) parked_before: u32,
-    pub(crate) parked_after: u32,
+    /// Its neighbours among those that wait at its endpoint.
+    pub(crate) pending_before: u32,
+    pub(crate) pending_after: u32,
 }
 
 impl<G: Gate> Call<G> {
@@ -209,7 +209,7 @@ impl<G: Gate> Call<G> {
             stage: Stage::Held,
             near,
             far: Stream::NOWHERE,
-            place: NONE,
+            endpoint: NONE,
             request: Flowing::new(window),
             response: Flowing::new(window),
             head: Vec::new(),
@@ -227,11 +227,11 @@ impl<G: Gate> Call<G> {
             is_refused: false,
             deadline: None,
             deadline_ms: u64::MAX,
-            seat_until_ms: u64::MAX,
+            pending_until_ms: u64::MAX,
             timer: Timer::UNSET,
             timer_ms: u64::MAX,
-            parked_before: NONE,
-            parked_after: NONE,
+            pending_before: NONE,
+            pending_after: NONE,
         }
     }
 

@@ -29,11 +29,11 @@ pub(crate) use guard::{Flood, Guard};
 pub(crate) use pace::Pace;
 pub(crate) use streams::{Past, Recent, Streams};
 
-use crate::{call::Queue, counters::Breach, place::Name};
+use crate::{call::Queue, counters::Breach, endpoint::Reputation};
 
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CloseWhy {
+pub enum CloseReason {
     /// It had no call for `Limits::idle_timeout`.
     Idle,
     /// It drained.
@@ -62,7 +62,7 @@ pub(crate) enum Role<G: Gate> {
     /// It came in: this is the server.
     Accepted(G::Origin),
     /// It was dialled: this is the client.
-    Link { place: u32, peer: G::Peer },
+    Link { endpoint: u32, peer: G::Peer },
 }
 
 /// How far it is from its end.
@@ -73,9 +73,9 @@ pub(crate) enum Phase {
     /// It came in, and the peer was told that it will end; calls are still taken for a moment.
     Noticed { since_ms: u64 },
     /// It takes no further calls and ends when those that it has are over.
-    Retired(CloseWhy),
+    Retired(CloseReason),
     /// It ends when its output has left.
-    Closing { why: CloseWhy, since_ms: u64 },
+    Closing { why: CloseReason, since_ms: u64 },
 }
 
 /// A DATA frame that is under way.
@@ -242,11 +242,11 @@ impl<G: Gate> Connection<G> {
         matches!(self.phase, Phase::Closing { .. })
     }
 
-    /// The place of a link.
+    /// The endpoint of a link.
     #[inline]
-    pub(crate) const fn place(&self) -> Option<u32> {
+    pub(crate) const fn endpoint(&self) -> Option<u32> {
         match self.role {
-            Role::Link { place, .. } => Some(place),
+            Role::Link { endpoint, .. } => Some(endpoint),
             Role::Accepted(_) => None,
         }
     }
@@ -265,15 +265,15 @@ impl<G: Gate> Connection<G> {
     }
 
     /// Whether a link has room for one more call of a caller with this name. Once its pace leaves less than would reset all that is on
-    /// it, those without a good name are kept to half of it: what they reset may take up seats for long.
+    /// it, those without a good name are kept to half of it: what they reset may take up room for long.
     #[inline]
-    pub(crate) fn has_seat(&self, name: Name, limits: &Limits, now_ms: u64) -> bool {
-        let seats = self.peer.streams_max.min(limits.calls_per_connection_max);
-        let seats = match &self.pace {
-            Some(pace) if name == Name::None => seats.min(pace.left(limits, now_ms).max(seats.div_ceil(2))),
-            _ => seats,
+    pub(crate) fn has_capacity(&self, reputation: Reputation, limits: &Limits, now_ms: u64) -> bool {
+        let capacity = self.peer.streams_max.min(limits.calls_per_connection_max);
+        let capacity = match &self.pace {
+            Some(pace) if reputation == Reputation::None => capacity.min(pace.left(limits, now_ms).max(capacity.div_ceil(2))),
+            _ => capacity,
         };
-        self.phase == Phase::Open && self.streams_at_server() < seats && self.output.len() < limits.output_bytes_soft_max
+        self.phase == Phase::Open && self.streams_at_server() < capacity && self.output.len() < limits.output_bytes_soft_max
     }
 
     /// Whether `stream` was reset, and the server is still to hear of it.

@@ -42,8 +42,8 @@ pub enum Breach {
     Idle,
     /// `Limits::keepalive_timeout`.
     Unanswered,
-    /// `Limits::parked_per_place_max`.
-    Parked,
+    /// `Limits::pending_per_endpoint_max`.
+    Pending,
     /// `Limits::first_message_bytes_max`.
     FirstMessage,
     /// `Limits::transformed_message_bytes_max`.
@@ -72,7 +72,7 @@ impl Breach {
         Self::HalfOpen,
         Self::Idle,
         Self::Unanswered,
-        Self::Parked,
+        Self::Pending,
         Self::FirstMessage,
         Self::TransformedMessage,
     ];
@@ -100,9 +100,18 @@ impl Breach {
             Self::HalfOpen => "half_open",
             Self::Idle => "idle",
             Self::Unanswered => "unanswered",
-            Self::Parked => "parked",
+            Self::Pending => "pending",
             Self::FirstMessage => "first_message",
             Self::TransformedMessage => "transformed_message",
+        }
+    }
+
+    /// The name that it had in metrics before, and keeps beside the new one for a release.
+    #[must_use]
+    pub const fn former_str(self) -> Option<&'static str> {
+        match self {
+            Self::Pending => Some("parked"),
+            _ => None,
         }
     }
 }
@@ -122,7 +131,7 @@ pub struct Counters {
     pub malformed_requests: u64,
     /// Attempts after the first.
     pub retries: u64,
-    /// Times that a place was left out for failing.
+    /// Times that an endpoint was left out for failing.
     pub ejections: u64,
     /// Connections that ended by a violation of the peer's, breaches included.
     pub violations: u64,
@@ -140,9 +149,10 @@ impl Counters {
         self.breaches[breach as usize]
     }
 
-    /// Each limit's name, and how often it was broken.
+    /// Each limit's name, and how often it was broken. One that was renamed is told by its former name too.
     pub fn breaches(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Breach::ALL.iter().map(|breach| (breach.as_str(), self.breaches_of(*breach)))
+        let names = |breach: &Breach| [Some(breach.as_str()), breach.former_str()].into_iter().flatten();
+        Breach::ALL.iter().flat_map(move |breach| names(breach).map(|name| (name, self.breaches_of(*breach))))
     }
 }
 

@@ -5,18 +5,18 @@ mod steady;
 
 use std::time::Instant;
 
-use crate::{CloseWhy, ConnKey, Event, connection::Phase, frame::STREAM_ID_MAX};
+use crate::{CloseReason, ConnectionKey, Event, connection::Phase, frame::STREAM_ID_MAX};
 
 #[test]
 fn a_link_whose_streams_run_out_is_retired_and_another_dialled() {
     let mut steady = steady::Steady::new(1, 1, 100);
-    let link = ConnKey { slot: 0, generation: 0 };
+    let link = ConnectionKey { slot: 0, generation: 0 };
     let connection = steady.relay.connections.get_mut(link.slot).expect("the link is the first connection");
     connection.recent.open(STREAM_ID_MAX - 2);
     steady.server_stream = STREAM_ID_MAX;
     steady.round();
     assert_eq!(steady.relay.gate().served, 1);
-    assert_eq!(steady.relay.closing(link), Some(CloseWhy::Retired));
+    assert_eq!(steady.relay.closing(link), Some(CloseReason::Retired));
     assert!(matches!(steady.relay.next_event(), Some(Event::Dial { .. })));
     steady.relay.closed(link, Instant::now());
     assert_eq!(steady.relay.connections(), 1);

@@ -12,7 +12,7 @@ mod view;
 mod write;
 
 pub use error::{ErrorCode, Scope, Violation};
-pub use head::{Head, Kind, flags};
+pub use head::{FrameHead, Kind, flags};
 pub use settings::Settings;
 pub use view::{DataShape, GoAway, Headers, Priority, Reset, WindowUpdate, ping};
 pub use write::{

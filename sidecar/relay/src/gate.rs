@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    head::{Head, HeadWriter, Reply},
-    keys::{CallKey, PlaceKey},
+    head::{HeadWriter, Reply, RequestHead},
+    keys::{CallKey, EndpointKey},
 };
 
 /// Decides about calls, writes what they carry on, and closes their accounts.
@@ -16,39 +16,39 @@ pub trait Gate {
     type Origin;
     /// Who is at the other end of a connection that was dialled.
     type Peer;
-    /// What the gate knows of a place.
-    type Place;
-    /// Why a place was not reached.
+    /// What the gate knows of an endpoint.
+    type Endpoint;
+    /// Why an endpoint was not reached.
     type DialError;
     /// A call, from its opening to its close: the account and whatever decides it again. Stored inline, so keep it small.
     type Call;
-    /// What an awaited answer brings to a parked call.
+    /// What the answer brings that a call awaits.
     type Answer;
 
     /// A call has come. To refuse it, write `reply` and close its account before returning [`Opening::Refuse`]: such a call is not
-    /// heard of again. `key` is for whoever will [`crate::Relay::unpark`] it.
+    /// heard of again. `key` is for whoever will [`crate::Relay::answer`] it.
     fn open(
         &mut self,
         origin: &Self::Origin,
-        head: &Head<'_>,
+        head: &RequestHead<'_>,
         key: CallKey,
         now: Instant,
         reply: &mut Reply,
     ) -> Opening<Self::Call>;
 
-    /// Where `call` may go: append to `places`, which is empty. None: the call ends by [`Cause::NoPlace`]. Asked for each attempt; those
+    /// Where `call` may go: append to `endpoints`, which is empty. None: the call ends by [`Cause::NoEndpoint`]. Asked for each attempt; those
     /// that were tried are left out.
-    fn candidates(&mut self, call: &mut Self::Call, places: &mut Vec<PlaceKey>);
+    fn candidates(&mut self, call: &mut Self::Call, endpoints: &mut Vec<EndpointKey>);
 
-    /// There is room for `call` on a link to `place` at whose other end is `peer`. Asked before each attempt.
-    fn seated(&mut self, call: &mut Self::Call, place: &Self::Place, peer: &Self::Peer, now: Instant) -> Seating;
+    /// There is room for `call` on a link to `endpoint` at whose other end is `peer`. Asked before each attempt.
+    fn assigned(&mut self, call: &mut Self::Call, endpoint: &Self::Endpoint, peer: &Self::Peer, now: Instant) -> Assignment;
 
     /// Appends the fields that go on with the request: tracking ID, trace, `grpc-timeout` of `left`. Pseudo-header fields are the
     /// relay's and are already written. Of the caller's fields all pass but those of [`crate::head::dropped_onward`].
     fn write_onward(
         &mut self,
         call: &Self::Call,
-        place: &Self::Place,
+        endpoint: &Self::Endpoint,
         peer: &Self::Peer,
         left: Option<Duration>,
         out: &mut HeadWriter<'_>,
@@ -59,10 +59,10 @@ pub trait Gate {
     fn write_back(&mut self, call: &Self::Call, part: Back, out: &mut HeadWriter<'_>);
 
     /// The first message of a call that was opened with [`RequestHook::Peek`] or [`RequestHook::Hold`]. For [`Verdict::Cut`] write
-    /// `reply` first. Under `Peek`, [`Verdict::Park`] counts as `Go`.
+    /// `reply` first. Under `Peek`, [`Verdict::Await`] counts as `Go`.
     fn first_message(&mut self, call: &mut Self::Call, message: FirstMessage<'_>, reply: &mut Reply) -> Verdict;
 
-    /// The answer that a parked call waited for. For [`Verdict::Cut`] write `reply` first; [`Verdict::Park`] waits on.
+    /// The answer that a call awaited. For [`Verdict::Cut`] write `reply` first; [`Verdict::Await`] waits on.
     fn answered(&mut self, call: &mut Self::Call, answer: Self::Answer, reply: &mut Reply) -> Verdict;
 
     /// One message of a response that passes by [`ResponseHook::EachMessage`]: append to `out` what goes to the caller in its place,
@@ -99,8 +99,8 @@ pub enum Opening<C> {
         request: RequestHook,
         /// How the response passes.
         response: ResponseHook,
-        /// True: the call is not seated before [`crate::Relay::unpark`] says so.
-        parked: bool,
+        /// True: the call is not sent on before [`crate::Relay::answer`] says so.
+        awaits_answer: bool,
     },
     /// It is refused, by what was written in the reply.
     Refuse,
@@ -109,7 +109,7 @@ pub enum Opening<C> {
 impl<C> Opening<C> {
     /// The call goes on, unread either way.
     pub const fn pass(call: C, deadline: Option<Instant>) -> Self {
-        Self::Forward { call, deadline, request: RequestHook::Pass, response: ResponseHook::Pass, parked: false }
+        Self::Forward { call, deadline, request: RequestHook::Pass, response: ResponseHook::Pass, awaits_answer: false }
     }
 }
 
@@ -120,7 +120,7 @@ pub enum RequestHook {
     Pass,
     /// The first message, while it goes on: but for its last bytes, which wait for the verdict.
     Peek,
-    /// The first message, before anything goes on: the call is seated once the gate has said [`Verdict::Go`].
+    /// The first message, before anything goes on: the call is sent on once the gate has said [`Verdict::Go`].
     Hold,
 }
 
@@ -161,8 +161,8 @@ pub enum Verdict {
     Go,
     /// End, by what was written in the reply.
     Cut,
-    /// Wait for [`crate::Relay::unpark`].
-    Park,
+    /// Wait for [`crate::Relay::answer`].
+    Await,
 }
 
 /// What the gate made of a response's message.
@@ -179,7 +179,7 @@ pub enum Transformed {
 
 /// What the gate says of the peer that a call would go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seating {
+pub enum Assignment {
     /// The call may go to it.
     Go,
     /// No call may go over this link: it is retired, and another is tried, dialled anew if need be. A second time for the same call
@@ -208,38 +208,38 @@ pub enum Cause<'c, G: Gate + ?Sized> {
     /// The deadline passed.
     DeadlineExceeded,
     /// [`Gate::candidates`] gave none that exists.
-    NoPlace,
-    /// The last place that was tried could not be reached.
+    NoEndpoint,
+    /// The last endpoint that was tried could not be reached.
     Unreachable {
         /// Which.
-        place: &'c G::Place,
+        endpoint: &'c G::Endpoint,
         /// Why.
         error: &'c G::DialError,
     },
-    /// There was no room for it in time, or too many wait already (`Limits::seat_wait`, `Limits::parked_per_place_max`).
+    /// There was no room for it in time, or too many wait already (`Limits::pending_timeout`, `Limits::pending_per_endpoint_max`).
     Full {
         /// Where.
-        place: &'c G::Place,
+        endpoint: &'c G::Endpoint,
     },
-    /// Both links that were tried have a peer that [`Gate::seated`] found void.
+    /// Both links that were tried have a peer that [`Gate::assigned`] found void.
     PeerVoid {
         /// Where.
-        place: &'c G::Place,
+        endpoint: &'c G::Endpoint,
     },
     /// The other side did not take it on, and there is no further attempt.
     NotTaken {
         /// Who.
-        place: &'c G::Place,
+        endpoint: &'c G::Endpoint,
     },
     /// The connection broke under it, after it may have been taken on.
     Lost {
         /// To whom.
-        place: &'c G::Place,
+        endpoint: &'c G::Endpoint,
     },
     /// The response breaks HTTP/2's rules of messages (RFC 9113, section 8.1.1).
     MalformedResponse {
         /// Whose.
-        place: &'c G::Place,
+        endpoint: &'c G::Endpoint,
     },
     /// A message of the response is longer than `Limits::transformed_message_bytes_max`.
     MessageTooLong,

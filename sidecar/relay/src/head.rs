@@ -12,10 +12,10 @@ mod response;
 pub(crate) use request::scan_request;
 pub(crate) use response::{Answer, Part, scan_response, scan_trailers_onward};
 
-/// The names whose values [`Head`] holds.
+/// The names whose values [`RequestHead`] holds.
 const SLOTS: usize = 11;
 
-/// Where [`Head`] holds the values of `name`.
+/// Where [`RequestHead`] holds the values of `name`.
 const fn slot(name: KnownName) -> Option<usize> {
     match name {
         KnownName::Method => Some(0),
@@ -52,7 +52,7 @@ pub(crate) struct Value<'b> {
 }
 
 /// The head of a request, for as long as [`crate::Gate::open`] looks at it.
-pub struct Head<'h> {
+pub struct RequestHead<'h> {
     values: &'h [Value<'h>; SLOTS],
     present: u16,
     repeated: u16,
@@ -61,14 +61,14 @@ pub struct Head<'h> {
     tracestate_dropped: Cell<bool>,
 }
 
-impl std::fmt::Debug for Head<'_> {
+impl std::fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Metadata may hold credentials: it is never printed.
-        f.debug_struct("Head").field("path", &self.path().escape_ascii()).finish_non_exhaustive()
+        f.debug_struct("RequestHead").field("path", &self.path().escape_ascii()).finish_non_exhaustive()
     }
 }
 
-impl<'h> Head<'h> {
+impl<'h> RequestHead<'h> {
     /// `:method`.
     #[must_use]
     pub fn method(&self) -> &[u8] {
@@ -133,7 +133,7 @@ impl<'h> Head<'h> {
 ///
 /// # Errors
 /// A block that is malformed, or that the relay would not take.
-pub fn with_head<T>(block: &[u8], end_stream: bool, look: impl FnOnce(&Head<'_>) -> T) -> Result<T, Fault> {
+pub fn with_head<T>(block: &[u8], end_stream: bool, look: impl FnOnce(&RequestHead<'_>) -> T) -> Result<T, Fault> {
     let limits = BlockLimits { header_list_bytes_max: u32::MAX, fields_max: u32::MAX };
     let (mut scratch, mut onward, mut tracestate, mut decoded) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut decoder = Decoder::new(TABLE_BYTES_MAX_DEFAULT);

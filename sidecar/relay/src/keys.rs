@@ -24,6 +24,6 @@ macro_rules! key {
     };
 }
 
-key!(ConnKey, "A connection.");
+key!(ConnectionKey, "A connection.");
 key!(CallKey, "A call.");
-key!(PlaceKey, "A place: an address where calls can be taken.");
+key!(EndpointKey, "An endpoint: an address where calls can be taken.");

@@ -9,27 +9,27 @@ extern crate self as chapar_relay;
 mod call;
 mod connection;
 mod counters;
+mod endpoint;
 pub mod frame;
 mod gate;
 pub mod head;
 pub mod hpack;
 mod keys;
 mod limits;
-mod place;
 mod pool;
 mod relay;
 mod slab;
 mod timer;
 
-pub use connection::{CloseWhy, Probe};
+pub use connection::{CloseReason, Probe};
 pub use counters::{Breach, Counters};
+pub use endpoint::{EndpointConfig, EndpointState};
 pub use gate::{
-    Back, Cause, Ending, FirstMessage, Flow, Flows, Gate, Opening, RequestHook, ResponseHook, Seating, Transformed, Verdict,
+    Assignment, Back, Cause, Ending, FirstMessage, Flow, Flows, Gate, Opening, RequestHook, ResponseHook, Transformed, Verdict,
 };
-pub use head::{Head, HeadWriter, Reply};
-pub use keys::{CallKey, ConnKey, PlaceKey};
+pub use head::{HeadWriter, Reply, RequestHead};
+pub use keys::{CallKey, ConnectionKey, EndpointKey};
 pub use limits::Limits;
-pub use place::{PlaceConfig, PlaceState};
 pub use relay::{Event, Relay};
 
 #[cfg(test)]

@@ -34,12 +34,12 @@ pub struct Limits {
     /// Bytes of a response's message that is gathered to be transformed; at most `call_window_bytes` less the prefix of 5.
     pub transformed_message_bytes_max: u32,
 
-    /// Connections to one place.
-    pub links_per_place_max: usize,
-    /// Calls that wait for room at one place.
-    pub parked_per_place_max: usize,
+    /// Connections to one endpoint.
+    pub connections_per_endpoint_max: usize,
+    /// Calls that wait for room at one endpoint.
+    pub pending_per_endpoint_max: usize,
     /// How long a call waits for room.
-    pub seat_wait: Duration,
+    pub pending_timeout: Duration,
     /// Attempts for one call, the first included.
     pub attempts_max: u8,
     /// How long a reset of ours waits on a link if the call was not answered yet; zero: it leaves at once. Servers end a connection
@@ -71,7 +71,7 @@ pub struct Limits {
     /// Streams that the peer resets, or that are reset for its errors, beyond one for each call that was answered.
     pub resets_max: u32,
     /// The same of a peer that is probed: another relay, which bundles the callers of an agency and holds each of them to its
-    /// `resets_max`. A link to one paces itself below it: its resets wait, and their streams take up seats meanwhile.
+    /// `resets_max`. A link to one paces itself below it: its resets wait, and their streams take up room meanwhile.
     pub relayed_resets_max: u32,
     /// SETTINGS.
     pub settings_max: u32,
@@ -103,9 +103,9 @@ impl Default for Limits {
             replay_bytes_max: 64 * 1024,
             first_message_bytes_max: 256 * 1024,
             transformed_message_bytes_max: 512 * 1024,
-            links_per_place_max: 16,
-            parked_per_place_max: 4_096,
-            seat_wait: Duration::from_secs(10),
+            connections_per_endpoint_max: 16,
+            pending_per_endpoint_max: 4_096,
+            pending_timeout: Duration::from_secs(10),
             attempts_max: 3,
             reset_notice: Duration::ZERO,
             handshake_timeout: Duration::from_secs(5),
@@ -141,7 +141,7 @@ impl Limits {
         self.transformed_message_bytes_max = self.transformed_message_bytes_max.min(message_bytes_max);
         self.header_block_bytes_max = self.header_block_bytes_max.max(self.header_list_bytes_max.saturating_mul(2));
         self.calls_per_connection_max = self.calls_per_connection_max.max(1);
-        self.links_per_place_max = self.links_per_place_max.max(1);
+        self.connections_per_endpoint_max = self.connections_per_endpoint_max.max(1);
         self.attempts_max = self.attempts_max.max(1);
         self
     }

@@ -1,4 +1,4 @@
-//! The relay of one worker thread: its connections, calls and places. Bytes and instants in, bytes and wake-ups out.
+//! The relay of one worker thread: its connections, calls and endpoints. Bytes and instants in, bytes and wake-ups out.
 
 use std::{
     collections::VecDeque,
@@ -7,19 +7,19 @@ use std::{
 
 use crate::{
     call::Call,
-    connection::{CloseWhy, Connection, Phase, Probe, Role},
+    connection::{CloseReason, Connection, Phase, Probe, Role},
     counters::Counters,
+    endpoint::{Endpoint, RetryBudget},
     gate::Gate,
     head::Reply,
-    keys::{CallKey, ConnKey, PlaceKey},
+    keys::{CallKey, ConnectionKey, EndpointKey},
     limits::Limits,
-    place::{Place, RetryBudget},
     pool::Pool,
     slab::Slab,
     timer::Wheel,
 };
 
-mod places;
+mod endpoints;
 mod running;
 
 /// Heads and trailers: many and small.
@@ -32,22 +32,22 @@ const OUTPUTS: Pool = Pool::new(16 * 1024, 512 * 1024, 1024 * 1024);
 /// What the worker is asked to do, or may want to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// Connect to the place, and then call [`Relay::dialled`] or [`Relay::dial_failed`], one of them and once.
+    /// Connect to the endpoint, and then call [`Relay::dialled`] or [`Relay::dial_failed`], one of them and once.
     Dial {
         /// Which.
-        place: PlaceKey,
+        endpoint: EndpointKey,
     },
-    /// The place is left out for failing.
+    /// The endpoint is left out for failing.
     Ejected {
         /// Which.
-        place: PlaceKey,
+        endpoint: EndpointKey,
         /// For how long.
         time: Duration,
     },
-    /// The place answers again.
+    /// The endpoint answers again.
     Restored {
         /// Which.
-        place: PlaceKey,
+        endpoint: EndpointKey,
     },
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Scratch {
     pub(crate) refused: Vec<u8>,
     /// A message that was transformed.
     pub(crate) message: Vec<u8>,
-    pub(crate) places: Vec<PlaceKey>,
+    pub(crate) endpoints: Vec<EndpointKey>,
     pub(crate) calls: Vec<CallKey>,
 }
 
@@ -84,14 +84,14 @@ pub struct Relay<G: Gate> {
 
     pub(crate) connections: Slab<Connection<G>>,
     pub(crate) calls: Slab<Call<G>>,
-    pub(crate) places: Slab<Place<G>>,
+    pub(crate) endpoints: Slab<Endpoint<G>>,
     pub(crate) retries: RetryBudget,
 
     pub(crate) wheel: Wheel,
-    pub(crate) dirty: VecDeque<ConnKey>,
+    pub(crate) dirty: VecDeque<ConnectionKey>,
     pub(crate) events: VecDeque<Event>,
-    /// Places where room came free, or whose calls must be seen to.
-    pub(crate) hungry: Vec<u32>,
+    /// Endpoints where room came free, or whose calls must be seen to.
+    pub(crate) ready: Vec<u32>,
     pub(crate) is_draining: bool,
     recheck_next: u32,
 
@@ -107,13 +107,13 @@ impl<G: Gate> std::fmt::Debug for Relay<G> {
         f.debug_struct("Relay")
             .field("connections", &self.connections.len())
             .field("calls", &self.calls.len())
-            .field("places", &self.places.len())
+            .field("endpoints", &self.endpoints.len())
             .finish_non_exhaustive()
     }
 }
 
 impl<G: Gate> Relay<G> {
-    /// A relay without connections and places. `seed` is for choosing among places; each worker has another.
+    /// A relay without connections and endpoints. `seed` is for choosing among endpoints; each worker has another.
     pub fn new(gate: G, limits: Limits, seed: u64, now: Instant) -> Self {
         Self {
             gate,
@@ -125,12 +125,12 @@ impl<G: Gate> Relay<G> {
             random: seed | 1,
             connections: Slab::new(),
             calls: Slab::new(),
-            places: Slab::new(),
+            endpoints: Slab::new(),
             retries: RetryBudget::new(),
             wheel: Wheel::new(),
             dirty: VecDeque::new(),
             events: VecDeque::new(),
-            hungry: Vec::new(),
+            ready: Vec::new(),
             is_draining: false,
             recheck_next: 0,
             small: SMALL,
@@ -172,7 +172,7 @@ impl<G: Gate> Relay<G> {
     }
 
     /// A connection has come in. Its SETTINGS are in its output at once.
-    pub fn accept(&mut self, origin: G::Origin, probe: Probe, now: Instant) -> ConnKey {
+    pub fn accept(&mut self, origin: G::Origin, probe: Probe, now: Instant) -> ConnectionKey {
         self.wind(now);
         self.counters.accepted += 1;
         let connection = self.open_connection(Role::Accepted(origin), probe);
@@ -184,25 +184,25 @@ impl<G: Gate> Relay<G> {
     }
 
     /// A connection that [`Event::Dial`] asked for stands. The preface, SETTINGS and the calls that waited are in its output at once.
-    /// None: the place is gone, and the connection is to be closed.
-    pub fn dialled(&mut self, place: PlaceKey, peer: G::Peer, now: Instant) -> Option<ConnKey> {
+    /// None: the endpoint is gone, and the connection is to be closed.
+    pub fn dialled(&mut self, endpoint: EndpointKey, peer: G::Peer, now: Instant) -> Option<ConnectionKey> {
         self.wind(now);
         self.counters.dialled += 1;
-        let connection = self.begin_link(place, peer);
+        let connection = self.begin_link(endpoint, peer);
         self.settle();
         connection.map(|connection| self.key_of(connection))
     }
 
-    /// The place that [`Event::Dial`] named could not be reached.
-    pub fn dial_failed(&mut self, place: PlaceKey, error: G::DialError, now: Instant) {
+    /// The endpoint that [`Event::Dial`] named could not be reached.
+    pub fn dial_failed(&mut self, endpoint: EndpointKey, error: G::DialError, now: Instant) {
         self.wind(now);
         self.counters.dials_failed += 1;
-        self.not_reached(place, error);
+        self.not_reached(endpoint, error);
         self.settle();
     }
 
     /// `bytes` came on a connection. All of them are taken.
-    pub fn received(&mut self, connection: ConnKey, bytes: &[u8], now: Instant) {
+    pub fn received(&mut self, connection: ConnectionKey, bytes: &[u8], now: Instant) {
         self.wind(now);
         let Some(connection) = self.connections.find(connection.slot, connection.generation) else { return };
         self.take_in(connection, bytes);
@@ -211,12 +211,12 @@ impl<G: Gate> Relay<G> {
 
     /// What is to be written to a connection.
     #[inline]
-    pub fn output(&self, connection: ConnKey) -> &[u8] {
+    pub fn output(&self, connection: ConnectionKey) -> &[u8] {
         self.connection(connection).map_or(&[], |connection| connection.output.waiting())
     }
 
     /// So many bytes of the output were written. There may be more output then.
-    pub fn written(&mut self, connection: ConnKey, bytes: usize, now: Instant) {
+    pub fn written(&mut self, connection: ConnectionKey, bytes: usize, now: Instant) {
         self.wind(now);
         let Some(connection) = self.connections.find(connection.slot, connection.generation) else { return };
         self.output_left(connection, bytes);
@@ -226,7 +226,7 @@ impl<G: Gate> Relay<G> {
     /// Some: read no more from the connection; when its output is empty, close it and call [`Relay::closed`]. That is bounded: after
     /// `Limits::linger` the output is dropped.
     #[inline]
-    pub fn closing(&self, connection: ConnKey) -> Option<CloseWhy> {
+    pub fn closing(&self, connection: ConnectionKey) -> Option<CloseReason> {
         match self.connection(connection)?.phase {
             Phase::Closing { why, .. } => Some(why),
             _ => None,
@@ -234,7 +234,7 @@ impl<G: Gate> Relay<G> {
     }
 
     /// The connection is gone: it was closed, or it broke. To be called once for each; its key is dead then.
-    pub fn closed(&mut self, connection: ConnKey, now: Instant) {
+    pub fn closed(&mut self, connection: ConnectionKey, now: Instant) {
         self.wind(now);
         let Some(connection) = self.connections.find(connection.slot, connection.generation) else { return };
         self.lose(connection);
@@ -242,7 +242,7 @@ impl<G: Gate> Relay<G> {
     }
 
     /// The next connection that has new output or began to close. Keys may be dead: their output is empty.
-    pub fn next_dirty(&mut self) -> Option<ConnKey> {
+    pub fn next_dirty(&mut self) -> Option<ConnectionKey> {
         let key = self.dirty.pop_front()?;
         if let Some(slot) = self.connections.find(key.slot, key.generation) {
             self.check_output(slot);
@@ -272,16 +272,16 @@ impl<G: Gate> Relay<G> {
     }
 
     /// The connection takes no further call, and ends when those that it has are over.
-    pub fn retire(&mut self, connection: ConnKey, now: Instant) {
+    pub fn retire(&mut self, connection: ConnectionKey, now: Instant) {
         self.wind(now);
         if let Some(connection) = self.connections.find(connection.slot, connection.generation) {
-            self.retire_connection(connection, CloseWhy::Retired);
+            self.retire_connection(connection, CloseReason::Retired);
         }
         self.settle();
     }
 
     /// Who is at the other end of a connection that came in.
-    pub fn origin(&self, connection: ConnKey) -> Option<&G::Origin> {
+    pub fn origin(&self, connection: ConnectionKey) -> Option<&G::Origin> {
         match &self.connection(connection)?.role {
             Role::Accepted(origin) => Some(origin),
             Role::Link { .. } => None,
@@ -289,7 +289,7 @@ impl<G: Gate> Relay<G> {
     }
 
     /// Who is at the other end of a connection that was dialled.
-    pub fn peer(&self, connection: ConnKey) -> Option<&G::Peer> {
+    pub fn peer(&self, connection: ConnectionKey) -> Option<&G::Peer> {
         match &self.connection(connection)?.role {
             Role::Link { peer, .. } => Some(peer),
             Role::Accepted(_) => None,
@@ -298,8 +298,8 @@ impl<G: Gate> Relay<G> {
 
     /// What is left to do once the outermost call to the relay has done its own.
     pub(crate) fn settle(&mut self) {
-        while let Some(place) = self.hungry.pop() {
-            self.feed(place);
+        while let Some(endpoint) = self.ready.pop() {
+            self.feed(endpoint);
         }
     }
 
@@ -324,27 +324,27 @@ impl<G: Gate> Relay<G> {
         self.now_ms.saturating_add(time.as_millis() as u64)
     }
 
-    fn connection(&self, key: ConnKey) -> Option<&Connection<G>> {
+    fn connection(&self, key: ConnectionKey) -> Option<&Connection<G>> {
         let slot = self.connections.find(key.slot, key.generation)?;
         self.connections.get(slot)
     }
 
-    /// A place that was not removed.
-    pub(crate) fn find_place(&self, key: PlaceKey) -> Option<u32> {
-        let slot = self.places.find(key.slot, key.generation)?;
-        self.places.get(slot).filter(|place| !place.is_removed).map(|_| slot)
+    /// An endpoint that was not removed.
+    pub(crate) fn find_endpoint(&self, key: EndpointKey) -> Option<u32> {
+        let slot = self.endpoints.find(key.slot, key.generation)?;
+        self.endpoints.get(slot).filter(|endpoint| !endpoint.is_removed).map(|_| slot)
     }
 
-    pub(crate) fn key_of(&self, connection: u32) -> ConnKey {
-        ConnKey::of((connection, self.connections.generation(connection)))
+    pub(crate) fn key_of(&self, connection: u32) -> ConnectionKey {
+        ConnectionKey::of((connection, self.connections.generation(connection)))
     }
 
     pub(crate) fn key_of_call(&self, call: u32) -> CallKey {
         CallKey::of((call, self.calls.generation(call)))
     }
 
-    pub(crate) fn key_of_place(&self, place: u32) -> PlaceKey {
-        PlaceKey::of((place, self.places.generation(place)))
+    pub(crate) fn key_of_endpoint(&self, endpoint: u32) -> EndpointKey {
+        EndpointKey::of((endpoint, self.endpoints.generation(endpoint)))
     }
 
     /// A number that nobody else chooses by (xorshift64).

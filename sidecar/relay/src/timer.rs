@@ -8,7 +8,7 @@ use crate::slab::NONE;
 pub(crate) enum Owner {
     Connection(u32),
     Call(u32),
-    Place(u32),
+    Endpoint(u32),
 }
 
 /// A timer that is set; none is [`Timer::UNSET`].
@@ -169,9 +169,9 @@ mod tests {
         let mut wheel = Wheel::new();
         let mut unset = wheel.set(Owner::Call(1), 10);
         wheel.set(Owner::Call(2), 70_000);
-        wheel.set(Owner::Place(3), 0);
+        wheel.set(Owner::Endpoint(3), 0);
         wheel.unset(&mut unset);
-        assert_eq!(wheel.expire(0), Some(Owner::Place(3)));
+        assert_eq!(wheel.expire(0), Some(Owner::Endpoint(3)));
         assert_eq!(wheel.expire(69_999), None);
         assert_eq!(wheel.expire(70_000), Some(Owner::Call(2)));
         assert_eq!((wheel.expire(u64::MAX >> 1), wheel.next_ms()), (None, None));

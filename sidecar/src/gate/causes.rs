@@ -56,27 +56,27 @@ pub(super) fn told(call: &mut Call, cause: &Cause<'_, Gate>, agency: &AgencyName
             let detail = "the deadline passed before the answer was complete; the application must allow more time";
             Told::broken(Refusal::new(Reason::DeadlineExceeded, detail))
         }
-        Cause::NoPlace => Told::refused(nowhere(call, inquiry, agency)),
-        Cause::Unreachable { place, error } => {
-            call.account.forwarded_to(&place.address);
-            Told::refused(unreachable(inquiry, place, error))
+        Cause::NoEndpoint => Told::refused(nowhere(call, inquiry, agency)),
+        Cause::Unreachable { endpoint, error } => {
+            call.account.forwarded_to(&endpoint.address);
+            Told::refused(unreachable(inquiry, endpoint, error))
         }
-        Cause::Full { place } => {
-            call.account.forwarded_to(&place.address);
-            Told::refused(takes_none(inquiry, place, Reason::Overloaded, "all connections are full"))
+        Cause::Full { endpoint } => {
+            call.account.forwarded_to(&endpoint.address);
+            Told::refused(takes_none(inquiry, endpoint, Reason::Overloaded, "all connections are full"))
         }
-        Cause::PeerVoid { place } => {
-            call.account.forwarded_to(&place.address);
+        Cause::PeerVoid { endpoint } => {
+            call.account.forwarded_to(&endpoint.address);
             let void = call.void.take().map(|refusal| *refusal);
             Told::refused(
-                void.unwrap_or_else(|| takes_none(inquiry, place, Reason::PeerNotIdentified, "its certificate is void")),
+                void.unwrap_or_else(|| takes_none(inquiry, endpoint, Reason::PeerNotIdentified, "its certificate is void")),
             )
         }
-        Cause::NotTaken { place } => {
-            Told::refused(takes_none(inquiry, place, sought(inquiry, place).0, "it did not take the call on"))
+        Cause::NotTaken { endpoint } => {
+            Told::refused(takes_none(inquiry, endpoint, sought(inquiry, endpoint).0, "it did not take the call on"))
         }
-        Cause::Lost { place } => Told::broken(lost(inquiry, place)),
-        Cause::MalformedResponse { place } => Told::broken(malformed(inquiry, place)),
+        Cause::Lost { endpoint } => Told::broken(lost(inquiry, endpoint)),
+        Cause::MalformedResponse { endpoint } => Told::broken(malformed(inquiry, endpoint)),
         Cause::MessageTooLong => {
             let detail = "a message of the answer is too long to be narrowed to what the grant lets through; \
                           the provider's operator must send shorter ones";

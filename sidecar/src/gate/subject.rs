@@ -9,10 +9,10 @@ use chapar_core::{
     record::SubjectHash,
     subject::{Coding, INFLATED_BYTES_MAX, SubjectKey, Unreadable, of_message},
 };
-use chapar_relay::{FirstMessage, Head, hpack::KnownName};
+use chapar_relay::{FirstMessage, RequestHead, hpack::KnownName};
 
 /// What a message that says that it is compressed is compressed by: `None` where nobody here can tell.
-pub(super) fn coding(head: &Head<'_>) -> Option<Coding> {
+pub(super) fn coding(head: &RequestHead<'_>) -> Option<Coding> {
     // Of two values one server believes the first and another the last.
     match head.first(KnownName::GrpcEncoding).filter(|_| !head.repeats(KnownName::GrpcEncoding))? {
         b"gzip" => Some(Coding::Gzip),

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use chapar_relay::ConnKey;
+use chapar_relay::ConnectionKey;
 use prometheus::IntGauge;
 
 use super::{door::Admitted, wire::Wire};
@@ -16,7 +16,7 @@ pub(super) struct Connections {
 /// One connection's socket, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) key: ConnKey,
+    pub(super) key: ConnectionKey,
     pub(super) wire: Wire,
     /// Wakes the task that reads.
     pub(super) waker: Waker,
@@ -54,7 +54,7 @@ impl Drop for Counted {
 }
 
 impl Connections {
-    pub(super) fn insert(&mut self, key: ConnKey, wire: Wire, counted: Counted) {
+    pub(super) fn insert(&mut self, key: ConnectionKey, wire: Wire, counted: Counted) {
         let slot = key.index();
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
@@ -66,12 +66,12 @@ impl Connections {
     }
 
     /// The connection, unless it is gone.
-    pub(super) fn find(&mut self, key: ConnKey) -> Option<&mut Connection> {
+    pub(super) fn find(&mut self, key: ConnectionKey) -> Option<&mut Connection> {
         self.slots.get_mut(key.index())?.as_mut().filter(|connection| connection.key == key)
     }
 
     /// Takes the connection out, and ends the task that reads from it.
-    pub(super) fn remove(&mut self, key: ConnKey) -> Option<Connection> {
+    pub(super) fn remove(&mut self, key: ConnectionKey) -> Option<Connection> {
         let slot = self.slots.get_mut(key.index())?;
         let connection = slot.take_if(|connection| connection.key == key)?;
         connection.waker.wake_by_ref();
@@ -79,7 +79,7 @@ impl Connections {
     }
 
     /// The keys of all that are open.
-    pub(super) fn keys(&self) -> Vec<ConnKey> {
+    pub(super) fn keys(&self) -> Vec<ConnectionKey> {
         self.slots.iter().flatten().map(|connection| connection.key).collect()
     }
 }

@@ -12,7 +12,7 @@ use chapar_core::{
     identity::{AgencyName, SpiffeId},
     policy::{Endpoint, Inquiry, PolicySnapshot},
 };
-use chapar_relay::{PlaceConfig, PlaceKey, Probe, Relay};
+use chapar_relay::{EndpointConfig, EndpointKey, Probe, Relay};
 
 use super::dial::Dial;
 use crate::{gate::Gate, trust::Trust, upstream::Upstreams};
@@ -55,20 +55,20 @@ type Whereabouts = (SpiffeId, Arc<str>);
 /// Which place a call may be taken at.
 #[derive(Debug, Default)]
 pub(crate) struct PlaceBook {
-    peers: HashMap<Whereabouts, PlaceKey>,
+    peers: HashMap<Whereabouts, EndpointKey>,
     /// By gRPC service; nearly always one provider offers it.
     offers: HashMap<Arc<str>, Vec<Offer>>,
     /// By gRPC service.
-    upstreams: HashMap<Box<str>, Vec<PlaceKey>>,
+    upstreams: HashMap<Box<str>, Vec<EndpointKey>>,
     /// In the order of `Upstreams::servers`.
-    servers: Vec<PlaceKey>,
+    servers: Vec<EndpointKey>,
 }
 
 /// The sidecars of one provider that offer a service to this agency.
 #[derive(Debug)]
 struct Offer {
     provider: AgencyName,
-    places: Vec<PlaceKey>,
+    places: Vec<EndpointKey>,
     /// Some of them are reserved for this agency.
     reserved: bool,
 }
@@ -93,19 +93,19 @@ impl Whither {
 impl PlaceBook {
     /// The sidecars that take `inquiry` for this agency. Nodes that are reserved for it come before all others: while it has any,
     /// it uses no shared one.
-    pub(crate) fn of_provider(&self, inquiry: &Inquiry) -> &[PlaceKey] {
+    pub(crate) fn of_provider(&self, inquiry: &Inquiry) -> &[EndpointKey] {
         let offers = self.offers.get(&inquiry.grpc_service).map_or(&[][..], Vec::as_slice);
         offers.iter().find(|offer| offer.provider == inquiry.key.provider).map_or(&[], |offer| &offer.places)
     }
 
     /// The agency's own servers that take `inquiry`.
-    pub(crate) fn of_upstream(&self, inquiry: &Inquiry) -> &[PlaceKey] {
+    pub(crate) fn of_upstream(&self, inquiry: &Inquiry) -> &[EndpointKey] {
         self.upstreams.get(&*inquiry.grpc_service).map_or(&[], Vec::as_slice)
     }
 
     /// A book for tests, in which `inquiry` is taken at `place`.
     #[cfg(test)]
-    pub(crate) fn of_tests(inquiry: &Inquiry, towards: Towards, place: PlaceKey) -> Self {
+    pub(crate) fn of_tests(inquiry: &Inquiry, towards: Towards, place: EndpointKey) -> Self {
         let mut book = Self::default();
         match towards {
             Towards::Peer => {
@@ -117,11 +117,11 @@ impl PlaceBook {
         book
     }
 
-    fn peer_keys(&self) -> Vec<PlaceKey> {
+    fn peer_keys(&self) -> Vec<EndpointKey> {
         self.peers.values().copied().collect()
     }
 
-    fn offer(&mut self, consumer: &AgencyName, endpoint: &Endpoint, key: PlaceKey) {
+    fn offer(&mut self, consumer: &AgencyName, endpoint: &Endpoint, key: EndpointKey) {
         let Some(provider) = endpoint.spiffe_id.agency() else { return };
         let reserved = endpoint.reserved_for.contains(consumer);
         if !reserved && !endpoint.reserved_for.is_empty() {
@@ -151,9 +151,9 @@ pub(super) fn enter_upstreams(relay: &mut Relay<Gate>, upstreams: &Upstreams, no
         let whither = Whither::new(Towards::Upstream, &server.address, server.dial.clone());
         // Ordinary gRPC servers close connections that ping more often than every five minutes (`too_many_pings`); they are
         // watched by health checks instead.
-        let config = PlaceConfig { https: server.dial.is_encrypted(), authority: &server.authority, probe: Probe::Never };
-        let key = relay.add_place(whither, &config);
-        relay.found(key, server.is_well());
+        let config = EndpointConfig { https: server.dial.is_encrypted(), authority: &server.authority, probe: Probe::Never };
+        let key = relay.add_endpoint(whither, &config);
+        relay.set_healthy(key, server.is_well());
         relay.keep_open(key, true, now);
         let book = &mut relay.gate_mut().places;
         book.upstreams.entry(server.service.as_ref().into()).or_default().push(key);
@@ -165,7 +165,7 @@ pub(super) fn enter_upstreams(relay: &mut Relay<Gate>, upstreams: &Upstreams, no
 pub(super) fn heed_health(relay: &mut Relay<Gate>, upstreams: &Upstreams, now: Instant) {
     let keys = relay.gate().places.servers.clone();
     for (key, server) in keys.into_iter().zip(upstreams.servers()) {
-        relay.found(key, server.is_well());
+        relay.set_healthy(key, server.is_well());
         relay.keep_open(key, server.is_well(), now);
     }
 }
@@ -173,7 +173,12 @@ pub(super) fn heed_health(relay: &mut Relay<Gate>, upstreams: &Upstreams, now: I
 /// Brings the sidecars of other agencies in line with `snapshot`, as they are for calls of `consumer`. Gives those that it no longer
 /// names: they get no further calls, and are to be taken out ([`leave`]) once running calls were decided again. Taken out before, they
 /// would end calls that wait there for another reason than the policy's.
-pub(super) fn follow(relay: &mut Relay<Gate>, snapshot: &PolicySnapshot, consumer: &AgencyName, trust: &Trust) -> Vec<PlaceKey> {
+pub(super) fn follow(
+    relay: &mut Relay<Gate>,
+    snapshot: &PolicySnapshot,
+    consumer: &AgencyName,
+    trust: &Trust,
+) -> Vec<EndpointKey> {
     let mut book = std::mem::take(&mut relay.gate_mut().places);
     let named: HashSet<(&SpiffeId, &str)> =
         snapshot.all_endpoints().map(|endpoint| (&endpoint.spiffe_id, &*endpoint.address)).collect();
@@ -184,8 +189,8 @@ pub(super) fn follow(relay: &mut Relay<Gate>, snapshot: &PolicySnapshot, consume
         let whereabouts = (endpoint.spiffe_id.clone(), Arc::clone(&endpoint.address));
         let key = *book.peers.entry(whereabouts).or_insert_with_key(|(expected, address)| {
             let dial = Dial::Peer { address: Arc::clone(address), expected: expected.clone(), trust: trust.clone() };
-            let config = PlaceConfig { https: dial.is_encrypted(), authority: &authority(expected), probe: Probe::Ping };
-            relay.add_place(Whither::new(Towards::Peer, address, dial), &config)
+            let config = EndpointConfig { https: dial.is_encrypted(), authority: &authority(expected), probe: Probe::Ping };
+            relay.add_endpoint(Whither::new(Towards::Peer, address, dial), &config)
         });
         book.offer(consumer, endpoint, key);
     }
@@ -194,23 +199,23 @@ pub(super) fn follow(relay: &mut Relay<Gate>, snapshot: &PolicySnapshot, consume
 }
 
 /// Takes places out that no snapshot names any more: calls under way there go on, those that wait go elsewhere.
-pub(super) fn leave(relay: &mut Relay<Gate>, gone: &[PlaceKey], now: Instant) {
+pub(super) fn leave(relay: &mut Relay<Gate>, gone: &[EndpointKey], now: Instant) {
     for key in gone {
-        relay.remove_place(*key, now);
+        relay.remove_endpoint(*key, now);
     }
 }
 
 /// The sidecar's own credentials have changed: links that were made with the old ones take no further calls.
 pub(super) fn retire_links(relay: &mut Relay<Gate>, now: Instant) {
     for key in relay.gate().places.peer_keys() {
-        relay.retire_links(key, now);
+        relay.retire_connections(key, now);
     }
 }
 
 /// Keeps a connection open to every sidecar that was called not long ago, so that the next call need not wait for one.
 pub(super) fn keep_warm(relay: &mut Relay<Gate>, recent: std::time::Duration, now: Instant) {
     for key in relay.gate().places.peer_keys() {
-        let used = relay.place(key).and_then(|place| place.used.get());
+        let used = relay.endpoint(key).and_then(|place| place.used.get());
         relay.keep_open(key, used.is_some_and(|at| now.saturating_duration_since(at) < recent), now);
     }
 }
@@ -218,8 +223,8 @@ pub(super) fn keep_warm(relay: &mut Relay<Gate>, recent: std::time::Duration, no
 /// Places of each kind that are left out now.
 pub(super) fn ejected(relay: &Relay<Gate>) -> [(Towards, usize); 2] {
     let book = &relay.gate().places;
-    let count = |keys: &mut dyn Iterator<Item = &PlaceKey>| {
-        keys.filter(|key| relay.place_state(**key).is_some_and(|state| state.is_ejected)).count()
+    let count = |keys: &mut dyn Iterator<Item = &EndpointKey>| {
+        keys.filter(|key| relay.endpoint_state(**key).is_some_and(|state| state.is_ejected)).count()
     };
     [(Towards::Peer, count(&mut book.peers.values())), (Towards::Upstream, count(&mut book.servers.iter()))]
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chapar_relay::PlaceKey;
+use chapar_relay::EndpointKey;
 
 use super::{
     Worker,
@@ -17,8 +17,8 @@ use crate::gate::Met;
 
 impl Worker {
     /// Connects to `place`.
-    pub(super) fn dial(self: &Rc<Self>, place: PlaceKey) {
-        let dial = self.state().relay.place(place).map(|whither| Rc::clone(&whither.dial));
+    pub(super) fn dial(self: &Rc<Self>, place: EndpointKey) {
+        let dial = self.state().relay.endpoint(place).map(|whither| Rc::clone(&whither.dial));
         // Nobody waits any more for a place that is gone.
         if let Some(dial) = dial {
             tokio::task::spawn_local(reach(Rc::clone(self), place, dial));
@@ -26,8 +26,8 @@ impl Worker {
     }
 
     /// The place is left out for a while.
-    pub(super) fn ejected(&self, place: PlaceKey, time: Duration) {
-        if let Some(whither) = self.state().relay.place(place) {
+    pub(super) fn ejected(&self, place: EndpointKey, time: Duration) {
+        if let Some(whither) = self.state().relay.endpoint(place) {
             self.common.metrics.ejection(whither.towards.as_str());
             let (address, time_ms) = (&whither.address, time.as_millis());
             // The log is told once, until it takes calls again; how often it is tried is in the metrics.
@@ -40,17 +40,17 @@ impl Worker {
     }
 
     /// The place takes calls again.
-    pub(super) fn restored(&self, place: PlaceKey) {
-        if let Some(whither) = self.state().relay.place(place) {
+    pub(super) fn restored(&self, place: EndpointKey) {
+        if let Some(whither) = self.state().relay.endpoint(place) {
             whither.left_out.set(false);
             tracing::info!(address = %whither.address, "place takes calls again");
         }
     }
 
-    fn reached(self: &Rc<Self>, place: PlaceKey, dialled: Dialled, outdated: bool) {
+    fn reached(self: &Rc<Self>, place: EndpointKey, dialled: Dialled, outdated: bool) {
         let now = Instant::now();
         let mut state = self.state();
-        let Some(towards) = state.relay.place(place).map(|whither| whither.towards.as_str()) else { return };
+        let Some(towards) = state.relay.endpoint(place).map(|whither| whither.towards.as_str()) else { return };
         let links = self.common.metrics.links(towards);
         if let Io::Tls(tls) = &dialled.io {
             self.common.metrics.handshake(towards, tls.get_ref().1);
@@ -66,7 +66,7 @@ impl Worker {
     }
 }
 
-async fn reach(worker: Rc<Worker>, place: PlaceKey, dial: Rc<Dial>) {
+async fn reach(worker: Rc<Worker>, place: EndpointKey, dial: Rc<Dial>) {
     // Read before connecting: credentials that change meanwhile outdate the connection, never the other way around.
     let generation = dial.generation();
     let time_max = worker.common.limits.connect_timeout();

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use chapar_relay::{CloseWhy, ConnKey, Relay};
+use chapar_relay::{CloseReason, ConnectionKey, Relay};
 
 use super::{
     connections::{Connections, Counted},
@@ -30,7 +30,7 @@ pub(super) struct State {
     pub(super) relay: Relay<Gate>,
     pub(super) connections: Connections,
     /// Connections whose sockets have room again.
-    pub(super) unblocked: Vec<ConnKey>,
+    pub(super) unblocked: Vec<ConnectionKey>,
     buffer: Box<[u8]>,
 }
 
@@ -50,14 +50,14 @@ impl State {
     }
 
     /// Takes a connection in whose relay end is `key`, with what was read of it already.
-    pub(super) fn begin(&mut self, key: ConnKey, mut wire: Wire, counted: Counted, now: Instant) {
+    pub(super) fn begin(&mut self, key: ConnectionKey, mut wire: Wire, counted: Counted, now: Instant) {
         // What breaks here breaks again at the first real read.
         let _ = wire.read_ahead(|bytes| self.relay.received(key, bytes, now));
         self.connections.insert(key, wire, counted);
     }
 
     /// Reads what has come from `key`. Ready when the connection is gone.
-    pub(super) fn poll_read(&mut self, key: ConnKey, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_read(&mut self, key: ConnectionKey, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let calls_before = self.relay.counters().calls;
         for _ in 0..READS_A_TURN {
@@ -99,7 +99,7 @@ impl State {
     }
 
     /// The next connection that there may be something to write to.
-    pub(super) fn next_to_write(&mut self) -> Option<ConnKey> {
+    pub(super) fn next_to_write(&mut self) -> Option<ConnectionKey> {
         match self.unblocked.pop() {
             Some(key) => Some(key),
             None => self.relay.next_dirty(),
@@ -107,7 +107,7 @@ impl State {
     }
 
     /// Writes what there is for `key`; gives it back when that was the last.
-    pub(super) fn write(&mut self, key: ConnKey, now: Instant) -> Option<(Gone, Option<CloseWhy>)> {
+    pub(super) fn write(&mut self, key: ConnectionKey, now: Instant) -> Option<(Gone, Option<CloseReason>)> {
         loop {
             // Before anybody can learn that a call has ended, the call is on record. Nothing is done when nothing waits.
             self.relay.gate_mut().commit();
@@ -139,7 +139,7 @@ impl State {
     }
 
     /// The connection is no longer: its calls learn of it, and its socket is given back.
-    pub(super) fn end(&mut self, key: ConnKey, now: Instant) -> Option<Wire> {
+    pub(super) fn end(&mut self, key: ConnectionKey, now: Instant) -> Option<Wire> {
         let connection = self.connections.remove(key)?;
         self.relay.closed(key, now);
         Some(connection.wire)

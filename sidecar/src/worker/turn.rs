@@ -86,9 +86,9 @@ impl Worker {
         self.write_all(now);
         while let Some(event) = self.next_event() {
             match event {
-                Event::Dial { place } => self.dial(place),
-                Event::Ejected { place, time } => self.ejected(place, time),
-                Event::Restored { place } => self.restored(place),
+                Event::Dial { endpoint } => self.dial(endpoint),
+                Event::Ejected { endpoint, time } => self.ejected(endpoint, time),
+                Event::Restored { endpoint } => self.restored(endpoint),
             }
         }
         let next = self.state().relay.next_timer();

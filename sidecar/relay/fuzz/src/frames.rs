@@ -1,7 +1,7 @@
 //! Frames: no bytes make a reader panic, and what a reader accepts a writer writes again.
 
 use chapar_relay::frame::{
-    BlockWriter, DataShape, FRAME_BYTES_MAX_DEFAULT, GoAway, HEAD_BYTES, Head, Headers, Kind, Priority, Reset, Settings,
+    BlockWriter, DataShape, FRAME_BYTES_MAX_DEFAULT, FrameHead, GoAway, HEAD_BYTES, Headers, Kind, Priority, Reset, Settings,
     WindowUpdate, flags, ping, put_data_head, put_headers, put_ping, put_reset, put_settings, put_settings_ack,
     put_window_update,
 };
@@ -10,7 +10,7 @@ use super::input::Input;
 
 pub fn run(bytes: &[u8]) {
     let mut rest = bytes;
-    while let Some(head) = Head::read(rest) {
+    while let Some(head) = FrameHead::read(rest) {
         let mut again = head.bytes();
         again[5] |= rest[5] & 0x80;
         assert_eq!(again, rest[..HEAD_BYTES], "a head is written as it was read");
@@ -20,7 +20,7 @@ pub fn run(bytes: &[u8]) {
         if head.check(FRAME_BYTES_MAX_DEFAULT).is_ok() {
             look(&head, payload);
         }
-        let shorter = Head::new(head.kind, head.flags, head.stream, payload.len() as u32);
+        let shorter = FrameHead::new(head.kind, head.flags, head.stream, payload.len() as u32);
         if shorter.check(FRAME_BYTES_MAX_DEFAULT).is_ok() {
             look(&shorter, payload);
             write_again(&shorter, payload);
@@ -31,7 +31,7 @@ pub fn run(bytes: &[u8]) {
 }
 
 /// Every view of a payload.
-fn look(head: &Head, payload: &[u8]) {
+fn look(head: &FrameHead, payload: &[u8]) {
     match head.kind {
         Kind::Data => {
             if let Ok(Some(shape)) = DataShape::of(head, payload) {
@@ -55,7 +55,7 @@ fn look(head: &Head, payload: &[u8]) {
 }
 
 /// Writes what was read; reads it back; both are the same.
-fn write_again(head: &Head, payload: &[u8]) {
+fn write_again(head: &FrameHead, payload: &[u8]) {
     let mut out = Vec::new();
     let ack = head.has(flags::ACK);
     match head.kind {
@@ -83,7 +83,7 @@ fn write_again(head: &Head, payload: &[u8]) {
         Kind::Data => put_data_head(&mut out, head.stream, head.payload_bytes, head.has(flags::END_STREAM)),
         _ => return,
     }
-    let again = Head::read(&out).expect("a whole head was written");
+    let again = FrameHead::read(&out).expect("a whole head was written");
     assert_eq!((again.kind, again.stream), (head.kind, head.stream));
     assert_eq!(again.check(FRAME_BYTES_MAX_DEFAULT), Ok(()));
 }
@@ -98,7 +98,7 @@ fn divide(bytes: &[u8]) {
     put_headers(&mut out, 1, block, end_stream, frame_bytes_max);
     let mut rest = &out[6..];
     let (mut whole, mut is_first, mut ended) = (Vec::new(), true, false);
-    while let Some(head) = Head::read(rest) {
+    while let Some(head) = FrameHead::read(rest) {
         assert!(!ended, "nothing follows END_HEADERS");
         assert_eq!(head.kind, if is_first { Kind::Headers } else { Kind::Continuation });
         assert!(head.payload_bytes <= frame_bytes_max);

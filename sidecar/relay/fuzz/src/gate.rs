@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use chapar_relay::{
-    Back, CallKey, Cause, Ending, FirstMessage, Flows, Gate, Head, HeadWriter, Opening, PlaceKey, Reply, RequestHook,
-    ResponseHook, Seating, Transformed, Verdict,
+    Assignment, Back, CallKey, Cause, Ending, EndpointKey, FirstMessage, Flows, Gate, HeadWriter, Opening, Reply, RequestHead,
+    RequestHook, ResponseHook, Transformed, Verdict,
 };
 
 use super::trace;
@@ -32,9 +32,9 @@ impl Drop for Account {
 pub struct ScriptedGate {
     pub opened: u64,
     pub closed: u64,
-    pub places: Vec<PlaceKey>,
+    pub endpoints: Vec<EndpointKey>,
     /// Calls that wait for an answer.
-    pub parked: Vec<CallKey>,
+    pub awaiting: Vec<CallKey>,
 }
 
 /// What the letters of a path mean; all others mean nothing.
@@ -43,13 +43,13 @@ pub mod letter {
     pub const PEEKED: u8 = b'k';
     pub const HELD: u8 = b'h';
     pub const CUT_AT_FIRST_MESSAGE: u8 = b'c';
-    pub const PARKED_BEFORE: u8 = b'w';
-    pub const PARKED_AT_FIRST_MESSAGE: u8 = b'a';
+    pub const AWAITS_BEFORE: u8 = b'w';
+    pub const AWAITS_AT_FIRST_MESSAGE: u8 = b'a';
     pub const EACH_MESSAGE: u8 = b'm';
     pub const DOUBLED: u8 = b'2';
     pub const CUT_IN_RESPONSE: u8 = b'x';
     pub const DEADLINE: u8 = b'd';
-    pub const NO_PLACE: u8 = b'n';
+    pub const NO_ENDPOINT: u8 = b'n';
     pub const VOID_PEER: u8 = b'v';
     pub const CUT_AT_RECHECK: u8 = b'q';
 }
@@ -61,12 +61,12 @@ fn refuse(reply: &mut Reply) {
 impl Gate for ScriptedGate {
     type Origin = ();
     type Peer = ();
-    type Place = ();
+    type Endpoint = ();
     type DialError = ();
     type Call = Account;
     type Answer = bool;
 
-    fn open(&mut self, _: &(), head: &Head<'_>, key: CallKey, now: Instant, reply: &mut Reply) -> Opening<Account> {
+    fn open(&mut self, _: &(), head: &RequestHead<'_>, key: CallKey, now: Instant, reply: &mut Reply) -> Opening<Account> {
         assert!(!head.path().is_empty() && !head.method().is_empty());
         let call = Account { closed: false, path: head.path().to_vec() };
         if call.does(letter::REFUSED) {
@@ -76,9 +76,9 @@ impl Gate for ScriptedGate {
             return Opening::Refuse;
         }
         self.opened += 1;
-        let parked = call.does(letter::PARKED_BEFORE);
-        if parked || call.does(letter::PARKED_AT_FIRST_MESSAGE) {
-            self.parked.push(key);
+        let awaiting = call.does(letter::AWAITS_BEFORE);
+        if awaiting || call.does(letter::AWAITS_AT_FIRST_MESSAGE) {
+            self.awaiting.push(key);
         }
         Opening::Forward {
             deadline: call.does(letter::DEADLINE).then(|| now + Duration::from_secs(3)),
@@ -88,19 +88,19 @@ impl Gate for ScriptedGate {
                 () => RequestHook::Pass,
             },
             response: if call.does(letter::EACH_MESSAGE) { ResponseHook::EachMessage } else { ResponseHook::Pass },
-            parked,
+            awaits_answer: awaiting,
             call,
         }
     }
 
-    fn candidates(&mut self, call: &mut Account, places: &mut Vec<PlaceKey>) {
-        if !call.does(letter::NO_PLACE) {
-            places.extend_from_slice(&self.places);
+    fn candidates(&mut self, call: &mut Account, endpoints: &mut Vec<EndpointKey>) {
+        if !call.does(letter::NO_ENDPOINT) {
+            endpoints.extend_from_slice(&self.endpoints);
         }
     }
 
-    fn seated(&mut self, call: &mut Account, (): &(), (): &(), _: Instant) -> Seating {
-        if call.does(letter::VOID_PEER) { Seating::Void } else { Seating::Go }
+    fn assigned(&mut self, call: &mut Account, (): &(), (): &(), _: Instant) -> Assignment {
+        if call.does(letter::VOID_PEER) { Assignment::Void } else { Assignment::Go }
     }
 
     fn write_onward(&mut self, call: &Account, (): &(), (): &(), left: Option<Duration>, out: &mut HeadWriter<'_>) {
@@ -118,7 +118,7 @@ impl Gate for ScriptedGate {
                 refuse(reply);
                 Verdict::Cut
             }
-            () if call.does(letter::PARKED_AT_FIRST_MESSAGE) => Verdict::Park,
+            () if call.does(letter::AWAITS_AT_FIRST_MESSAGE) => Verdict::Await,
             () => Verdict::Go,
         }
     }

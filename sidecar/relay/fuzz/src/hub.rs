@@ -7,13 +7,13 @@ use std::{
     time::Instant,
 };
 
-use chapar_relay::{ConnKey, Event, Limits, PlaceConfig, Probe, Relay};
+use chapar_relay::{ConnectionKey, EndpointConfig, Event, Limits, Probe, Relay};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
 use super::{gate::ScriptedGate, referee::Referee, trace};
 
 struct Wire {
-    key: ConnKey,
+    key: ConnectionKey,
     pipe: DuplexStream,
     referee: Referee,
     looked: usize,
@@ -36,8 +36,8 @@ impl<S: FnMut(DuplexStream)> Hub<S> {
     pub fn new(limits: Limits, pipe_bytes: usize, read_bytes: usize, serve: S) -> (Self, DuplexStream) {
         let now = Instant::now();
         let mut relay = Relay::new(ScriptedGate::default(), limits, 1, now);
-        let place = relay.add_place((), &PlaceConfig { https: false, authority: "server", probe: Probe::Never });
-        relay.gate_mut().places.push(place);
+        let endpoint = relay.add_endpoint((), &EndpointConfig { https: false, authority: "server", probe: Probe::Never });
+        relay.gate_mut().endpoints.push(endpoint);
         let (near, far) = duplex(pipe_bytes);
         let key = relay.accept((), Probe::Never, now);
         let mut hub = Self { relay, now, wires: Vec::new(), pipe_bytes, read_bytes, serve };
@@ -45,7 +45,7 @@ impl<S: FnMut(DuplexStream)> Hub<S> {
         (hub, far)
     }
 
-    fn wire(&mut self, key: ConnKey, pipe: DuplexStream, is_link: bool) {
+    fn wire(&mut self, key: ConnectionKey, pipe: DuplexStream, is_link: bool) {
         let mut referee = Referee::new(is_link);
         // What the other end says is not looked at, so only what needs no knowledge of it is judged.
         referee.break_law();
@@ -92,9 +92,9 @@ impl<S: FnMut(DuplexStream)> Hub<S> {
         let before = self.wires.len();
         self.wires.retain(|wire| !wire.ended);
         while let Some(event) = self.relay.next_event() {
-            let Event::Dial { place } = event else { continue };
+            let Event::Dial { endpoint } = event else { continue };
             let (near, far) = duplex(self.pipe_bytes);
-            if let Some(key) = self.relay.dialled(place, (), self.now) {
+            if let Some(key) = self.relay.dialled(endpoint, (), self.now) {
                 self.wire(key, near, true);
                 (self.serve)(far);
             }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use chapar_relay::frame::{
-    FRAME_BYTES_MAX_DEFAULT, GoAway, HEAD_BYTES, Head, Kind, PREFACE, Settings, WINDOW_BYTES_DEFAULT, WindowUpdate, flags, ping,
+    FRAME_BYTES_MAX_DEFAULT, FrameHead, GoAway, HEAD_BYTES, Kind, PREFACE, Settings, WINDOW_BYTES_DEFAULT, WindowUpdate, flags,
+    ping,
 };
 
 use super::trace;
@@ -69,7 +70,7 @@ impl Referee {
     }
 
     /// The script is about to send a whole frame. It says what the relay may do from then on.
-    pub fn sending(&mut self, head: &Head, payload: &[u8]) {
+    pub fn sending(&mut self, head: &FrameHead, payload: &[u8]) {
         trace!("{} is sent {head:?} {}", self.name(), payload[..payload.len().min(60)].escape_ascii());
         if self.lawless || head.check(1 << 16).is_err() || head.payload_bytes as usize != payload.len() {
             self.lawless = true;
@@ -118,7 +119,7 @@ impl Referee {
             (at, self.preface_left) = (PREFACE.len(), 0);
         }
         while self.preface_left == 0
-            && let Some(head) = Head::read(&written[at..])
+            && let Some(head) = FrameHead::read(&written[at..])
             && written.len() - at >= head.frame_bytes()
         {
             let payload = &written[at + HEAD_BYTES..at + head.frame_bytes()];
@@ -129,7 +130,7 @@ impl Referee {
         self.written = written;
     }
 
-    fn frame(&mut self, head: &Head, payload: &[u8]) {
+    fn frame(&mut self, head: &FrameHead, payload: &[u8]) {
         trace!("  {} writes {head:?} {}", self.name(), payload[..payload.len().min(60)].escape_ascii());
         assert_eq!(head.check(self.frame_bytes_max.max(FRAME_BYTES_MAX_DEFAULT)), Ok(()), "a sound head: {head:?}");
         assert!(self.lawless || head.payload_bytes <= self.frame_bytes_max, "a frame that the peer allows: {head:?}");
@@ -163,7 +164,7 @@ impl Referee {
         }
     }
 
-    fn data(&mut self, head: &Head) {
+    fn data(&mut self, head: &FrameHead) {
         let (initial, lawless) = (self.initial_window, self.lawless);
         assert_eq!(head.flags & flags::PADDED, 0);
         let bytes = i64::from(head.payload_bytes);
@@ -182,7 +183,7 @@ impl Referee {
         }
     }
 
-    fn block_part(&mut self, head: &Head, payload: &[u8]) {
+    fn block_part(&mut self, head: &FrameHead, payload: &[u8]) {
         let (stream, end_stream, mut block) = match self.block.take() {
             None => {
                 assert_eq!(head.kind, Kind::Headers, "CONTINUATION follows HEADERS");

@@ -1,7 +1,7 @@
 //! Frames that scripted ends send: mostly sound.
 
 use chapar_relay::{
-    frame::{ErrorCode, Head, Kind, Settings, flags, put_goaway, put_headers, put_ping, put_settings, put_window_update},
+    frame::{ErrorCode, FrameHead, Kind, Settings, flags, put_goaway, put_headers, put_ping, put_settings, put_window_update},
     hpack::{put_indexed, put_literal, put_static_name, statics},
 };
 
@@ -27,7 +27,7 @@ pub fn either(operation: u8, input: &mut Input<'_>) -> Vec<u8> {
         6 => put_goaway(&mut out, stream, ErrorCode(u32::from(input.byte())), ""),
         _ => {
             let (kind, flags, payload) = (Kind::of(input.byte() % 12), input.byte(), input.string());
-            Head::new(kind, flags, stream, payload.len() as u32).put(&mut out);
+            FrameHead::new(kind, flags, stream, payload.len() as u32).put(&mut out);
             out.extend_from_slice(payload);
         }
     }
@@ -40,9 +40,9 @@ pub fn request(input: &mut Input<'_>) -> Vec<u8> {
     request_for(&letters, input)
 }
 
-/// The head of a request that the gate parks.
-pub fn parked_request(input: &mut Input<'_>) -> Vec<u8> {
-    request_for(&[letter::PARKED_BEFORE], input)
+/// The head of a request that awaits the gate's answer.
+pub fn awaiting_request(input: &mut Input<'_>) -> Vec<u8> {
+    request_for(&[letter::AWAITS_BEFORE], input)
 }
 
 fn request_for(letters: &[u8], input: &mut Input<'_>) -> Vec<u8> {
@@ -101,6 +101,6 @@ pub fn put_message(out: &mut Vec<u8>, stream: u32, input: &mut Input<'_>, end: b
         data.extend_from_slice(&[0; 3]);
     }
     data.truncate(16_384);
-    Head::new(Kind::Data, flags, stream, data.len() as u32).put(out);
+    FrameHead::new(Kind::Data, flags, stream, data.len() as u32).put(out);
     out.extend_from_slice(&data);
 }

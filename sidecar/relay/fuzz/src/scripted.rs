@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use chapar_relay::{
-    ConnKey, Event, Limits, PlaceConfig, PlaceKey, Probe, Relay,
-    frame::{ErrorCode, HEAD_BYTES, Head, Kind, PREFACE, Settings, flags, put_goaway, put_headers, put_reset, put_settings},
+    ConnectionKey, EndpointConfig, EndpointKey, Event, Limits, Probe, Relay,
+    frame::{ErrorCode, FrameHead, HEAD_BYTES, Kind, PREFACE, Settings, flags, put_goaway, put_headers, put_reset, put_settings},
 };
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
 const OUTPUT_BYTES_MAX: usize = 8 << 20;
 
 struct End {
-    key: ConnKey,
+    key: ConnectionKey,
     is_link: bool,
     referee: Referee,
     /// Bytes of the output that the referee has seen already.
@@ -35,8 +35,8 @@ pub struct Script {
     relay: Relay<ScriptedGate>,
     now: Instant,
     ends: Vec<End>,
-    places: Vec<PlaceKey>,
-    dials: Vec<PlaceKey>,
+    endpoints: Vec<EndpointKey>,
+    dials: Vec<EndpointKey>,
     /// Frames arrive in pieces of so many bytes.
     piece_bytes: usize,
 }
@@ -64,8 +64,8 @@ impl Script {
             replay_bytes_max: if choice & 2 == 0 { 0 } else { 64 },
             first_message_bytes_max: 1_000,
             transformed_message_bytes_max: 1_000,
-            parked_per_place_max: 3,
-            links_per_place_max: 2,
+            pending_per_endpoint_max: 3,
+            connections_per_endpoint_max: 2,
             call_window_bytes: 65_535,
             connection_window_bytes: if choice & 4 == 0 { 65_535 } else { 1 << 20 },
             output_bytes_soft_max: if choice & 8 == 0 { 256 } else { 1 << 16 },
@@ -76,10 +76,10 @@ impl Script {
         };
         let now = Instant::now();
         let mut relay = Relay::new(ScriptedGate::default(), limits, 1, now);
-        let config = PlaceConfig { https: choice & 16 == 0, authority: "server", probe: Probe::Ping };
-        let places: Vec<_> = (0..1 + (choice >> 5 & 1)).map(|_| relay.add_place((), &config)).collect();
-        relay.gate_mut().places.clone_from(&places);
-        Self { relay, now, ends: Vec::new(), places, dials: Vec::new(), piece_bytes }
+        let config = EndpointConfig { https: choice & 16 == 0, authority: "server", probe: Probe::Ping };
+        let endpoints: Vec<_> = (0..1 + (choice >> 5 & 1)).map(|_| relay.add_endpoint((), &config)).collect();
+        relay.gate_mut().endpoints.clone_from(&endpoints);
+        Self { relay, now, ends: Vec::new(), endpoints, dials: Vec::new(), piece_bytes }
     }
 
     fn accept(&mut self, orderly: bool) {
@@ -87,7 +87,7 @@ impl Script {
         self.begin(key, false, orderly);
     }
 
-    fn begin(&mut self, key: ConnKey, is_link: bool, orderly: bool) {
+    fn begin(&mut self, key: ConnectionKey, is_link: bool, orderly: bool) {
         let preface_left = if is_link { 0 } else { PREFACE.len() };
         let (begun, opened) = (Vec::new(), Vec::new());
         let end = End { key, is_link, referee: Referee::new(is_link), looked: 0, begun, preface_left, next_stream: 1, opened };
@@ -97,7 +97,7 @@ impl Script {
         if orderly {
             let mut greeting = if is_link { Vec::new() } else { PREFACE.to_vec() };
             put_settings(&mut greeting, &Settings::default());
-            Head::new(Kind::Settings, flags::ACK, 0, 0).put(&mut greeting);
+            FrameHead::new(Kind::Settings, flags::ACK, 0, 0).put(&mut greeting);
             self.send(at, &greeting);
         }
     }
@@ -106,7 +106,7 @@ impl Script {
     fn send(&mut self, at: usize, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let Some(end) = self.ends.get_mut(at) else { return };
-            let wanted = match Head::read(&end.begun) {
+            let wanted = match FrameHead::read(&end.begun) {
                 _ if end.preface_left > 0 => end.preface_left,
                 Some(head) => head.frame_bytes() - end.begun.len(),
                 None => HEAD_BYTES - end.begun.len(),
@@ -120,7 +120,7 @@ impl Script {
                 end.preface_left -= part.len();
             } else {
                 end.begun.extend_from_slice(part);
-                if let Some(head) = Head::read(&end.begun).filter(|head| head.frame_bytes() == end.begun.len()) {
+                if let Some(head) = FrameHead::read(&end.begun).filter(|head| head.frame_bytes() == end.begun.len()) {
                     end.referee.sending(&head, &end.begun[HEAD_BYTES..]);
                     end.begun.clear();
                 }
@@ -138,8 +138,8 @@ impl Script {
     /// Serves what the relay asks for, and shows the referees what it wrote.
     fn look(&mut self) {
         while let Some(event) = self.relay.next_event() {
-            if let Event::Dial { place } = event {
-                self.dials.push(place);
+            if let Event::Dial { endpoint } = event {
+                self.dials.push(endpoint);
             }
         }
         while self.relay.next_dirty().is_some() {}
@@ -207,8 +207,8 @@ impl Script {
             52 => self.drain_outputs(usize::from(input.word())),
             53 => {
                 let yes = input.byte() & 1 == 0;
-                if let Some(call) = self.relay.gate_mut().parked.pop() {
-                    self.relay.unpark(call, yes, self.now);
+                if let Some(call) = self.relay.gate_mut().awaiting.pop() {
+                    self.relay.answer(call, yes, self.now);
                 }
             }
             54 => {
@@ -221,11 +221,11 @@ impl Script {
     }
 
     fn manage(&mut self, operation: u8, at: usize, input: &mut Input<'_>) {
-        let place = self.places[usize::from(input.byte()) % self.places.len()];
+        let endpoint = self.endpoints[usize::from(input.byte()) % self.endpoints.len()];
         match operation {
-            55 => self.relay.keep_open(place, input.byte() & 1 == 0, self.now),
-            56 => self.relay.retire_links(place, self.now),
-            57 => self.relay.found(place, input.byte() & 1 == 0),
+            55 => self.relay.keep_open(endpoint, input.byte() & 1 == 0, self.now),
+            56 => self.relay.retire_connections(endpoint, self.now),
+            57 => self.relay.set_healthy(endpoint, input.byte() & 1 == 0),
             58 => {
                 if let Some(end) = self.ends.get(at) {
                     self.relay.retire(end.key, self.now);
@@ -233,24 +233,24 @@ impl Script {
             }
             59 => self.relay.cut_all(self.now),
             60 if input.byte() & 7 == 0 => self.relay.drain(self.now),
-            61 if input.byte() & 7 == 0 => self.relay.remove_place(place, self.now),
+            61 if input.byte() & 7 == 0 => self.relay.remove_endpoint(endpoint, self.now),
             _ => {}
         }
     }
 
     fn dialled(&mut self, how: u8) {
-        let Some(place) = self.dials.pop() else { return };
+        let Some(endpoint) = self.dials.pop() else { return };
         if how & 7 == 7 {
-            self.relay.dial_failed(place, (), self.now);
-        } else if let Some(key) = self.relay.dialled(place, (), self.now) {
+            self.relay.dial_failed(endpoint, (), self.now);
+        } else if let Some(key) = self.relay.dialled(endpoint, (), self.now) {
             self.begin(key, true, how & 3 != 3);
         }
     }
 
     /// Whatever happened, everything ends: no call is left, none was closed twice or never.
     fn end(mut self) {
-        for place in std::mem::take(&mut self.dials) {
-            self.relay.dial_failed(place, (), self.now);
+        for endpoint in std::mem::take(&mut self.dials) {
+            self.relay.dial_failed(endpoint, (), self.now);
         }
         for at in 0..self.ends.len() {
             self.close(at);

@@ -1,6 +1,6 @@
 //! A client's frames, to a server of the reference and to the relay: what the one rejects, the other rejects.
 //!
-//! Neither answers, so that only what the client sends is judged: the reference's requests are held, the relay's calls are parked.
+//! Neither answers, so that only what the client sends is judged: the reference's requests are held, the relay's calls are awaiting.
 
 use std::{
     cell::RefCell,
@@ -14,9 +14,9 @@ use std::{
 
 use bytes::Bytes;
 use chapar_relay::{
-    ConnKey, Limits, Probe, Relay,
+    ConnectionKey, Limits, Probe, Relay,
     frame::{
-        ErrorCode, FRAME_BYTES_MAX_DEFAULT, GoAway, HEAD_BYTES, Head, Headers, Kind, PREFACE, Settings, flags, put_reset,
+        ErrorCode, FRAME_BYTES_MAX_DEFAULT, FrameHead, GoAway, HEAD_BYTES, Headers, Kind, PREFACE, Settings, flags, put_reset,
         put_settings,
     },
     hpack::{BlockLimits, Decoder, KnownName},
@@ -41,7 +41,7 @@ pub fn run(input: &mut Input<'_>) {
             break;
         }
         let frame = ask(&mut streams, input);
-        let Some(head) = Head::read(&frame) else { break };
+        let Some(head) = FrameHead::read(&frame) else { break };
         trace!("{head:?} {}", frame.get(HEAD_BYTES..).unwrap_or_default()[..(frame.len() - HEAD_BYTES).min(60)].escape_ascii());
         relayed.send(&frame);
         reference.send(&frame);
@@ -63,7 +63,7 @@ pub fn run(input: &mut Input<'_>) {
 }
 
 /// Where the two may differ.
-fn is_explained(head: &Head, payload: &[u8], ours: &Told, theirs: &Told) -> bool {
+fn is_explained(head: &FrameHead, payload: &[u8], ours: &Told, theirs: &Told) -> bool {
     match head.kind {
         // The relay opens the connection's window for what came on a stream that was reset, the reference does not.
         Kind::Data if theirs.ended == Some(ErrorCode::FLOW_CONTROL_ERROR) => true,
@@ -77,7 +77,7 @@ fn is_explained(head: &Head, payload: &[u8], ours: &Told, theirs: &Told) -> bool
 }
 
 /// What the reference lets pass although it must not.
-fn is_malformed(head: &Head, payload: &[u8]) -> bool {
+fn is_malformed(head: &FrameHead, payload: &[u8]) -> bool {
     let Ok(headers) = Headers::read(head, payload) else { return false };
     let (mut decoder, mut scratch) = (Decoder::default(), Vec::new());
     let limits = BlockLimits { header_list_bytes_max: 1 << 20, fields_max: 1_000 };
@@ -103,7 +103,7 @@ fn ask(streams: &mut Vec<u32>, input: &mut Input<'_>) -> Vec<u8> {
         chapar_relay::frame::put_headers(
             &mut out,
             stream,
-            &script::parked_request(input),
+            &script::awaiting_request(input),
             operation & 1 == 1,
             FRAME_BYTES_MAX_DEFAULT,
         );
@@ -138,7 +138,7 @@ impl Told {
 
     fn hear(&mut self, bytes: &[u8]) {
         self.left.extend_from_slice(bytes);
-        while let Some(head) = Head::read(&self.left).filter(|head| head.frame_bytes() <= self.left.len()) {
+        while let Some(head) = FrameHead::read(&self.left).filter(|head| head.frame_bytes() <= self.left.len()) {
             let frame: Vec<u8> = self.left.drain(..head.frame_bytes()).collect();
             match head.kind {
                 Kind::Reset => drop(self.resets.insert(head.stream)),
@@ -151,7 +151,7 @@ impl Told {
 
 struct Relayed {
     relay: Relay<ScriptedGate>,
-    key: ConnKey,
+    key: ConnectionKey,
     now: Instant,
     told: Told,
 }

@@ -1,16 +1,16 @@
-//! Attempts: choosing a place, taking a seat there, sending the head.
+//! Attempts: choosing an endpoint, taking room there, sending the head.
 
 use super::{Problem, Stage, Stream, Way};
 use crate::{
     Relay,
-    connection::{CloseWhy, Role},
+    connection::{CloseReason, Role},
     counters::Breach,
+    endpoint::Reputation,
     frame::{BlockWriter, STREAM_ID_MAX},
-    gate::{Gate, Seating},
+    gate::{Assignment, Gate},
     head::HeadWriter,
     hpack::put_table_size_zero,
-    keys::PlaceKey,
-    place::Name,
+    keys::EndpointKey,
 };
 
 use super::refuse::Why;
@@ -19,96 +19,96 @@ use super::refuse::Why;
 const VOID_PEERS_MAX: u8 = 2;
 
 impl<G: Gate> Relay<G> {
-    /// Seeks a seat for a call, at one place after the other.
-    pub(crate) fn seat(&mut self, call: u32) {
+    /// Seeks room for a call, at one endpoint after the other.
+    pub(crate) fn assign(&mut self, call: u32) {
         loop {
             let Some(held) = self.calls.get_mut(call) else { return };
             held.stage = Stage::Held;
             let made = held.attempts.made;
             let chosen = if made < self.limits.attempts_max { self.choose(call) } else { None };
             // The first attempt is free; every other one must have been earned.
-            let place = chosen.filter(|_| made == 0 || self.retries.spend());
-            let Some(place) = place else { return self.give_up(call) };
+            let endpoint = chosen.filter(|_| made == 0 || self.retries.spend());
+            let Some(endpoint) = endpoint else { return self.give_up(call) };
             self.counters.retries += u64::from(made > 0);
             if let Some(held) = self.calls.get_mut(call) {
                 held.attempts.made += 1;
             }
-            if self.attempt_at(call, place) {
+            if self.attempt_at(call, endpoint) {
                 return;
             }
         }
     }
 
-    /// Ends a call that found no place, by what its last attempt came to.
+    /// Ends a call that found no endpoint, by what its last attempt came to.
     pub(crate) fn give_up(&mut self, call: u32) {
         let Some(held) = self.calls.get(call) else { return };
         let why = match held.attempts.last {
-            Some((place, Problem::Unreachable)) => Why::Unreachable(place),
-            Some((place, Problem::Full)) => Why::Full(place),
-            Some((place, Problem::NotTaken)) => Why::NotTaken(place),
-            None => Why::NoPlace,
+            Some((endpoint, Problem::Unreachable)) => Why::Unreachable(endpoint),
+            Some((endpoint, Problem::Full)) => Why::Full(endpoint),
+            Some((endpoint, Problem::NotTaken)) => Why::NotTaken(endpoint),
+            None => Why::NoEndpoint,
         };
         self.refuse(call, why);
     }
 
-    /// The less busy of two places at random ("power of two choices"), of those that do well. Places that are left out are tried only
+    /// The less busy of two endpoints at random ("power of two choices"), of those that do well. Endpoints that are left out are tried only
     /// when there is no other: better a try than a certain failure.
     fn choose(&mut self, call: u32) -> Option<u32> {
-        let mut places = std::mem::take(&mut self.scratch.places);
-        places.clear();
+        let mut endpoints = std::mem::take(&mut self.scratch.endpoints);
+        endpoints.clear();
         let held = self.calls.get_mut(call)?;
-        self.gate.candidates(&mut held.own, &mut places);
-        let chosen = self.choose_of(call, &mut places);
-        self.scratch.places = places;
+        self.gate.candidates(&mut held.own, &mut endpoints);
+        let chosen = self.choose_of(call, &mut endpoints);
+        self.scratch.endpoints = endpoints;
         chosen
     }
 
-    fn choose_of(&mut self, call: u32, places: &mut Vec<PlaceKey>) -> Option<u32> {
-        if let ([only], Some(held)) = (&**places, self.calls.get(call)) {
-            return self.find_place(*only).filter(|place| !held.attempts.is_left_out(*place));
+    fn choose_of(&mut self, call: u32, endpoints: &mut Vec<EndpointKey>) -> Option<u32> {
+        if let ([only], Some(held)) = (&**endpoints, self.calls.get(call)) {
+            return self.find_endpoint(*only).filter(|endpoint| !held.attempts.is_left_out(*endpoint));
         }
         let held = self.calls.get(call)?;
-        places.retain(|place| self.find_place(*place).is_some_and(|place| !held.attempts.is_left_out(place)));
+        endpoints.retain(|endpoint| self.find_endpoint(*endpoint).is_some_and(|endpoint| !held.attempts.is_left_out(endpoint)));
         let now_ms = self.now_ms;
-        let is_available = |key: &PlaceKey| self.places.get(key.slot).is_some_and(|place| place.is_available(now_ms));
-        if places.iter().any(is_available) {
-            places.retain(is_available);
+        let is_available = |key: &EndpointKey| self.endpoints.get(key.slot).is_some_and(|endpoint| endpoint.is_available(now_ms));
+        if endpoints.iter().any(is_available) {
+            endpoints.retain(is_available);
         }
-        let count = places.len() as u64;
+        let count = endpoints.len() as u64;
         if count < 2 {
-            return places.first().map(|key| key.slot);
+            return endpoints.first().map(|key| key.slot);
         }
         let random = self.random();
         let one = (random >> 32) % count;
         let other = (one + 1 + (random & 0xffff_ffff) % (count - 1)) % count;
-        let at = |number: u64| places.get(number as usize).map(|key| key.slot);
+        let at = |number: u64| endpoints.get(number as usize).map(|key| key.slot);
         let (one, other) = (at(one)?, at(other)?);
-        let load = |place: u32| self.places.get(place).map_or(usize::MAX, super::super::place::Place::load);
+        let load = |endpoint: u32| self.endpoints.get(endpoint).map_or(usize::MAX, super::super::endpoint::Endpoint::load);
         Some(if load(other) < load(one) { other } else { one })
     }
 
-    /// Tries one place. False: it has no room, not even for someone who waits.
-    pub(crate) fn attempt_at(&mut self, call: u32, place: u32) -> bool {
+    /// Tries one endpoint. False: it has no room, not even for someone who waits.
+    pub(crate) fn attempt_at(&mut self, call: u32, endpoint: u32) -> bool {
         loop {
-            let name = self.name_of_caller(call);
-            let Some(link) = self.free_link(place, name) else { return self.park(call, place, name) };
+            let reputation = self.reputation_of_caller(call);
+            let Some(link) = self.free_link(endpoint, reputation) else { return self.wait_at(call, endpoint, reputation) };
             let (Some(held), Some(at), Some(connection)) =
-                (self.calls.get_mut(call), self.places.get(place), self.connections.get(link))
+                (self.calls.get_mut(call), self.endpoints.get(endpoint), self.connections.get(link))
             else {
                 return true;
             };
             let Role::Link { peer, .. } = &connection.role else { return true };
-            match self.gate.seated(&mut held.own, &at.own, peer, self.now) {
-                Seating::Go => {
-                    self.start(call, place, link);
+            match self.gate.assigned(&mut held.own, &at.own, peer, self.now) {
+                Assignment::Go => {
+                    self.start(call, endpoint, link);
                     return true;
                 }
-                Seating::Void => {
+                Assignment::Void => {
                     held.attempts.void_peers += 1;
                     let is_over = held.attempts.void_peers >= VOID_PEERS_MAX;
-                    self.retire_connection(link, CloseWhy::Retired);
+                    self.retire_connection(link, CloseReason::Retired);
                     if is_over {
-                        self.refuse(call, Why::PeerVoid(place));
+                        self.refuse(call, Why::PeerVoid(endpoint));
                         return true;
                     }
                 }
@@ -116,18 +116,18 @@ impl<G: Gate> Relay<G> {
         }
     }
 
-    fn name_of_caller(&self, call: u32) -> Name {
+    fn reputation_of_caller(&self, call: u32) -> Reputation {
         let near = self.calls.get(call).and_then(|held| self.connections.get(held.near.connection));
-        near.map_or(Name::None, |near| near.guard.name())
+        near.map_or(Reputation::None, |near| near.guard.reputation())
     }
 
     /// Sends the head of a call over a link that has room, and what waits of its body.
-    fn start(&mut self, call: u32, place: u32, link: u32) {
+    fn start(&mut self, call: u32, endpoint: u32, link: u32) {
         if self.writer(link).is_none() {
             return;
         }
         let (Some(held), Some(at), Some(connection)) =
-            (self.calls.get_mut(call), self.places.get_mut(place), self.connections.get_mut(link))
+            (self.calls.get_mut(call), self.endpoints.get_mut(endpoint), self.connections.get_mut(link))
         else {
             return;
         };
@@ -156,10 +156,10 @@ impl<G: Gate> Relay<G> {
         request.moved_ms = self.now_ms;
         held.far = Stream { connection: link, stream };
         held.response.receive_window = i64::from(self.limits.call_window_bytes);
-        (held.stage, held.place, held.seat_until_ms) = (Stage::Flying, place, u64::MAX);
+        (held.stage, held.endpoint, held.pending_until_ms) = (Stage::Flying, endpoint, u64::MAX);
         at.calls += 1;
         if stream + 2 > STREAM_ID_MAX {
-            self.retire_connection(link, CloseWhy::Retired);
+            self.retire_connection(link, CloseReason::Retired);
         }
         if !end_stream {
             self.pump(call, Way::Request);
@@ -171,7 +171,7 @@ impl<G: Gate> Relay<G> {
         self.wait_no_more(call, Way::Request);
         let Some(held) = self.calls.get_mut(call) else { return };
         let far = std::mem::replace(&mut held.far, Stream::NOWHERE);
-        let place = held.place;
+        let endpoint = held.endpoint;
         held.stage = Stage::Held;
         if !far.is_somewhere() {
             return;
@@ -181,26 +181,26 @@ impl<G: Gate> Relay<G> {
             connection.recent.reset(far.stream);
             connection.times.busy_ms = self.now_ms;
         }
-        if let Some(place) = self.places.get_mut(place) {
-            place.calls -= 1;
+        if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
+            endpoint.calls -= 1;
         }
-        self.hungry.push(place);
+        self.ready.push(endpoint);
         self.end_if_empty(far.connection);
     }
 
     /// The other side provably did not take the call on (RFC 9113, section 8.7).
-    pub(crate) fn not_taken(&mut self, call: u32, may_be_same_place: bool) {
+    pub(crate) fn not_taken(&mut self, call: u32, may_be_same_endpoint: bool) {
         let Some(held) = self.calls.get_mut(call) else { return };
         if held.http_status != 0 {
             return self.link_lost(call);
         }
-        let place = held.place;
-        held.attempts.last = Some((place, Problem::NotTaken));
-        if !may_be_same_place {
-            held.attempts.leave_out(place);
+        let endpoint = held.endpoint;
+        held.attempts.last = Some((endpoint, Problem::NotTaken));
+        if !may_be_same_endpoint {
+            held.attempts.leave_out(endpoint);
         }
         self.detach(call);
-        if self.rewind(call) { self.seat(call) } else { self.give_up(call) }
+        if self.rewind(call) { self.assign(call) } else { self.give_up(call) }
     }
 
     /// Goes back to the beginning of the request, if all that has come of it can be sent again.
@@ -226,34 +226,34 @@ impl<G: Gate> Relay<G> {
         true
     }
 
-    /// Lets a call wait for room at a place. False: too many wait there.
-    fn park(&mut self, call: u32, place: u32, name: Name) -> bool {
-        let seat_until_ms = self.ms_after(self.limits.seat_wait);
-        let (Some(held), Some(at)) = (self.calls.get_mut(call), self.places.get_mut(place)) else { return true };
-        if at.parked >= self.limits.parked_per_place_max {
-            self.counters.breach(Breach::Parked);
-            held.attempts.last = Some((place, Problem::Full));
-            held.attempts.leave_out(place);
+    /// Lets a call wait for room at an endpoint. False: too many wait there.
+    fn wait_at(&mut self, call: u32, endpoint: u32, reputation: Reputation) -> bool {
+        let pending_until_ms = self.ms_after(self.limits.pending_timeout);
+        let (Some(held), Some(at)) = (self.calls.get_mut(call), self.endpoints.get_mut(endpoint)) else { return true };
+        if at.pending >= self.limits.pending_per_endpoint_max {
+            self.counters.breach(Breach::Pending);
+            held.attempts.last = Some((endpoint, Problem::Full));
+            held.attempts.leave_out(endpoint);
             return false;
         }
-        held.stage = Stage::Parked { place, name };
-        held.seat_until_ms = seat_until_ms;
-        self.park_last(call, place, name);
-        self.wake_call_by(call, seat_until_ms);
-        self.want_dial(place);
+        held.stage = Stage::Pending { endpoint, reputation };
+        held.pending_until_ms = pending_until_ms;
+        self.wait_last(call, endpoint, reputation);
+        self.wake_call_by(call, pending_until_ms);
+        self.want_dial(endpoint);
         true
     }
 
-    /// Sends a call that waits at `place` elsewhere. No problem: the place is no more, and what is wrong there tells nobody anything.
-    pub(crate) fn go_elsewhere(&mut self, call: u32, place: u32, problem: Option<Problem>) {
-        self.leave_parked(call);
+    /// Sends a call that waits at `endpoint` elsewhere. No problem: the endpoint is no more, and what is wrong there tells nobody anything.
+    pub(crate) fn go_elsewhere(&mut self, call: u32, endpoint: u32, problem: Option<Problem>) {
+        self.leave_pending(call);
         if let Some(held) = self.calls.get_mut(call) {
             if let Some(problem) = problem {
-                held.attempts.last = Some((place, problem));
+                held.attempts.last = Some((endpoint, problem));
             }
-            held.attempts.leave_out(place);
-            held.seat_until_ms = u64::MAX;
+            held.attempts.leave_out(endpoint);
+            held.pending_until_ms = u64::MAX;
         }
-        self.seat(call);
+        self.assign(call);
     }
 }

@@ -4,9 +4,9 @@ use super::{Problem, Stage, Stream, Way};
 use crate::{
     Relay,
     counters::Breach,
+    endpoint::Reputation,
     frame::ErrorCode,
     gate::{Ending, Gate},
-    place::Name,
     slab::NONE,
     timer::{Owner, Timer},
 };
@@ -46,7 +46,7 @@ impl<G: Gate> Relay<G> {
     pub(crate) fn end_call(&mut self, call: u32, end: End, near_code: Option<ErrorCode>, far_code: Option<ErrorCode>) {
         self.wait_no_more(call, Way::Request);
         self.wait_no_more(call, Way::Response);
-        self.leave_parked(call);
+        self.leave_pending(call);
         let Some(mut held) = self.calls.remove(call) else { return };
         self.wheel.unset(&mut held.timer);
         let (flows, is_direct) = (held.flows(), held.is_direct(Way::Response));
@@ -69,10 +69,10 @@ impl<G: Gate> Relay<G> {
             let response = &held.response;
             let unread = if is_direct { response.queue.len() } else { response.owed_bytes };
             self.leave_stream(held.far, far_code.filter(|_| is_open), unread, held.http_status == 0);
-            if let Some(place) = self.places.get_mut(held.place) {
-                place.calls -= 1;
-                if place.parked > 0 || place.is_removed {
-                    self.hungry.push(held.place);
+            if let Some(endpoint) = self.endpoints.get_mut(held.endpoint) {
+                endpoint.calls -= 1;
+                if endpoint.pending > 0 || endpoint.is_removed {
+                    self.ready.push(held.endpoint);
                 }
             }
         }
@@ -124,7 +124,7 @@ impl<G: Gate> Relay<G> {
             return self.release(call, Way::Request, waiting);
         }
         if code == ErrorCode::REFUSED_STREAM && held.http_status == 0 {
-            // A link is used before the server has told how many streams it takes: then it is no reason to leave the place out.
+            // A link is used before the server has told how many streams it takes: then it is no reason to leave the endpoint out.
             let (link, stream) = (self.connections.get(held.far.connection), held.far.stream);
             let was_early = link.is_some_and(|link| stream <= link.early_last || link.streams.len() > link.peer.streams_max);
             return self.not_taken(call, was_early);
@@ -135,22 +135,22 @@ impl<G: Gate> Relay<G> {
     /// The link broke under the call.
     pub(crate) fn link_lost(&mut self, call: u32) {
         let Some(held) = self.calls.get_mut(call) else { return };
-        let place = held.place;
+        let endpoint = held.endpoint;
         if held.response.source_ended {
             // All of the answer is here, and on its way.
             held.request.sink_ended = true;
             self.detach(call);
             return;
         }
-        self.lost_at(place);
-        self.refuse(call, Why::Lost(place));
+        self.lost_at(endpoint);
+        self.refuse(call, Why::Lost(endpoint));
     }
 
     /// The server broke a rule on the call's stream.
     pub(crate) fn malformed_response(&mut self, call: u32, code: ErrorCode) {
         let Some(held) = self.calls.get(call) else { return };
         let far = held.far;
-        let why = Why::MalformedResponse(held.place);
+        let why = Why::MalformedResponse(held.endpoint);
         // The server is told which rule; the caller, what the gate makes of it.
         self.put_stream_reset(far.connection, far.stream, code);
         if let Some(held) = self.calls.get_mut(call) {
@@ -180,12 +180,12 @@ impl<G: Gate> Relay<G> {
         if held.deadline_ms <= now_ms {
             return self.refuse(call, Why::DeadlineExceeded);
         }
-        if held.seat_until_ms <= now_ms {
-            held.seat_until_ms = u64::MAX;
-            if let Stage::Parked { place, .. } = held.stage {
+        if held.pending_until_ms <= now_ms {
+            held.pending_until_ms = u64::MAX;
+            if let Stage::Pending { endpoint, .. } = held.stage {
                 let deadline_ms = held.deadline_ms;
                 self.wake_call_by(call, deadline_ms);
-                return self.go_elsewhere(call, place, Some(Problem::Full));
+                return self.go_elsewhere(call, endpoint, Some(Problem::Full));
             }
         }
         let stalled_ms = [Way::Request, Way::Response].map(|way| {
@@ -199,28 +199,28 @@ impl<G: Gate> Relay<G> {
             self.counters.breach(Breach::SlowCall);
             return self.refuse(call, Why::Stalled);
         }
-        let due_ms = held.deadline_ms.min(held.seat_until_ms).min(stalled_ms);
+        let due_ms = held.deadline_ms.min(held.pending_until_ms).min(stalled_ms);
         if due_ms < u64::MAX {
             self.wake_call_by(call, due_ms);
         }
     }
 
-    /// Takes a call out of those that wait at its place.
-    pub(crate) fn leave_parked(&mut self, call: u32) {
+    /// Takes a call out of those that wait at its endpoint.
+    pub(crate) fn leave_pending(&mut self, call: u32) {
         let Some(held) = self.calls.get_mut(call) else { return };
-        let Stage::Parked { place, name } = held.stage else { return };
+        let Stage::Pending { endpoint, reputation } = held.stage else { return };
         held.stage = Stage::Held;
-        let (before, after) = (held.parked_before, held.parked_after);
-        (held.parked_before, held.parked_after) = (NONE, NONE);
+        let (before, after) = (held.pending_before, held.pending_after);
+        (held.pending_before, held.pending_after) = (NONE, NONE);
         if let Some(neighbour) = self.calls.get_mut(before) {
-            neighbour.parked_after = after;
+            neighbour.pending_after = after;
         }
         if let Some(neighbour) = self.calls.get_mut(after) {
-            neighbour.parked_before = before;
+            neighbour.pending_before = before;
         }
-        if let Some(at) = self.places.get_mut(place) {
-            at.parked -= 1;
-            let line = at.line(name);
+        if let Some(at) = self.endpoints.get_mut(endpoint) {
+            at.pending -= 1;
+            let line = at.line(reputation);
             if before == NONE {
                 line.first = after;
             }
@@ -230,20 +230,20 @@ impl<G: Gate> Relay<G> {
         }
     }
 
-    /// Adds a call to those that wait at a place and whose callers have such a name.
-    pub(crate) fn park_last(&mut self, call: u32, place: u32, name: Name) {
-        let Some(at) = self.places.get_mut(place) else { return };
-        let line = at.line(name);
+    /// Adds a call to those that wait at an endpoint and whose callers have such a name.
+    pub(crate) fn wait_last(&mut self, call: u32, endpoint: u32, reputation: Reputation) {
+        let Some(at) = self.endpoints.get_mut(endpoint) else { return };
+        let line = at.line(reputation);
         let last = std::mem::replace(&mut line.last, call);
         if last == NONE {
             line.first = call;
         }
-        at.parked += 1;
+        at.pending += 1;
         if let Some(neighbour) = self.calls.get_mut(last) {
-            neighbour.parked_after = call;
+            neighbour.pending_after = call;
         }
         if let Some(held) = self.calls.get_mut(call) {
-            (held.parked_before, held.parked_after) = (last, NONE);
+            (held.pending_before, held.pending_after) = (last, NONE);
         }
     }
 }

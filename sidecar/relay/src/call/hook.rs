@@ -31,7 +31,7 @@ impl<G: Gate> Relay<G> {
         let (is_held, near) = (held.request_hook == RequestHook::Hold, held.near);
         let key = self.key_of_call(call);
         if is_held {
-            // Not seated yet, so that the data wait.
+            // Not sent on yet, so that the data wait.
             self.send(call, Way::Request, bytes);
         }
         self.look_into(call, bytes, end);
@@ -86,12 +86,12 @@ impl<G: Gate> Relay<G> {
         let was_held = std::mem::replace(&mut held.request_hook, RequestHook::Pass) == RequestHook::Hold;
         match verdict {
             Verdict::Go => {}
-            Verdict::Park => held.awaits_answer |= was_held,
+            Verdict::Await => held.awaits_answer |= was_held,
             Verdict::Cut => self.tell(call),
         }
     }
 
-    /// The answer that a parked call waits for has come. False: it waits for none.
+    /// The answer that a call waits for has come. False: it waits for none.
     pub(crate) fn take_answer(&mut self, call: u32, answer: G::Answer) -> bool {
         let Some(held) = self.calls.get_mut(call) else { return false };
         if !held.awaits_answer {
@@ -103,7 +103,7 @@ impl<G: Gate> Relay<G> {
                 held.awaits_answer = false;
                 self.go_on(call);
             }
-            Verdict::Park => {}
+            Verdict::Await => {}
             Verdict::Cut => self.tell(call),
         }
         true

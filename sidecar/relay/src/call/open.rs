@@ -15,7 +15,7 @@ struct Terms {
     deadline: Option<std::time::Instant>,
     request: RequestHook,
     response: ResponseHook,
-    parked: bool,
+    awaits_answer: bool,
 }
 
 impl<G: Gate> Relay<G> {
@@ -63,8 +63,8 @@ impl<G: Gate> Relay<G> {
                     self.put_stream_reset(slot, stream, ErrorCode::NO_ERROR);
                 }
             }
-            Opening::Forward { call, deadline, request, response, parked } => {
-                let terms = Terms { deadline, request, response, parked };
+            Opening::Forward { call, deadline, request, response, awaits_answer } => {
+                let terms = Terms { deadline, request, response, awaits_answer };
                 let call = self.enter(Stream { connection: slot, stream }, call, onward, content_left, &terms);
                 self.begin(call, end_stream);
             }
@@ -79,7 +79,7 @@ impl<G: Gate> Relay<G> {
         call.deadline = terms.deadline;
         call.request_hook = terms.request;
         call.response_hook = terms.response;
-        call.awaits_answer = terms.parked;
+        call.awaits_answer = terms.awaits_answer;
         let (call, _) = self.calls.insert(call);
         if let Some(connection) = self.connections.get_mut(near.connection) {
             connection.streams.insert(near.stream, call);
@@ -118,7 +118,7 @@ impl<G: Gate> Relay<G> {
         let is_held = held.awaits_answer || held.request_hook == RequestHook::Hold;
         // One that has its answer is not sent again, though its link may be gone.
         if held.stage == super::Stage::Held && held.http_status == 0 && !is_held {
-            self.seat(call);
+            self.assign(call);
         }
     }
 

@@ -8,11 +8,11 @@ use crate::{
 
 use super::finish::End;
 
-/// As [`Cause`], but with places by number.
+/// As [`Cause`], but with endpoints by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
     DeadlineExceeded,
-    NoPlace,
+    NoEndpoint,
     Unreachable(u32),
     Full(u32),
     PeerVoid(u32),
@@ -28,26 +28,26 @@ impl<G: Gate> Relay<G> {
     /// Ends a call for `why`.
     pub(crate) fn refuse(&mut self, call: u32, why: Why) {
         let Some(held) = self.calls.get_mut(call) else { return };
-        let at = |place: u32| self.places.get(place);
-        // A place that was removed meanwhile is none.
+        let at = |endpoint: u32| self.endpoints.get(endpoint);
+        // An endpoint that was removed meanwhile is none.
         let cause = match why {
             Why::DeadlineExceeded => Some(Cause::DeadlineExceeded),
-            Why::NoPlace => Some(Cause::NoPlace),
-            Why::Unreachable(place) => at(place).and_then(|place| {
-                let error = place.problem.as_ref()?;
-                Some(Cause::Unreachable { place: &place.own, error })
+            Why::NoEndpoint => Some(Cause::NoEndpoint),
+            Why::Unreachable(endpoint) => at(endpoint).and_then(|endpoint| {
+                let error = endpoint.problem.as_ref()?;
+                Some(Cause::Unreachable { endpoint: &endpoint.own, error })
             }),
-            Why::Full(place) => at(place).map(|place| Cause::Full { place: &place.own }),
-            Why::PeerVoid(place) => at(place).map(|place| Cause::PeerVoid { place: &place.own }),
-            Why::NotTaken(place) => at(place).map(|place| Cause::NotTaken { place: &place.own }),
-            Why::Lost(place) => at(place).map(|place| Cause::Lost { place: &place.own }),
-            Why::MalformedResponse(place) => at(place).map(|place| Cause::MalformedResponse { place: &place.own }),
+            Why::Full(endpoint) => at(endpoint).map(|endpoint| Cause::Full { endpoint: &endpoint.own }),
+            Why::PeerVoid(endpoint) => at(endpoint).map(|endpoint| Cause::PeerVoid { endpoint: &endpoint.own }),
+            Why::NotTaken(endpoint) => at(endpoint).map(|endpoint| Cause::NotTaken { endpoint: &endpoint.own }),
+            Why::Lost(endpoint) => at(endpoint).map(|endpoint| Cause::Lost { endpoint: &endpoint.own }),
+            Why::MalformedResponse(endpoint) => at(endpoint).map(|endpoint| Cause::MalformedResponse { endpoint: &endpoint.own }),
             Why::MessageTooLong => Some(Cause::MessageTooLong),
             Why::Stalled => Some(Cause::Stalled),
             Why::Draining => Some(Cause::Draining),
         };
         self.reply.clear();
-        self.gate.refusal(&mut held.own, &cause.unwrap_or(Cause::NoPlace), &mut self.reply);
+        self.gate.refusal(&mut held.own, &cause.unwrap_or(Cause::NoEndpoint), &mut self.reply);
         self.tell(call);
     }
 

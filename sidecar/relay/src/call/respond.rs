@@ -83,12 +83,12 @@ impl<G: Gate> Relay<G> {
         held.replay.is_whole = false;
         self.large.give(std::mem::take(&mut held.replay.bytes));
         self.small.give(std::mem::take(&mut held.head));
-        let place = held.place;
+        let endpoint = held.endpoint;
         self.take_verdict(call, answer);
         self.put_back(call, Back::Head { end: end_stream });
-        if self.places.get_mut(place).is_some_and(|place| place.standing.answered()) {
-            let place = self.key_of_place(place);
-            self.events.push_back(Event::Restored { place });
+        if self.endpoints.get_mut(endpoint).is_some_and(|endpoint| endpoint.outlier.answered()) {
+            let endpoint = self.key_of_endpoint(endpoint);
+            self.events.push_back(Event::Restored { endpoint });
         }
         if let Some(held) = self.calls.get_mut(call) {
             held.head_sent = true;

@@ -1,16 +1,16 @@
 //! Header blocks: gathered over CONTINUATION, and handed to whom they concern.
 
-use super::{CloseWhy, Connection, Past, Phase};
+use super::{CloseReason, Connection, Past, Phase};
 use crate::{
     Relay,
     counters::Breach,
-    frame::{ErrorCode, Head, Headers, Violation, flags},
+    frame::{ErrorCode, FrameHead, Headers, Violation, flags},
     gate::Gate,
     hpack::{BlockLimits, Fault},
 };
 
 impl<G: Gate> Relay<G> {
-    pub(crate) fn headers(&mut self, slot: u32, head: &Head, payload: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn headers(&mut self, slot: u32, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
         let headers = Headers::read(head, payload)?;
         let depends_on_itself = headers.check_priority(head.stream).is_err();
         let end_stream = head.has(flags::END_STREAM);
@@ -33,7 +33,7 @@ impl<G: Gate> Relay<G> {
         Ok(())
     }
 
-    pub(crate) fn continuation(&mut self, slot: u32, head: &Head, payload: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn continuation(&mut self, slot: u32, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
         let (bytes_max, continuations_max) = (self.limits.header_block_bytes_max, self.limits.continuations_max);
         let Some(connection) = self.connections.get_mut(slot) else { return Ok(()) };
         let block = &mut connection.block;
@@ -103,7 +103,7 @@ impl<G: Gate> Relay<G> {
     fn takes_stream(&mut self, slot: u32, stream: u32) -> bool {
         let Some(connection) = self.connections.get(slot) else { return false };
         let too_many = connection.streams.len() >= self.limits.calls_per_connection_max;
-        if matches!(connection.phase, Phase::Retired(why) if why != CloseWhy::Ended) {
+        if matches!(connection.phase, Phase::Retired(why) if why != CloseReason::Ended) {
             // Above the last stream that our GOAWAY named: the peer knows that it was not taken. What follows on it is ignored.
             self.note_stream(slot, stream);
             if let Some(connection) = self.connections.get_mut(slot) {

@@ -1,10 +1,10 @@
 //! Frames that carry no message: PING, RST_STREAM, GOAWAY, PRIORITY, and what is unknown.
 
-use super::{CloseWhy, Flood, LateReset, Past, Phase, Role};
+use super::{CloseReason, Flood, LateReset, Past, Phase, Role};
 use crate::{
     Relay,
     call::End,
-    frame::{self, ErrorCode, GoAway, Head, Priority, Reset, Violation, flags, put_ping, put_reset},
+    frame::{self, ErrorCode, FrameHead, GoAway, Priority, Reset, Violation, flags, put_ping, put_reset},
     gate::Gate,
     keys::CallKey,
 };
@@ -31,12 +31,12 @@ impl<G: Gate> Relay<G> {
         }
     }
 
-    pub(crate) fn ping(&mut self, slot: u32, head: &Head, payload: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn ping(&mut self, slot: u32, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
         let opaque = frame::ping(payload)?;
         if head.has(flags::ACK) {
             let noticed = self.connections.get(slot).is_some_and(|connection| matches!(connection.phase, Phase::Noticed { .. }));
             if opaque == NOTICE && noticed {
-                self.retire_connection(slot, CloseWhy::Drained);
+                self.retire_connection(slot, CloseReason::Drained);
             }
         } else if self.allows(slot, Flood::Pings)
             && let Some(connection) = self.writer(slot)
@@ -47,7 +47,7 @@ impl<G: Gate> Relay<G> {
         Ok(())
     }
 
-    pub(crate) fn priority(&mut self, slot: u32, head: &Head, payload: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn priority(&mut self, slot: u32, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
         if self.allows(slot, Flood::Priorities) {
             Priority::read(head, payload)?;
         }
@@ -59,7 +59,7 @@ impl<G: Gate> Relay<G> {
         Ok(())
     }
 
-    pub(crate) fn reset(&mut self, slot: u32, head: &Head, payload: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn reset(&mut self, slot: u32, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
         let code = Reset::read(payload)?.code;
         let Some(connection) = self.connections.get(slot) else { return Ok(()) };
         let accepted = connection.is_accepted();
@@ -84,10 +84,10 @@ impl<G: Gate> Relay<G> {
         let Some(connection) = self.connections.get(slot) else { return Ok(()) };
         if !matches!(connection.role, Role::Link { .. }) {
             // The client opens no more streams; there is nothing to tell it.
-            self.retire_connection(slot, CloseWhy::Ended);
+            self.retire_connection(slot, CloseReason::Ended);
             return Ok(());
         }
-        self.retire_connection(slot, CloseWhy::Ended);
+        self.retire_connection(slot, CloseReason::Ended);
         for key in self.calls_on(slot) {
             let Some(call) = self.calls.find(key.slot, key.generation) else { continue };
             let untaken = self.calls.get(call).is_some_and(|call| call.far.connection == slot && call.far.stream > last_stream);
@@ -172,8 +172,8 @@ impl<G: Gate> Relay<G> {
         if let Some(next) = connection.late_resets.front_mut() {
             next.due_ms = next.due_ms.max(paced_ms).max(now_ms + RESETS_PAUSE_MS);
         }
-        if let Some(place) = connection.place() {
-            self.hungry.push(place);
+        if let Some(endpoint) = connection.endpoint() {
+            self.ready.push(endpoint);
         }
     }
 

@@ -5,19 +5,19 @@ use crate::{
     Relay,
     call::Way,
     counters::Breach,
-    frame::{DataShape, ErrorCode, Head, Violation, flags},
+    frame::{DataShape, ErrorCode, FrameHead, Violation, flags},
     gate::Gate,
 };
 
 impl<G: Gate> Relay<G> {
     /// A DATA frame begins. All of its payload counts against both windows.
-    pub(crate) fn begin_data(&mut self, slot: u32, head: &Head, shape: DataShape) {
+    pub(crate) fn begin_data(&mut self, slot: u32, head: &FrameHead, shape: DataShape) {
         if let Err(violation) = self.data_head(slot, head, shape) {
             self.violated(slot, violation);
         }
     }
 
-    fn data_head(&mut self, slot: u32, head: &Head, shape: DataShape) -> Result<(), Violation> {
+    fn data_head(&mut self, slot: u32, head: &FrameHead, shape: DataShape) -> Result<(), Violation> {
         let Some(connection) = self.connections.get_mut(slot) else { return Ok(()) };
         let payload = i64::from(head.payload_bytes);
         connection.receive_window -= payload;
@@ -108,7 +108,7 @@ impl<G: Gate> Relay<G> {
     }
 
     /// DATA on a stream that is not open.
-    fn stray_data(&mut self, slot: u32, head: &Head) -> Result<(), Violation> {
+    fn stray_data(&mut self, slot: u32, head: &FrameHead) -> Result<(), Violation> {
         // Nobody has told the server yet. It can send no more than its window.
         if self.connections.get(slot).is_some_and(|link| link.is_reset_late(head.stream)) {
             return Ok(());

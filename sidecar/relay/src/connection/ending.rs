@@ -1,6 +1,6 @@
 //! How connections end: at once, when their calls are over, or because the peer is gone.
 
-use super::{CloseWhy, Phase, Role, control::NOTICE};
+use super::{CloseReason, Phase, Role, control::NOTICE};
 use crate::{
     Relay,
     frame::{ErrorCode, STREAM_ID_MAX, put_goaway, put_ping},
@@ -9,7 +9,7 @@ use crate::{
 
 impl<G: Gate> Relay<G> {
     /// Ends a connection and its calls: GOAWAY is the last it is told.
-    pub(crate) fn shut(&mut self, slot: u32, why: CloseWhy, code: ErrorCode, debug: &'static str) {
+    pub(crate) fn shut(&mut self, slot: u32, why: CloseReason, code: ErrorCode, debug: &'static str) {
         let Some(connection) = self.writer(slot) else { return };
         let last = if connection.is_accepted() { connection.recent.last().min(connection.told_last) } else { 0 };
         put_goaway(connection.output.buffer(), last, code, debug);
@@ -18,7 +18,7 @@ impl<G: Gate> Relay<G> {
     }
 
     /// From now on the connection only waits for its output to leave.
-    fn begin_closing(&mut self, slot: u32, why: CloseWhy) {
+    fn begin_closing(&mut self, slot: u32, why: CloseReason) {
         let now_ms = self.now_ms;
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.phase = Phase::Closing { why, since_ms: now_ms };
@@ -26,7 +26,7 @@ impl<G: Gate> Relay<G> {
         let (partial, block) = (std::mem::take(&mut connection.partial), std::mem::take(&mut connection.block));
         self.outputs.give(partial);
         self.outputs.give(block.bytes);
-        self.leave_place(slot);
+        self.leave_endpoint(slot);
         let due_ms = self.ms_after(self.limits.linger);
         self.wake_by(slot, due_ms);
     }
@@ -52,33 +52,33 @@ impl<G: Gate> Relay<G> {
             // Nothing can be told any more: ends of streams must not be written.
             let now_ms = self.now_ms;
             if !connection.is_closing() {
-                connection.phase = Phase::Closing { why: CloseWhy::Ended, since_ms: now_ms };
+                connection.phase = Phase::Closing { why: CloseReason::Ended, since_ms: now_ms };
             }
         }
-        self.leave_place(slot);
+        self.leave_endpoint(slot);
         self.end_calls_of(slot);
         let Some(mut connection) = self.connections.remove(slot) else { return };
         self.wheel.unset(&mut connection.times.timer);
         self.outputs.give(connection.output.take_buffer());
         self.outputs.give(connection.partial);
         self.outputs.give(connection.block.bytes);
-        if let Role::Link { place, .. } = connection.role {
-            if let Some(place) = self.places.get_mut(place) {
-                place.connections -= 1;
+        if let Role::Link { endpoint, .. } = connection.role {
+            if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
+                endpoint.connections -= 1;
             }
-            self.let_go(place);
-            self.hungry.push(place);
+            self.let_go(endpoint);
+            self.ready.push(endpoint);
         }
     }
 
-    /// A link takes no further calls: its place forgets it.
-    fn leave_place(&mut self, slot: u32) {
-        let Some(place) = self.connections.get(slot).and_then(super::Connection::place) else { return };
-        if let Some(held) = self.places.get_mut(place)
+    /// A link takes no further calls: its endpoint forgets it.
+    fn leave_endpoint(&mut self, slot: u32) {
+        let Some(endpoint) = self.connections.get(slot).and_then(super::Connection::endpoint) else { return };
+        if let Some(held) = self.endpoints.get_mut(endpoint)
             && let Some(at) = held.links.iter().position(|link| *link == slot)
         {
             held.links.remove(at);
-            self.hungry.push(place);
+            self.ready.push(endpoint);
         }
     }
 
@@ -98,23 +98,23 @@ impl<G: Gate> Relay<G> {
     }
 
     /// The connection takes no further call, and ends when those that it has are over.
-    pub(crate) fn retire_connection(&mut self, slot: u32, why: CloseWhy) {
+    pub(crate) fn retire_connection(&mut self, slot: u32, why: CloseReason) {
         let Some(connection) = self.connections.get(slot) else { return };
         if matches!(connection.phase, Phase::Retired(_) | Phase::Closing { .. }) {
             return;
         }
         let (accepted, phase) = (connection.is_accepted(), connection.phase);
-        if accepted && phase == Phase::Open && why != CloseWhy::Ended {
+        if accepted && phase == Phase::Open && why != CloseReason::Ended {
             return self.notice(slot);
         }
         if let Some(connection) = self.writer(slot) {
             connection.phase = Phase::Retired(why);
-            if accepted && why != CloseWhy::Ended {
+            if accepted && why != CloseReason::Ended {
                 connection.told_last = connection.recent.last();
                 put_goaway(connection.output.buffer(), connection.told_last, ErrorCode::NO_ERROR, "");
             }
         }
-        self.leave_place(slot);
+        self.leave_endpoint(slot);
         self.end_if_empty(slot);
     }
 

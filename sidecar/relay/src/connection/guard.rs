@@ -1,7 +1,7 @@
 //! Floods: each kind of frame that costs the sender nothing has a bucket of tokens on each connection.
 
 use super::Probe;
-use crate::{counters::Breach, limits::Limits, place::Name};
+use crate::{counters::Breach, endpoint::Reputation, limits::Limits};
 
 /// Frames on a stream that has ended which are no flood: a window of 1 MiB in frames of 16 KiB.
 const STRAYS_PER_STREAM: u32 = 64;
@@ -139,8 +139,8 @@ impl Guard {
 
     /// Whether the peer has had more calls answered than it reset. Who has only just come has made no name yet.
     #[inline]
-    pub(crate) const fn name(&self) -> Name {
-        if self.standing > 0 { Name::Good } else { Name::None }
+    pub(crate) const fn reputation(&self) -> Reputation {
+        if self.standing > 0 { Reputation::Good } else { Reputation::None }
     }
 
     /// The peer sent DATA: it may measure how fast.

@@ -1,9 +1,9 @@
 //! Taking bytes in: the preface, frames as they become whole, DATA as it comes.
 
-use super::{CloseWhy, Connection, DataFrame};
+use super::{CloseReason, Connection, DataFrame};
 use crate::{
     Relay,
-    frame::{self, DataShape, ErrorCode, HEAD_BYTES, Head, Kind, Scope, Violation, flags},
+    frame::{self, DataShape, ErrorCode, FrameHead, HEAD_BYTES, Kind, Scope, Violation, flags},
     gate::Gate,
 };
 
@@ -17,9 +17,9 @@ enum Need {
     /// So many bytes before anything can be done.
     Bytes(usize),
     /// Nothing more: its data are forwarded as they come.
-    Data(Head, DataShape),
+    Data(FrameHead, DataShape),
     /// Nothing more: it is whole.
-    Frame(Head),
+    Frame(FrameHead),
 }
 
 impl<G: Gate> Relay<G> {
@@ -91,7 +91,7 @@ impl<G: Gate> Relay<G> {
     /// What the frame at the beginning of `bytes` needs.
     #[inline]
     fn need(&self, slot: u32, bytes: &[u8]) -> Result<Need, Violation> {
-        let Some(head) = Head::read(bytes) else { return Ok(Need::Bytes(HEAD_BYTES)) };
+        let Some(head) = FrameHead::read(bytes) else { return Ok(Need::Bytes(HEAD_BYTES)) };
         let Some(connection) = self.connections.get(slot) else { return Ok(Need::Bytes(0)) };
         if connection.block.stream != 0 && (head.kind != Kind::Continuation || head.stream != connection.block.stream) {
             return Err(BLOCK_BROKEN);
@@ -170,7 +170,7 @@ impl<G: Gate> Relay<G> {
     }
 
     /// A frame that is whole, and no DATA.
-    fn frame(&mut self, slot: u32, head: &Head, payload: &[u8]) {
+    fn frame(&mut self, slot: u32, head: &FrameHead, payload: &[u8]) {
         let done = match head.check(self.limits.frame_bytes_max) {
             Err(violation) => Err(violation),
             Ok(()) => match head.kind {
@@ -200,7 +200,7 @@ impl<G: Gate> Relay<G> {
             return;
         }
         self.counters.violations += 1;
-        self.shut(slot, CloseWhy::Protocol(violation), violation.code, violation.why);
+        self.shut(slot, CloseReason::Protocol(violation), violation.code, violation.why);
     }
 
     /// Data of the frame that is under way; so many bytes were used.

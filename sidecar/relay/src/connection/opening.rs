@@ -1,12 +1,12 @@
 //! Beginning a connection, and what is written to it.
 
-use super::{CloseWhy, Connection, Phase, Probe, Role};
+use super::{CloseReason, Connection, Phase, Probe, Role};
 use crate::{
     Relay,
     counters::Breach,
     frame::{self, ErrorCode, Settings, put_settings, put_window_update},
     gate::Gate,
-    keys::PlaceKey,
+    keys::EndpointKey,
     timer::Owner,
 };
 
@@ -43,23 +43,23 @@ impl<G: Gate> Relay<G> {
         slot
     }
 
-    /// Enters a link to `place`.
-    pub(crate) fn begin_link(&mut self, place: PlaceKey, peer: G::Peer) -> Option<u32> {
-        let slot = self.places.find(place.slot, place.generation)?;
-        let place = self.places.get_mut(slot)?;
-        place.is_dialling = false;
-        if place.is_removed {
+    /// Enters a link to `endpoint`.
+    pub(crate) fn begin_link(&mut self, endpoint: EndpointKey, peer: G::Peer) -> Option<u32> {
+        let slot = self.endpoints.find(endpoint.slot, endpoint.generation)?;
+        let endpoint = self.endpoints.get_mut(slot)?;
+        endpoint.is_dialling = false;
+        if endpoint.is_removed {
             self.let_go(slot);
             return None;
         }
-        place.problem = None;
-        let probe = place.probe;
-        place.connections += 1;
-        let connection = self.open_connection(Role::Link { place: slot, peer }, probe);
-        if let Some(place) = self.places.get_mut(slot) {
-            place.links.push(connection);
+        endpoint.problem = None;
+        let probe = endpoint.probe;
+        endpoint.connections += 1;
+        let connection = self.open_connection(Role::Link { endpoint: slot, peer }, probe);
+        if let Some(endpoint) = self.endpoints.get_mut(slot) {
+            endpoint.links.push(connection);
         }
-        self.hungry.push(slot);
+        self.ready.push(slot);
         Some(connection)
     }
 
@@ -73,7 +73,7 @@ impl<G: Gate> Relay<G> {
         }
         if !connection.is_dirty {
             connection.is_dirty = true;
-            self.dirty.push_back(crate::ConnKey { slot, generation });
+            self.dirty.push_back(crate::ConnectionKey { slot, generation });
         }
         if connection.output.is_empty() {
             connection.times.moved_ms = self.now_ms;
@@ -101,8 +101,8 @@ impl<G: Gate> Relay<G> {
             self.outputs.give(buffer);
         }
         let is_low = connection.output.len() <= soft_max / 2;
-        if was_full && let Some(place) = connection.place() {
-            self.hungry.push(place);
+        if was_full && let Some(endpoint) = connection.endpoint() {
+            self.ready.push(endpoint);
         }
         if is_low {
             self.pump_waiting(slot);
@@ -133,6 +133,6 @@ impl<G: Gate> Relay<G> {
     pub(crate) fn breach(&mut self, slot: u32, breach: Breach) {
         self.counters.breach(breach);
         self.counters.violations += 1;
-        self.shut(slot, CloseWhy::Breach(breach), ErrorCode::ENHANCE_YOUR_CALM, breach.as_str());
+        self.shut(slot, CloseReason::Breach(breach), ErrorCode::ENHANCE_YOUR_CALM, breach.as_str());
     }
 }

@@ -114,8 +114,8 @@ mod tests {
             steps in proptest::collection::vec((0_u64..3_000, 0_u32..80, 0_u32..300, 0_u64..500), 1..200),
         ) {
             let limits = Limits { relayed_resets_max, ..Limits::default() };
-            // As many seats beside as many resets as by default.
-            let seats = (relayed_resets_max / 5) as usize;
+            // As many capacity beside as many resets as by default.
+            let capacity = (relayed_resets_max / 5) as usize;
             let (mut pace, mut guard) = (Pace::new(&limits, 0), Guard::new(&limits, Probe::Ping));
             let (mut now_ms, mut under_way) = (0, VecDeque::new());
             for (after_ms, calls, resets, way_ms) in steps {
@@ -131,8 +131,8 @@ mod tests {
                 }
                 let arrives_ms = under_way.back().map_or(0, |(arrives_ms, _)| *arrives_ms).max(now_ms + way_ms);
                 let open = under_way.iter().filter(|(_, what)| matches!(what, UnderWay::Call)).count();
-                let seated = (calls as usize).min(seats.saturating_sub(open));
-                under_way.extend((0..seated).map(|_| (arrives_ms, UnderWay::Call)));
+                let assigned = (calls as usize).min(capacity.saturating_sub(open));
+                under_way.extend((0..assigned).map(|_| (arrives_ms, UnderWay::Call)));
                 for _ in 0..resets {
                     if pace.next_ms(&limits, now_ms) == now_ms {
                         pace.spend();

@@ -4,12 +4,12 @@ use super::Flood;
 use crate::{
     Relay,
     call::Way,
-    frame::{self, ErrorCode, Head, Settings, Violation, flags, put_settings_ack},
+    frame::{self, ErrorCode, FrameHead, Settings, Violation, flags, put_settings_ack},
     gate::Gate,
 };
 
 impl<G: Gate> Relay<G> {
-    pub(crate) fn settings(&mut self, slot: u32, head: &Head, payload: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn settings(&mut self, slot: u32, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
         let Some(connection) = self.connections.get_mut(slot) else { return Ok(()) };
         if head.has(flags::ACK) {
             if !connection.settings_acked {
@@ -19,7 +19,7 @@ impl<G: Gate> Relay<G> {
             return Ok(());
         }
         let settings = Settings::read(payload)?;
-        if connection.place().is_some() && settings.push == Some(true) {
+        if connection.endpoint().is_some() && settings.push == Some(true) {
             return Err(Violation::connection(ErrorCode::PROTOCOL_ERROR, "a server that switches push on"));
         }
         let is_first = !connection.settings_came;
@@ -59,9 +59,9 @@ impl<G: Gate> Relay<G> {
             let before = std::mem::replace(&mut peer.window_bytes, i64::from(window_bytes));
             i64::from(window_bytes) - before
         });
-        if let Some(place) = connection.place() {
-            // There may be more seats now.
-            self.hungry.push(place);
+        if let Some(endpoint) = connection.endpoint() {
+            // There may be more room now.
+            self.ready.push(endpoint);
         }
         if more != 0 {
             self.shift_windows(slot, more)?;

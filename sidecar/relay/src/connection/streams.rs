@@ -149,11 +149,11 @@ impl Recent {
         let (from, to) = (self.last >> 1, stream >> 1);
         // What is between was skipped, and what stood there before is forgotten.
         for number in (from + 1..to).take(RECENT as usize) {
-            let (word, bit) = place(number);
+            let (word, bit) = bit_of(number);
             self.opened[word] &= !bit;
             self.reset[word] &= !bit;
         }
-        let (word, bit) = place(to);
+        let (word, bit) = bit_of(to);
         self.opened[word] |= bit;
         self.reset[word] &= !bit;
         self.last = stream;
@@ -163,7 +163,7 @@ impl Recent {
     #[inline]
     pub(crate) fn reset(&mut self, stream: u32) {
         if self.last.saturating_sub(stream) >> 1 < RECENT {
-            let (word, bit) = place(stream >> 1);
+            let (word, bit) = bit_of(stream >> 1);
             self.reset[word] |= bit;
         }
     }
@@ -173,7 +173,7 @@ impl Recent {
         if self.last.saturating_sub(stream) >> 1 >= RECENT {
             return Past::Forgotten;
         }
-        let (word, bit) = place(stream >> 1);
+        let (word, bit) = bit_of(stream >> 1);
         match (self.opened[word] & bit != 0, self.reset[word] & bit != 0) {
             (_, true) => Past::Reset,
             (true, false) => Past::Ended,
@@ -182,7 +182,7 @@ impl Recent {
     }
 }
 
-const fn place(number: u32) -> (usize, u64) {
+const fn bit_of(number: u32) -> (usize, u64) {
     ((number % RECENT / 64) as usize, 1 << (number % 64))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CloseWhy, Connection, Phase, Probe, Role, control::PROBE};
+use super::{CloseReason, Connection, Phase, Probe, Role, control::PROBE};
 use crate::{
     Relay,
     counters::Breach,
@@ -81,10 +81,12 @@ impl<G: Gate> Relay<G> {
         }
     }
 
-    /// A link of a place that is kept open is not idle for having no call.
+    /// A link of an endpoint that is kept open is not idle for having no call.
     fn is_kept_open(&self, connection: &Connection<G>) -> bool {
         match connection.role {
-            Role::Link { place, .. } => self.places.get(place).is_some_and(|place| place.is_warm && place.links.len() <= 1),
+            Role::Link { endpoint, .. } => {
+                self.endpoints.get(endpoint).is_some_and(|endpoint| endpoint.is_warm && endpoint.links.len() <= 1)
+            }
             Role::Accepted(_) => false,
         }
     }
@@ -141,18 +143,18 @@ impl<G: Gate> Relay<G> {
                     connection.times.pinged_ms = Some(now_ms);
                 }
             }
-            Overdue::Notice => self.retire_connection(slot, CloseWhy::Drained),
+            Overdue::Notice => self.retire_connection(slot, CloseReason::Drained),
             Overdue::Resets => self.put_due_resets(slot),
             Overdue::Idle => {
                 self.counters.breach(Breach::Idle);
-                self.retire_connection(slot, CloseWhy::Idle);
+                self.retire_connection(slot, CloseReason::Idle);
             }
         }
     }
 
     fn time_out(&mut self, slot: u32, breach: Breach, code: ErrorCode) {
         self.counters.breach(breach);
-        self.shut(slot, CloseWhy::Breach(breach), code, breach.as_str());
+        self.shut(slot, CloseReason::Breach(breach), code, breach.as_str());
     }
 
     /// Does what is due.
@@ -161,7 +163,7 @@ impl<G: Gate> Relay<G> {
             match owner {
                 Owner::Connection(slot) => self.look_after(slot),
                 Owner::Call(slot) => self.call_due(slot),
-                Owner::Place(slot) => self.place_due(slot),
+                Owner::Endpoint(slot) => self.endpoint_due(slot),
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{Connection, Flood};
 use crate::{
     Relay,
     call::Way,
-    frame::{self, ErrorCode, Head, Violation, WindowUpdate, put_window_update},
+    frame::{self, ErrorCode, FrameHead, Violation, WindowUpdate, put_window_update},
     gate::Gate,
     slab::NONE,
 };
@@ -22,7 +22,7 @@ const fn of_ticket(ticket: u32) -> (u32, Way) {
 }
 
 impl<G: Gate> Relay<G> {
-    pub(crate) fn window_update(&mut self, slot: u32, head: &Head, payload: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn window_update(&mut self, slot: u32, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
         let Some(connection) = self.connections.get_mut(slot) else { return Ok(()) };
         if let Err(breach) = connection.guard.count(Flood::WindowUpdates, &self.limits, self.now_ms) {
             self.breach(slot, breach);

@@ -71,7 +71,7 @@ impl Kind {
 
 /// The head of a frame (RFC 9113, section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
+pub struct FrameHead {
     /// The payload's size; below 2^24.
     pub payload_bytes: u32,
     pub kind: Kind,
@@ -80,7 +80,7 @@ pub struct Head {
     pub stream: u32,
 }
 
-impl Head {
+impl FrameHead {
     pub const fn new(kind: Kind, flags: u8, stream: u32, payload_bytes: u32) -> Self {
         Self { payload_bytes, kind, flags, stream }
     }

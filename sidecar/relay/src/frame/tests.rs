@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn head(kind: Kind, flags: u8, stream: u32, payload_bytes: u32) -> Result<(), Violation> {
-    Head::new(kind, flags, stream, payload_bytes).check(FRAME_BYTES_MAX_DEFAULT)
+    FrameHead::new(kind, flags, stream, payload_bytes).check(FRAME_BYTES_MAX_DEFAULT)
 }
 
 fn told(result: Result<(), Violation>) -> Option<(Scope, ErrorCode)> {
@@ -60,7 +60,7 @@ fn a_kind_with_a_size_of_its_own_has_it() {
 
 #[test]
 fn data_divides_into_data_and_padding() {
-    let shape = |flags, bytes, arrived: &[u8]| DataShape::of(&Head::new(Kind::Data, flags, 1, bytes), arrived);
+    let shape = |flags, bytes, arrived: &[u8]| DataShape::of(&FrameHead::new(Kind::Data, flags, 1, bytes), arrived);
     let (padded, plain) = (flags::PADDED, 0);
     assert_eq!(shape(plain, 10, &[]), Ok(Some(DataShape { lead_bytes: 0, data_bytes: 10, trail_bytes: 0 })));
     assert_eq!(shape(padded, 10, &[]), Ok(None));
@@ -72,7 +72,8 @@ fn data_divides_into_data_and_padding() {
 
 #[test]
 fn headers_give_up_padding_and_priority() {
-    let read = |flags, payload: &'static [u8]| Headers::read(&Head::new(Kind::Headers, flags, 1, payload.len() as u32), payload);
+    let read =
+        |flags, payload: &'static [u8]| Headers::read(&FrameHead::new(Kind::Headers, flags, 1, payload.len() as u32), payload);
     assert_eq!(read(0, b"block"), Ok(Headers { fragment: b"block", priority: None }));
     assert_eq!(read(flags::PADDED, b"\x02block\0\0"), Ok(Headers { fragment: b"block", priority: None }));
     assert_eq!(read(flags::PADDED, b"\x05block"), Ok(Headers { fragment: b"", priority: None }));
@@ -91,17 +92,17 @@ fn headers_give_up_padding_and_priority() {
 #[test]
 fn a_stream_cannot_depend_on_itself() {
     let itself = Some((Scope::Stream, ErrorCode::PROTOCOL_ERROR));
-    let read = |stream| Priority::read(&Head::new(Kind::Priority, 0, stream, 5), b"\0\0\0\x03\x09").map(drop);
+    let read = |stream| Priority::read(&FrameHead::new(Kind::Priority, 0, stream, 5), b"\0\0\0\x03\x09").map(drop);
     assert_eq!(told(read(1)), None);
     assert_eq!(told(read(3)), itself);
-    let headers = Headers::read(&Head::new(Kind::Headers, flags::PRIORITY, 3, 5), b"\0\0\0\x03\x09").expect("sound padding");
+    let headers = Headers::read(&FrameHead::new(Kind::Headers, flags::PRIORITY, 3, 5), b"\0\0\0\x03\x09").expect("sound padding");
     assert_eq!(told(headers.check_priority(1)), None);
     assert_eq!(told(headers.check_priority(3)), itself);
 }
 
 #[test]
 fn a_window_update_of_zero_ends_what_it_is_for() {
-    let read = |stream, payload: &[u8]| WindowUpdate::read(&Head::new(Kind::WindowUpdate, 0, stream, 4), payload);
+    let read = |stream, payload: &[u8]| WindowUpdate::read(&FrameHead::new(Kind::WindowUpdate, 0, stream, 4), payload);
     assert_eq!(read(1, &[0x80, 0, 0, 1]), Ok(WindowUpdate { increment_bytes: 1 }));
     assert_eq!(told(read(0, &[0, 0, 0, 0]).map(drop)), PROTOCOL);
     assert_eq!(told(read(1, &[0x80, 0, 0, 0]).map(drop)), Some((Scope::Stream, ErrorCode::PROTOCOL_ERROR)));
@@ -126,9 +127,9 @@ fn settings_hold_their_bounds() {
 }
 
 /// Splits bytes that we wrote into frames.
-fn frames(mut bytes: &[u8]) -> Vec<(Head, &[u8])> {
+fn frames(mut bytes: &[u8]) -> Vec<(FrameHead, &[u8])> {
     let mut frames = Vec::new();
-    while let Some(head) = Head::read(bytes) {
+    while let Some(head) = FrameHead::read(bytes) {
         let (frame, rest) = bytes.split_at(head.frame_bytes());
         frames.push((head, &frame[HEAD_BYTES..]));
         bytes = rest;
@@ -155,12 +156,12 @@ fn what_is_written_is_read_back() {
         assert_eq!(head.check(FRAME_BYTES_MAX_DEFAULT), Ok(()));
     }
     assert_eq!(Settings::read(frames[0].1), Ok(settings));
-    assert_eq!(frames[1].0, Head::new(Kind::Settings, flags::ACK, 0, 0));
+    assert_eq!(frames[1].0, FrameHead::new(Kind::Settings, flags::ACK, 0, 0));
     assert_eq!((frames[2].0.flags, ping(frames[2].1)), (flags::ACK, Ok(*b"opaque!!")));
     assert_eq!(GoAway::read(frames[3].1), Ok(GoAway { last_stream: 7, code: ErrorCode::ENHANCE_YOUR_CALM, debug: b"why" }));
     assert_eq!((frames[4].0.stream, Reset::read(frames[4].1)), (5, Ok(Reset { code: ErrorCode::CANCEL })));
     assert_eq!(WindowUpdate::read(&frames[5].0, frames[5].1), Ok(WindowUpdate { increment_bytes: 1_000 }));
-    assert_eq!(frames[6], (Head::new(Kind::Data, flags::END_STREAM, 9, 4), &b"data"[..]));
+    assert_eq!(frames[6], (FrameHead::new(Kind::Data, flags::END_STREAM, 9, 4), &b"data"[..]));
 }
 
 #[test]
@@ -176,11 +177,11 @@ fn a_block_that_is_undone_was_never_there() {
 proptest! {
     #[test]
     fn a_head_is_read_as_it_was_written(payload_bytes in 0..=FRAME_BYTES_MAX, kind: u8, flags: u8, stream in 0..=STREAM_ID_MAX, reserved: bool) {
-        let head = Head::new(Kind::of(kind), flags, stream, payload_bytes);
+        let head = FrameHead::new(Kind::of(kind), flags, stream, payload_bytes);
         let mut bytes = head.bytes();
         bytes[5] |= u8::from(reserved) << 7;
-        prop_assert_eq!(Head::read(&bytes), Some(head));
-        prop_assert_eq!(Head::read(&bytes[..8]), None);
+        prop_assert_eq!(FrameHead::read(&bytes), Some(head));
+        prop_assert_eq!(FrameHead::read(&bytes[..8]), None);
         prop_assert_eq!(bytes[3], kind);
     }
 
@@ -202,7 +203,7 @@ proptest! {
 
     #[test]
     fn views_of_arbitrary_payloads_never_panic(kind: u8, flags: u8, stream in 0u32..3, payload in prop::collection::vec(any::<u8>(), 0..20)) {
-        let head = Head::new(Kind::of(kind), flags, stream, payload.len() as u32);
+        let head = FrameHead::new(Kind::of(kind), flags, stream, payload.len() as u32);
         let _ = head.check(FRAME_BYTES_MAX_DEFAULT);
         let _ = Headers::read(&head, &payload).map(|headers| headers.check_priority(stream));
         let _ = Priority::read(&head, &payload);

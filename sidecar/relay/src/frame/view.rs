@@ -1,7 +1,7 @@
-//! Views of payloads. Each expects a head that passed [`Head::check`] and, unless it says otherwise, the whole payload; one that is
+//! Views of payloads. Each expects a head that passed [`FrameHead::check`] and, unless it says otherwise, the whole payload; one that is
 //! shorter than the head says is a violation, never a panic.
 
-use super::{ErrorCode, Head, STREAM_ID_MAX, Violation, flags};
+use super::{ErrorCode, FrameHead, STREAM_ID_MAX, Violation, flags};
 
 /// How the payload of a DATA frame divides. The whole payload counts against the flow-control windows, padding included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl DataShape {
     ///
     /// Padding that is as long as the payload, or a padded frame without a pad length (RFC 9113, section 6.1).
     #[inline]
-    pub fn of(head: &Head, arrived: &[u8]) -> Result<Option<Self>, Violation> {
+    pub fn of(head: &FrameHead, arrived: &[u8]) -> Result<Option<Self>, Violation> {
         if !head.has(flags::PADDED) {
             return Ok(Some(Self { lead_bytes: 0, data_bytes: head.payload_bytes, trail_bytes: 0 }));
         }
@@ -49,7 +49,7 @@ impl Priority {
     /// # Errors
     ///
     /// A stream that depends on itself (RFC 7540, section 5.3.1).
-    pub fn read(head: &Head, payload: &[u8]) -> Result<Self, Violation> {
+    pub fn read(head: &FrameHead, payload: &[u8]) -> Result<Self, Violation> {
         let (priority, _) = Self::split(payload)?;
         priority.check(head.stream)?;
         Ok(priority)
@@ -85,7 +85,7 @@ impl<'p> Headers<'p> {
     /// Padding longer than the payload, or a payload too short for its flags. A stream that depends on itself is no error of the
     /// frame, since its block has still to be decoded: see [`Headers::check_priority`].
     #[inline]
-    pub fn read(head: &Head, payload: &'p [u8]) -> Result<Self, Violation> {
+    pub fn read(head: &FrameHead, payload: &'p [u8]) -> Result<Self, Violation> {
         if !head.has(flags::PADDED) && !head.has(flags::PRIORITY) {
             return Ok(Self { fragment: payload, priority: None });
         }
@@ -162,7 +162,7 @@ impl WindowUpdate {
     ///
     /// An increment of zero: an error of the stream, or of the connection on stream 0.
     #[inline]
-    pub fn read(head: &Head, payload: &[u8]) -> Result<Self, Violation> {
+    pub fn read(head: &FrameHead, payload: &[u8]) -> Result<Self, Violation> {
         let increment_bytes = word(payload)?.0 & STREAM_ID_MAX;
         match (increment_bytes, head.stream) {
             (0, 0) => Err(Violation::connection(ErrorCode::PROTOCOL_ERROR, "WINDOW_UPDATE of zero")),

@@ -1,11 +1,11 @@
 //! Writers: each appends one whole frame, or the head of one, to `out`.
 
-use super::{ErrorCode, HEAD_BYTES, Head, Kind, Settings, flags};
+use super::{ErrorCode, FrameHead, HEAD_BYTES, Kind, Settings, flags};
 
 /// Appends the head of a DATA frame; the caller appends `data_bytes` of data, and no padding.
 #[inline]
 pub fn put_data_head(out: &mut Vec<u8>, stream: u32, data_bytes: u32, end_stream: bool) {
-    Head::new(Kind::Data, if end_stream { flags::END_STREAM } else { 0 }, stream, data_bytes).put(out);
+    FrameHead::new(Kind::Data, if end_stream { flags::END_STREAM } else { 0 }, stream, data_bytes).put(out);
 }
 
 /// Appends a header block that is at hand, as HEADERS and, where `frame_bytes_max` asks for it, CONTINUATION.
@@ -17,13 +17,13 @@ pub fn put_headers(out: &mut Vec<u8>, stream: u32, block: &[u8], end_stream: boo
 
 /// Appends RST_STREAM.
 pub fn put_reset(out: &mut Vec<u8>, stream: u32, code: ErrorCode) {
-    Head::new(Kind::Reset, 0, stream, 4).put(out);
+    FrameHead::new(Kind::Reset, 0, stream, 4).put(out);
     out.extend_from_slice(&code.0.to_be_bytes());
 }
 
 /// Appends SETTINGS.
 pub fn put_settings(out: &mut Vec<u8>, settings: &Settings) {
-    Head::new(Kind::Settings, 0, 0, settings.entries().map(|_| 6).sum()).put(out);
+    FrameHead::new(Kind::Settings, 0, 0, settings.entries().map(|_| 6).sum()).put(out);
     for (identifier, value) in settings.entries() {
         out.extend_from_slice(&identifier.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
@@ -32,18 +32,18 @@ pub fn put_settings(out: &mut Vec<u8>, settings: &Settings) {
 
 /// Appends the acknowledgement of SETTINGS.
 pub fn put_settings_ack(out: &mut Vec<u8>) {
-    Head::new(Kind::Settings, flags::ACK, 0, 0).put(out);
+    FrameHead::new(Kind::Settings, flags::ACK, 0, 0).put(out);
 }
 
 /// Appends PING, or the answer to one.
 pub fn put_ping(out: &mut Vec<u8>, opaque: [u8; 8], ack: bool) {
-    Head::new(Kind::Ping, if ack { flags::ACK } else { 0 }, 0, 8).put(out);
+    FrameHead::new(Kind::Ping, if ack { flags::ACK } else { 0 }, 0, 8).put(out);
     out.extend_from_slice(&opaque);
 }
 
 /// Appends GOAWAY. `debug` is ours and short; nothing foreign goes in.
 pub fn put_goaway(out: &mut Vec<u8>, last_stream: u32, code: ErrorCode, debug: &'static str) {
-    Head::new(Kind::GoAway, 0, 0, 8 + debug.len() as u32).put(out);
+    FrameHead::new(Kind::GoAway, 0, 0, 8 + debug.len() as u32).put(out);
     out.extend_from_slice(&last_stream.to_be_bytes());
     out.extend_from_slice(&code.0.to_be_bytes());
     out.extend_from_slice(debug.as_bytes());
@@ -52,7 +52,7 @@ pub fn put_goaway(out: &mut Vec<u8>, last_stream: u32, code: ErrorCode, debug: &
 /// Appends WINDOW_UPDATE; `increment_bytes` is from 1 to 2^31-1.
 #[inline]
 pub fn put_window_update(out: &mut Vec<u8>, stream: u32, increment_bytes: u32) {
-    Head::new(Kind::WindowUpdate, 0, stream, 4).put(out);
+    FrameHead::new(Kind::WindowUpdate, 0, stream, 4).put(out);
     out.extend_from_slice(&increment_bytes.to_be_bytes());
 }
 
@@ -92,7 +92,7 @@ impl BlockWriter {
         let block_bytes = self.block_bytes(out);
         let end_stream = if end_stream { flags::END_STREAM } else { 0 };
         if block_bytes <= frame_bytes_max as usize {
-            let head = Head::new(Kind::Headers, end_stream | flags::END_HEADERS, self.stream, block_bytes as u32);
+            let head = FrameHead::new(Kind::Headers, end_stream | flags::END_HEADERS, self.stream, block_bytes as u32);
             self.fill(out, self.at, &head);
         } else {
             self.end_in_parts(out, end_stream, frame_bytes_max);
@@ -100,7 +100,7 @@ impl BlockWriter {
     }
 
     #[inline]
-    fn fill(&self, out: &mut [u8], at: usize, head: &Head) {
+    fn fill(&self, out: &mut [u8], at: usize, head: &FrameHead) {
         if let Some(place) = out.get_mut(at..at + HEAD_BYTES) {
             place.copy_from_slice(&head.bytes());
         }
@@ -118,10 +118,10 @@ impl BlockWriter {
             let end = (begin + part_bytes).min(self.at + HEAD_BYTES + block_bytes);
             out.copy_within(begin..end, begin + part * HEAD_BYTES);
             let last = if part == more { flags::END_HEADERS } else { 0 };
-            let head = Head::new(Kind::Continuation, last, self.stream, (end - begin) as u32);
+            let head = FrameHead::new(Kind::Continuation, last, self.stream, (end - begin) as u32);
             self.fill(out, begin + (part - 1) * HEAD_BYTES, &head);
         }
-        let head = Head::new(Kind::Headers, end_stream, self.stream, part_bytes as u32);
+        let head = FrameHead::new(Kind::Headers, end_stream, self.stream, part_bytes as u32);
         self.fill(out, self.at, &head);
     }
 }

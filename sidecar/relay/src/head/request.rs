@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{Head, SLOTS, Value, dropped_onward, slot};
+use super::{RequestHead, SLOTS, Value, dropped_onward, slot};
 use crate::hpack::{Fault, Field, Fields, KnownName, Word};
 
 const TRAILERS: Word = Word::new("trailers");
@@ -129,8 +129,8 @@ impl<'b> Found<'b> {
     }
 
     /// As the gate sees it.
-    pub(crate) fn head<'h>(&'h self, decoded: &'h [u8], end_stream: bool) -> Head<'h> {
-        Head {
+    pub(crate) fn head<'h>(&'h self, decoded: &'h [u8], end_stream: bool) -> RequestHead<'h> {
+        RequestHead {
             values: &self.values,
             present: self.present,
             repeated: self.repeated,

@@ -6,8 +6,8 @@ use super::Relay;
 use crate::{connection::Connection, gate::Gate, keys::CallKey};
 
 impl<G: Gate> Relay<G> {
-    /// The answer that a parked call waits for has come. False: the call is gone, or waits for none.
-    pub fn unpark(&mut self, call: CallKey, answer: G::Answer, now: Instant) -> bool {
+    /// The answer that a call waits for has come. False: the call is gone, or waits for none.
+    pub fn answer(&mut self, call: CallKey, answer: G::Answer, now: Instant) -> bool {
         self.wind(now);
         let found = self.calls.find(call.slot, call.generation).is_some_and(|call| self.take_answer(call, answer));
         self.settle();

@@ -1,7 +1,7 @@
 //! Each limit that an attacker may try, attacked: the attacker is cut and counted, memory stays bounded, others are unharmed.
 
 use chapar_relay::{
-    Breach, CloseWhy, Limits,
+    Breach, CloseReason, Limits,
     frame::{ErrorCode, Kind, Settings},
 };
 
@@ -21,7 +21,7 @@ fn cut_by(breach: Breach, limits: Limits, mut attack: impl FnMut(u32) -> Vec<u8>
         world.messages(&mut server);
         count += 1;
     }
-    assert_eq!(world.closing(&attacker), Some(CloseWhy::Breach(breach)));
+    assert_eq!(world.closing(&attacker), Some(CloseReason::Breach(breach)));
     assert_eq!(world.relay.counters().breaches_of(breach), 1);
     let told = world.messages(&mut attacker).pop().expect("a last frame");
     assert_eq!((told.kind, told.code()), (Kind::GoAway, Some(ErrorCode::ENHANCE_YOUR_CALM)));
@@ -183,7 +183,7 @@ fn who_makes_us_answer_and_does_not_read_is_cut() {
         count += 1;
         assert!(count < 10_000);
     }
-    assert_eq!(world.closing(&attacker), Some(CloseWhy::Breach(Breach::Output)));
+    assert_eq!(world.closing(&attacker), Some(CloseReason::Breach(Breach::Output)));
     assert!(world.relay.output(attacker.key).is_empty());
 }
 
@@ -199,7 +199,7 @@ fn heads_of_answers_pile_up_only_so_far() {
         world.send(&server, &headers(number * 2 + 1, &with(response_head(), "x", &"y".repeat(2_000)), false));
         while world.relay.next_dirty().is_some() {}
     }
-    assert_eq!(world.closing(&attacker), Some(CloseWhy::Breach(Breach::Output)));
+    assert_eq!(world.closing(&attacker), Some(CloseReason::Breach(Breach::Output)));
     assert_eq!((world.relay.calls(), world.closing(&server)), (0, None));
 }
 
@@ -210,7 +210,7 @@ fn a_server_that_floods_is_cut_too() {
     for _ in 0..300 {
         world.send(&server, &raw(Kind::Ping, 0, 0, &[0; 8]));
     }
-    assert_eq!(world.closing(&server), Some(CloseWhy::Breach(Breach::Pings)));
+    assert_eq!(world.closing(&server), Some(CloseReason::Breach(Breach::Pings)));
     assert!(world.messages(&mut client).iter().any(crate::world::Frame::ends));
 }
 
@@ -224,5 +224,5 @@ fn a_server_s_informational_heads_are_counted() {
         world.send(&server, &headers(1, &early, false));
         world.messages(&mut client);
     }
-    assert_eq!(world.closing(&server), Some(CloseWhy::Breach(Breach::Priorities)));
+    assert_eq!(world.closing(&server), Some(CloseReason::Breach(Breach::Priorities)));
 }

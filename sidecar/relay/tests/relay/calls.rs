@@ -70,7 +70,7 @@ fn a_call_passes_however_its_bytes_are_cut() {
 #[test]
 fn a_new_client_s_bytes_may_be_cut_anywhere() {
     let mut world = World::new(Limits::default());
-    let place = world.place("here");
+    let endpoint = world.endpoint("here");
     let key = world.relay.accept("origin", chapar_relay::Probe::Never, world.now);
     let mut bytes = chapar_relay::frame::PREFACE.to_vec();
     bytes.extend(crate::world::settings(&chapar_relay::frame::Settings::default()));
@@ -78,7 +78,7 @@ fn a_new_client_s_bytes_may_be_cut_anywhere() {
     for byte in bytes {
         world.relay.received(key, &[byte], world.now);
     }
-    let mut server = world.dialled(place, 1);
+    let mut server = world.dialled(endpoint, 1);
     assert_eq!(body(&world.messages(&mut server)), message(b"ask"));
 }
 

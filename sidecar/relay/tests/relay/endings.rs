@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chapar_relay::{
-    CloseWhy, Limits,
+    CloseReason, Limits,
     frame::{ErrorCode, Kind, STREAM_ID_MAX, Settings},
 };
 
@@ -32,9 +32,9 @@ pub(crate) fn told(world: &mut World, client: &mut End) -> (Fields, bool) {
 /// A client that takes three bytes of an answer at first, and a server.
 pub(crate) fn narrow() -> (World, End, End) {
     let mut world = World::new(Limits::default());
-    let place = world.place("here");
-    world.relay.keep_open(place, true, world.now);
-    let server = world.dialled(place, 1);
+    let endpoint = world.endpoint("here");
+    world.relay.keep_open(endpoint, true, world.now);
+    let server = world.dialled(endpoint, 1);
     let small = Settings { window_bytes: Some(3), ..Settings::default() };
     let client = world.client_with(chapar_relay::Probe::Never, &small);
     (world, client, server)
@@ -150,7 +150,7 @@ fn a_client_that_goes_away_gets_its_answers() {
     world.messages(&mut server);
     world.send(&server, &answer(1, b"told"));
     assert_eq!(body(&world.messages(&mut client)), message(b"told"));
-    assert_eq!((world.end(), world.closing(&client)), (vec![OK], Some(CloseWhy::Ended)));
+    assert_eq!((world.end(), world.closing(&client)), (vec![OK], Some(CloseReason::Ended)));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_drain_tells_twice_and_takes_what_was_on_its_way() {
         world.send(&server, &answer(stream, b"told"));
     }
     assert_eq!(world.messages(&mut client).len(), 6);
-    assert_eq!((world.end(), world.closing(&client)), (vec![OK, OK], Some(CloseWhy::Drained)));
+    assert_eq!((world.end(), world.closing(&client)), (vec![OK, OK], Some(CloseReason::Drained)));
     // Whoever comes now is told at once.
     let key = world.relay.accept("late", chapar_relay::Probe::Never, world.now);
     assert!(world.relay.output(key).windows(4).any(|word| word == STREAM_ID_MAX.to_be_bytes()));
@@ -187,7 +187,7 @@ fn a_drain_does_not_wait_for_an_answer_to_its_ping() {
     assert_eq!(world.closing(&client), None);
     world.wind(1_001);
     assert_eq!(world.messages(&mut client)[0].kind, Kind::GoAway);
-    assert_eq!(world.closing(&client), Some(CloseWhy::Drained));
+    assert_eq!(world.closing(&client), Some(CloseReason::Drained));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Flow control, end to end.
 
 use chapar_relay::{
-    Breach, CloseWhy, Limits, Probe,
+    Breach, CloseReason, Limits, Probe,
     frame::{ErrorCode, Kind, Settings},
 };
 
@@ -16,11 +16,11 @@ const WINDOW: usize = 65_535;
 fn a_receiver_without_window_is_sent_nothing_and_all_later() {
     let tiny = Settings { window_bytes: Some(0), ..Settings::default() };
     let mut world = World::new(Limits::default());
-    let place = world.place("here");
+    let endpoint = world.endpoint("here");
     let client = world.client();
     world.send(&client, &headers(1, &request_block(), false));
     world.send(&client, &data(1, &message(b"asked"), true));
-    let mut server = world.dialled_with(place, 1, &tiny);
+    let mut server = world.dialled_with(endpoint, 1, &tiny);
     // What left before the server said how much it takes is its own to hold.
     let early = body(&world.messages(&mut server));
     let mut other = headers(3, &request_block(), false);
@@ -43,9 +43,9 @@ fn a_receiver_without_window_is_sent_nothing_and_all_later() {
 fn the_connection_s_window_holds_all_calls_back_and_serves_them_in_turn() {
     let wide = Settings { window_bytes: Some(1 << 30), ..Settings::default() };
     let mut world = World::new(Limits::default());
-    let place = world.place("here");
-    world.relay.keep_open(place, true, world.now);
-    let mut server = world.dialled_with(place, 1, &wide);
+    let endpoint = world.endpoint("here");
+    world.relay.keep_open(endpoint, true, world.now);
+    let mut server = world.dialled_with(endpoint, 1, &wide);
     let client = world.client();
     for stream in [1, 3, 5] {
         world.send(&client, &headers(stream, &request_block(), false));
@@ -112,7 +112,7 @@ fn data_beyond_the_connection_s_window_end_the_connection() {
     }
     let last = world.messages(&mut client).pop().expect("frames");
     assert_eq!((last.kind, last.code()), (Kind::GoAway, Some(ErrorCode::FLOW_CONTROL_ERROR)));
-    assert!(matches!(world.closing(&client), Some(CloseWhy::Protocol(_))));
+    assert!(matches!(world.closing(&client), Some(CloseReason::Protocol(_))));
     assert_eq!(world.end().len(), 2);
 }
 
@@ -126,7 +126,7 @@ fn a_window_that_overflows_ends_the_stream_or_the_connection() {
     assert_eq!(world.messages(&mut server)[0].code(), Some(ErrorCode::CANCEL));
     world.send(&client, &window_update(0, i32::MAX as u32));
     assert_eq!(world.messages(&mut client)[0].code(), Some(ErrorCode::FLOW_CONTROL_ERROR));
-    assert!(matches!(world.closing(&client), Some(CloseWhy::Protocol(_))));
+    assert!(matches!(world.closing(&client), Some(CloseReason::Protocol(_))));
     world.end();
 }
 
@@ -143,9 +143,9 @@ fn a_window_update_of_zero_is_an_error() {
 #[test]
 fn trailers_wait_behind_data_that_wait() {
     let mut world = World::new(Limits::default());
-    let place = world.place("here");
-    world.relay.keep_open(place, true, world.now);
-    let server = world.dialled(place, 1);
+    let endpoint = world.endpoint("here");
+    world.relay.keep_open(endpoint, true, world.now);
+    let server = world.dialled(endpoint, 1);
     let mut client = world.client_with(Probe::Never, &Settings { window_bytes: Some(4), ..Settings::default() });
     world.send(&client, &headers(1, &request_block(), true));
     world.send(&server, &answer(1, b"0123456789"));

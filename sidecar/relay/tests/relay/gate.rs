@@ -6,8 +6,8 @@ use std::{
 };
 
 use chapar_relay::{
-    Back, CallKey, Cause, Ending, FirstMessage, Flows, Gate, Head, HeadWriter, Opening, PlaceKey, Reply, RequestHook,
-    ResponseHook, Seating, Transformed, Verdict, hpack::KnownName,
+    Assignment, Back, CallKey, Cause, Ending, EndpointKey, FirstMessage, Flows, Gate, HeadWriter, Opening, Reply, RequestHead,
+    RequestHook, ResponseHook, Transformed, Verdict, hpack::KnownName,
 };
 
 /// How a call ended, as the gate heard it.
@@ -23,7 +23,7 @@ pub(crate) enum Ended {
 pub(crate) enum Message {
     Go,
     Cut,
-    Park,
+    Await,
 }
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) struct TestCall {
 
 #[derive(Debug)]
 pub(crate) struct TestGate {
-    pub(crate) places: Vec<PlaceKey>,
+    pub(crate) endpoints: Vec<EndpointKey>,
     pub(crate) opened: usize,
     open: BTreeSet<usize>,
     pub(crate) closed: Vec<(Ended, Flows)>,
@@ -45,13 +45,13 @@ pub(crate) struct TestGate {
     pub(crate) timeout: Option<Duration>,
     pub(crate) request: RequestHook,
     pub(crate) response: ResponseHook,
-    pub(crate) parks: bool,
+    pub(crate) awaits: bool,
     pub(crate) on_message: Message,
     pub(crate) on_answer: Message,
     pub(crate) first_messages: Vec<String>,
     pub(crate) allows: bool,
     pub(crate) void_peers: Vec<u32>,
-    pub(crate) seated: Vec<u32>,
+    pub(crate) assigned: Vec<u32>,
     pub(crate) lefts: Vec<Option<Duration>>,
     pub(crate) transform_cuts_at: Option<u8>,
 }
@@ -59,7 +59,7 @@ pub(crate) struct TestGate {
 impl Default for TestGate {
     fn default() -> Self {
         Self {
-            places: Vec::new(),
+            endpoints: Vec::new(),
             opened: 0,
             open: BTreeSet::new(),
             closed: Vec::new(),
@@ -69,13 +69,13 @@ impl Default for TestGate {
             timeout: None,
             request: RequestHook::Pass,
             response: ResponseHook::Pass,
-            parks: false,
+            awaits: false,
             on_message: Message::Go,
             on_answer: Message::Go,
             first_messages: Vec::new(),
             allows: true,
             void_peers: Vec::new(),
-            seated: Vec::new(),
+            assigned: Vec::new(),
             lefts: Vec::new(),
             transform_cuts_at: None,
         }
@@ -101,7 +101,7 @@ fn refuse(call: &mut TestCall, reply: &mut Reply, status: &str, why: &'static st
 fn verdict(message: Message, call: &mut TestCall, reply: &mut Reply) -> Verdict {
     match message {
         Message::Go => Verdict::Go,
-        Message::Park => Verdict::Park,
+        Message::Await => Verdict::Await,
         Message::Cut => {
             refuse(call, reply, "7", "cut by the gate");
             Verdict::Cut
@@ -112,12 +112,19 @@ fn verdict(message: Message, call: &mut TestCall, reply: &mut Reply) -> Verdict 
 impl Gate for TestGate {
     type Origin = &'static str;
     type Peer = u32;
-    type Place = &'static str;
+    type Endpoint = &'static str;
     type DialError = &'static str;
     type Call = TestCall;
     type Answer = ();
 
-    fn open(&mut self, _: &&'static str, head: &Head<'_>, key: CallKey, now: Instant, reply: &mut Reply) -> Opening<TestCall> {
+    fn open(
+        &mut self,
+        _: &&'static str,
+        head: &RequestHead<'_>,
+        key: CallKey,
+        now: Instant,
+        reply: &mut Reply,
+    ) -> Opening<TestCall> {
         self.paths.push(String::from_utf8_lossy(head.path()).into_owned());
         assert!(!head.repeats(KnownName::Path));
         if self.refuses {
@@ -133,18 +140,18 @@ impl Gate for TestGate {
             deadline: self.timeout.map(|timeout| now + timeout),
             request: self.request,
             response: self.response,
-            parked: self.parks,
+            awaits_answer: self.awaits,
         }
     }
 
-    fn candidates(&mut self, _: &mut TestCall, places: &mut Vec<PlaceKey>) {
-        assert!(places.is_empty());
-        places.extend_from_slice(&self.places);
+    fn candidates(&mut self, _: &mut TestCall, endpoints: &mut Vec<EndpointKey>) {
+        assert!(endpoints.is_empty());
+        endpoints.extend_from_slice(&self.endpoints);
     }
 
-    fn seated(&mut self, _: &mut TestCall, _: &&'static str, peer: &u32, _: Instant) -> Seating {
-        self.seated.push(*peer);
-        if self.void_peers.contains(peer) { Seating::Void } else { Seating::Go }
+    fn assigned(&mut self, _: &mut TestCall, _: &&'static str, peer: &u32, _: Instant) -> Assignment {
+        self.assigned.push(*peer);
+        if self.void_peers.contains(peer) { Assignment::Void } else { Assignment::Go }
     }
 
     fn write_onward(&mut self, _: &TestCall, _: &&'static str, _: &u32, left: Option<Duration>, out: &mut HeadWriter<'_>) {
@@ -200,7 +207,7 @@ impl Gate for TestGate {
     fn refusal(&mut self, call: &mut TestCall, cause: &Cause<'_, Self>, reply: &mut Reply) {
         let (status, why) = match cause {
             Cause::DeadlineExceeded => ("4", "deadline"),
-            Cause::NoPlace => ("14", "no place"),
+            Cause::NoEndpoint => ("14", "no endpoint"),
             Cause::Unreachable { error, .. } => ("14", **error),
             Cause::Full { .. } => ("8", "full"),
             Cause::PeerVoid { .. } => ("14", "peer void"),

@@ -87,39 +87,39 @@ fn first_messages_that_are_missing_torn_or_too_long_are_told_apart() {
 }
 
 #[test]
-fn a_parked_call_waits_for_its_answer() {
+fn a_call_that_awaits_an_answer_waits_for_its_answer() {
     let (mut world, mut client, mut server) = World::pair(Limits::default());
-    world.gate().parks = true;
+    world.gate().awaits = true;
     world.send(&client, &unary(1, b"ask"));
     world.send(&client, &unary(3, b"ask"));
     assert!(world.messages(&mut server).is_empty());
     let keys = world.gate().keys.clone();
-    assert!(world.relay.unpark(keys[0], (), world.now));
+    assert!(world.relay.answer(keys[0], (), world.now));
     assert_eq!(body(&world.messages(&mut server)), message(b"ask"));
-    assert!(!world.relay.unpark(keys[0], (), world.now));
+    assert!(!world.relay.answer(keys[0], (), world.now));
     world.gate().on_answer = Message::Cut;
-    assert!(world.relay.unpark(keys[1], (), world.now));
-    assert!(!world.relay.unpark(keys[1], (), world.now));
+    assert!(world.relay.answer(keys[1], (), world.now));
+    assert!(!world.relay.answer(keys[1], (), world.now));
     assert_eq!(world.messages(&mut client).len(), 1);
     world.send(&server, &answer(1, b"told"));
     assert_eq!(world.end(), [Ended::Told("cut by the gate"), OK]);
 }
 
 #[test]
-fn a_held_call_may_park_and_an_abandoned_one_is_not_found() {
+fn a_held_call_may_await_an_answer_and_an_abandoned_one_is_not_found() {
     let (mut world, client, mut server) = World::pair(Limits::default());
-    (world.gate().request, world.gate().on_message) = (RequestHook::Hold, Message::Park);
+    (world.gate().request, world.gate().on_message) = (RequestHook::Hold, Message::Await);
     world.send(&client, &unary(1, b"ask"));
     world.send(&client, &unary(3, b"ask"));
     assert!(world.messages(&mut server).is_empty());
     let keys = world.gate().keys.clone();
     world.send(&client, &reset(1, ErrorCode::CANCEL));
-    assert!(!world.relay.unpark(keys[0], (), world.now));
-    world.gate().on_answer = Message::Park;
-    assert!(world.relay.unpark(keys[1], (), world.now));
+    assert!(!world.relay.answer(keys[0], (), world.now));
+    world.gate().on_answer = Message::Await;
+    assert!(world.relay.answer(keys[1], (), world.now));
     assert!(world.messages(&mut server).is_empty());
     world.gate().on_answer = Message::Go;
-    assert!(world.relay.unpark(keys[1], (), world.now));
+    assert!(world.relay.answer(keys[1], (), world.now));
     assert_eq!(body(&world.messages(&mut server)), message(b"ask"));
 }
 
@@ -201,9 +201,9 @@ fn messages_too_long_to_transform_and_torn_ones_end_the_call() {
 fn a_slow_caller_holds_a_transformed_response_back() {
     let limits = Limits { call_window_bytes: 100_000, transformed_message_bytes_max: 50_000, ..Limits::default() };
     let mut world = World::new(limits);
-    let place = world.place("here");
-    world.relay.keep_open(place, true, world.now);
-    let mut server = world.dialled(place, 1);
+    let endpoint = world.endpoint("here");
+    world.relay.keep_open(endpoint, true, world.now);
+    let mut server = world.dialled(endpoint, 1);
     let small = Settings { window_bytes: Some(0), ..Settings::default() };
     let mut client = world.client_with(chapar_relay::Probe::Never, &small);
     world.gate().response = ResponseHook::EachMessage;

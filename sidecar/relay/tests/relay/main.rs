@@ -3,11 +3,11 @@
 mod attacks;
 mod calls;
 mod endings;
+mod endpoints;
 mod flow;
 mod gate;
 mod hooks;
 mod paced;
-mod places;
 mod protocol;
 mod retries;
 mod settings;

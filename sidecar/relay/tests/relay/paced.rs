@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chapar_relay::{
-    Limits, PlaceConfig, Probe,
+    EndpointConfig, Limits, Probe,
     frame::{ErrorCode, Kind, Settings},
 };
 
@@ -18,7 +18,7 @@ fn limits() -> Limits {
         relayed_resets_max: 50,
         flood_window: Duration::from_secs(1),
         calls_per_connection_max: 100,
-        links_per_place_max: 1,
+        connections_per_endpoint_max: 1,
         ..Limits::default()
     }
 }
@@ -26,10 +26,10 @@ fn limits() -> Limits {
 /// A client, and a link to another relay.
 fn pair(limits: Limits) -> (World, End, End) {
     let mut world = World::new(limits);
-    let place = world.relay.add_place("here", &PlaceConfig { https: true, authority: "a:1", probe: Probe::Ping });
-    world.gate().places.push(place);
-    world.relay.keep_open(place, true, world.now);
-    let server = world.dialled_with(place, 1, &Settings { streams_max: Some(100), ..Settings::default() });
+    let endpoint = world.relay.add_endpoint("here", &EndpointConfig { https: true, authority: "a:1", probe: Probe::Ping });
+    world.gate().endpoints.push(endpoint);
+    world.relay.keep_open(endpoint, true, world.now);
+    let server = world.dialled_with(endpoint, 1, &Settings { streams_max: Some(100), ..Settings::default() });
     let client = world.client();
     (world, client, server)
 }
@@ -111,10 +111,10 @@ fn who_resets_and_comes_back_leaves_half_of_the_link_to_the_others() {
         world.close(attacker);
     }
     let (calls, resets) = came(&mut world, &mut server);
-    // Twenty-five at once, and half of a hundred seats for streams that wait for the pace.
+    // Twenty-five at once, and half of a hundred streams for streams that wait for the pace.
     assert_eq!((calls, resets), (75, 25));
     world.send(&neighbour, &unary(5, b"ask"));
-    let stream = world.messages(&mut server).iter().find(|frame| frame.kind == Kind::Headers).expect("a seat").stream;
+    let stream = world.messages(&mut server).iter().find(|frame| frame.kind == Kind::Headers).expect("room").stream;
     world.send(&server, &answer(stream, b"told"));
     assert_eq!((world.messages(&mut neighbour).len(), world.gate().last_end()), (3, Some(&OK)));
     // Who has only just come waits for the pace, and no longer.

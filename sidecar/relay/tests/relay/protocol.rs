@@ -1,7 +1,7 @@
 //! Rules of HTTP/2 that a peer can break, and what each leads to.
 
 use chapar_relay::{
-    CloseWhy, Limits, Probe,
+    CloseReason, Limits, Probe,
     frame::{ErrorCode, Kind, flags},
     hpack::{self, statics},
 };
@@ -172,7 +172,7 @@ fn what_is_no_preface_ends_the_connection() {
     let mut world = World::new(Limits::default());
     let key = world.relay.accept("origin", Probe::Never, world.now);
     world.relay.received(key, b"GET / HTTP/1.1\r\n", world.now);
-    assert!(matches!(world.relay.closing(key), Some(CloseWhy::Protocol(_))));
+    assert!(matches!(world.relay.closing(key), Some(CloseReason::Protocol(_))));
     world.relay.received(key, b"more", world.now);
     world.relay.closed(key, world.now);
     assert_eq!((world.relay.closing(key), world.relay.connections()), (None, 0));
@@ -182,9 +182,9 @@ fn what_is_no_preface_ends_the_connection() {
 #[test]
 fn blocks_before_the_acknowledgement_use_the_table_and_later_ones_do_not() {
     let mut world = World::new(Limits::default());
-    let place = world.place("here");
-    world.relay.keep_open(place, true, world.now);
-    let mut server = world.dialled(place, 1);
+    let endpoint = world.endpoint("here");
+    world.relay.keep_open(endpoint, true, world.now);
+    let mut server = world.dialled(endpoint, 1);
     let key = world.relay.accept("origin", Probe::Never, world.now);
     let mut bytes = chapar_relay::frame::PREFACE.to_vec();
     bytes.extend(crate::world::settings(&chapar_relay::frame::Settings::default()));
@@ -206,5 +206,5 @@ fn blocks_before_the_acknowledgement_use_the_table_and_later_ones_do_not() {
     update.extend(&second);
     late.extend(headers(5, &update, true));
     world.relay.received(key, &late, world.now);
-    assert!(matches!(world.relay.closing(key), Some(CloseWhy::Protocol(_))));
+    assert!(matches!(world.relay.closing(key), Some(CloseReason::Protocol(_))));
 }

@@ -1,7 +1,7 @@
 //! Calls that are sent again: those, and only those, that the server provably did not take.
 
 use chapar_relay::{
-    CloseWhy, Limits,
+    CloseReason, Limits,
     frame::{ErrorCode, Kind, Settings},
 };
 
@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-/// A call of `asks` where two places serve: the end that it went to, and then the other one.
+/// A call of `asks` where two endpoints serve: the end that it went to, and then the other one.
 fn of_two(limits: Limits, asks: &[u8]) -> (World, End, End, End) {
     let mut world = World::new(limits);
-    let (one, other) = (world.place("one"), world.place("other"));
-    for place in [one, other] {
-        world.relay.keep_open(place, true, world.now);
+    let (one, other) = (world.endpoint("one"), world.endpoint("other"));
+    for endpoint in [one, other] {
+        world.relay.keep_open(endpoint, true, world.now);
     }
     let (mut one, mut other) = (world.dialled(one, 1), world.dialled(other, 2));
     let client = world.client();
@@ -32,13 +32,13 @@ fn of_two(limits: Limits, asks: &[u8]) -> (World, End, End, End) {
 
 /// Two calls went to a server that says too late that it takes one at a time.
 fn two_where_one_is_taken() -> (World, End, End) {
-    let mut world = World::new(Limits { links_per_place_max: 1, ..Limits::default() });
-    let place = world.place("here");
+    let mut world = World::new(Limits { connections_per_endpoint_max: 1, ..Limits::default() });
+    let endpoint = world.endpoint("here");
     let client = world.client();
     for stream in [1, 3] {
         world.send(&client, &unary(stream, b"ask"));
     }
-    let mut server = world.dialled_with(place, 1, &Settings { streams_max: Some(1), ..Settings::default() });
+    let mut server = world.dialled_with(endpoint, 1, &Settings { streams_max: Some(1), ..Settings::default() });
     assert_eq!(world.messages(&mut server).iter().filter(|frame| frame.kind == Kind::Headers).count(), 2);
     (world, client, server)
 }
@@ -55,11 +55,11 @@ fn is_sent_as_the_fifth(mut world: World, client: &mut End, server: &mut End) {
 #[test]
 fn a_call_with_its_answer_is_not_sent_again_though_its_request_goes_on() {
     let (mut world, mut client, server) = narrow();
-    let place = world.gate().places[0];
+    let endpoint = world.gate().endpoints[0];
     world.send(&client, &headers(1, &request_block(), false));
     world.send(&server, &answer(1, b"whole"));
     world.close(server);
-    let mut next = world.dialled(place, 2);
+    let mut next = world.dialled(endpoint, 2);
     world.messages(&mut client);
     world.send(&client, &data(1, b"more", false));
     world.send(&client, &headers(1, &with(Vec::new(), "x-last", "1"), true));
@@ -70,7 +70,7 @@ fn a_call_with_its_answer_is_not_sent_again_though_its_request_goes_on() {
 }
 
 #[test]
-fn a_refused_stream_is_tried_at_another_place_with_its_data() {
+fn a_refused_stream_is_tried_at_another_endpoint_with_its_data() {
     let (mut world, mut client, taker, mut other) = of_two(Limits::default(), b"ask");
     world.send(&taker, &reset(1, ErrorCode::REFUSED_STREAM));
     let again = world.messages(&mut other);
@@ -99,7 +99,7 @@ fn it_waits_for_room_even_if_the_stream_that_took_it_has_ended_meanwhile() {
 }
 
 #[test]
-fn a_refused_stream_without_another_place_is_told() {
+fn a_refused_stream_without_another_endpoint_is_told() {
     let (mut world, mut client, server) = World::asked(Limits::default());
     world.send(&server, &reset(1, ErrorCode::REFUSED_STREAM));
     let (fields, _) = told(&mut world, &mut client);
@@ -134,8 +134,8 @@ fn what_a_goaway_leaves_out_is_sent_over_another_link() {
     }
     world.messages(&mut server);
     world.send(&server, &goaway(1, ErrorCode::NO_ERROR));
-    let place = world.gate().places[0];
-    let mut next = world.dialled(place, 2);
+    let endpoint = world.gate().endpoints[0];
+    let mut next = world.dialled(endpoint, 2);
     let again = world.messages(&mut next);
     assert_eq!((body(&again), again[0].stream), (message(b"ask"), 1));
     world.send(&next, &answer(1, b"new"));
@@ -143,7 +143,7 @@ fn what_a_goaway_leaves_out_is_sent_over_another_link() {
     assert_eq!(world.messages(&mut client).len(), 6);
     assert_eq!(world.end(), [OK, OK]);
     // The old link has no call left, and ends.
-    assert_eq!(world.closing(&server), Some(CloseWhy::Ended));
+    assert_eq!(world.closing(&server), Some(CloseReason::Ended));
     assert_eq!(world.closing(&next), None);
 }
 
@@ -153,11 +153,11 @@ fn a_link_whose_streams_run_out_is_retired() {
     let (mut world, mut client, mut server) = World::asked(Limits::default());
     world.relay.retire(server.key, world.now);
     world.send(&client, &unary(3, b"other"));
-    let place = world.gate().places[0];
-    let mut next = world.dialled(place, 2);
+    let endpoint = world.gate().endpoints[0];
+    let mut next = world.dialled(endpoint, 2);
     assert_eq!(body(&world.messages(&mut next)), message(b"other"));
     world.send(&server, &answer(1, b"told"));
     assert_eq!(body(&world.messages(&mut client)), message(b"told"));
-    assert_eq!(world.closing(&server), Some(CloseWhy::Retired));
+    assert_eq!(world.closing(&server), Some(CloseReason::Retired));
     assert_eq!(world.messages(&mut server).last().map(|frame| frame.kind), Some(Kind::GoAway));
 }

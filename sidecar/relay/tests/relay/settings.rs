@@ -1,7 +1,7 @@
 //! SETTINGS that change while calls are under way.
 
 use chapar_relay::{
-    CloseWhy, Limits,
+    CloseReason, Limits,
     frame::{ErrorCode, Kind, Settings, flags},
 };
 
@@ -83,12 +83,12 @@ fn a_table_size_is_told_again_after_the_peer_changed_its_bound() {
 }
 
 #[test]
-fn more_streams_seat_those_who_wait() {
-    let mut world = World::new(Limits { links_per_place_max: 1, ..Limits::default() });
-    let place = world.place("here");
+fn more_streams_take_those_who_wait() {
+    let mut world = World::new(Limits { connections_per_endpoint_max: 1, ..Limits::default() });
+    let endpoint = world.endpoint("here");
     let client = world.client();
     world.send(&client, &unary(1, b"a"));
-    let mut server = world.dialled_with(place, 1, &Settings { streams_max: Some(1), ..Settings::default() });
+    let mut server = world.dialled_with(endpoint, 1, &Settings { streams_max: Some(1), ..Settings::default() });
     world.messages(&mut server);
     for stream in [3, 5, 7] {
         world.send(&client, &unary(stream, b"a"));
@@ -104,7 +104,7 @@ fn more_streams_seat_those_who_wait() {
 fn a_server_that_switches_push_on_is_cut() {
     let (mut world, _client, server) = World::pair(Limits::default());
     world.send(&server, &settings(&Settings { push: Some(true), ..Settings::default() }));
-    assert!(matches!(world.closing(&server), Some(CloseWhy::Protocol(_))));
+    assert!(matches!(world.closing(&server), Some(CloseReason::Protocol(_))));
 }
 
 #[test]
@@ -114,5 +114,5 @@ fn settings_must_come_first() {
     let mut bytes = chapar_relay::frame::PREFACE.to_vec();
     bytes.extend(raw(Kind::Ping, 0, 0, &[0; 8]));
     world.relay.received(key, &bytes, world.now);
-    assert!(matches!(world.relay.closing(key), Some(CloseWhy::Protocol(_))));
+    assert!(matches!(world.relay.closing(key), Some(CloseReason::Protocol(_))));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chapar_relay::{
-    Breach, CloseWhy, Limits, PlaceConfig, Probe,
+    Breach, CloseReason, EndpointConfig, Limits, Probe,
     frame::{ErrorCode, Kind, PREFACE, Settings, put_ping},
 };
 
@@ -32,13 +32,13 @@ fn a_deadline_ends_the_call_where_it_stands() {
 #[test]
 fn a_deadline_ends_a_call_that_waits_for_room() {
     let mut world = World::new(Limits::default());
-    let place = world.place("here");
+    let endpoint = world.endpoint("here");
     let mut client = world.client();
     world.gate().timeout = Some(Duration::from_millis(250));
     world.send(&client, &unary(1, b"ask"));
     world.wind(300);
     assert_eq!(world.messages(&mut client).len(), 1);
-    let mut server = world.dialled(place, 1);
+    let mut server = world.dialled(endpoint, 1);
     assert!(world.messages(&mut server).is_empty());
     assert_eq!(world.end(), [Ended::Told("deadline")]);
 }
@@ -46,12 +46,12 @@ fn a_deadline_ends_a_call_that_waits_for_room() {
 #[test]
 fn a_deadline_holds_for_a_call_that_went_elsewhere() {
     let mut world = World::new(Limits::default());
-    let one = world.place("one");
+    let one = world.endpoint("one");
     let mut client = world.client();
     world.gate().timeout = Some(Duration::from_secs(30));
     world.send(&client, &unary(1, b"ask"));
     assert_eq!(world.next_dial(), Some(one));
-    let other = world.place("other");
+    let other = world.endpoint("other");
     world.relay.keep_open(other, true, world.now);
     let mut server = world.dialled(other, 2);
     world.wind(10_001);
@@ -64,12 +64,12 @@ fn a_deadline_holds_for_a_call_that_went_elsewhere() {
 #[test]
 fn the_time_that_is_left_goes_on() {
     let mut world = World::new(Limits::default());
-    let place = world.place("here");
+    let endpoint = world.endpoint("here");
     let client = world.client();
     world.gate().timeout = Some(Duration::from_millis(250));
     world.send(&client, &unary(1, b"ask"));
     world.wind(100);
-    world.dialled(place, 1);
+    world.dialled(endpoint, 1);
     assert_eq!(world.gate().lefts, [Some(Duration::from_millis(150))]);
 }
 
@@ -103,7 +103,7 @@ fn an_idle_connection_ends() {
     world.wind(1_000);
     assert!(world.closing(&client).is_some());
     assert_eq!(world.relay.counters().breaches_of(Breach::Idle), 1);
-    // The link of a place that is kept open stays.
+    // The link of an endpoint that is kept open stays.
     assert_eq!(world.closing(&server), None);
 }
 
@@ -112,12 +112,12 @@ fn a_link_that_nobody_keeps_open_ends_when_it_is_idle() {
     let limits = Limits { idle_timeout: Duration::from_secs(60), ..Limits::default() };
     let (mut world, _client, mut server) = World::pair(limits);
     world.messages(&mut server);
-    let place = world.gate().places[0];
-    world.relay.keep_open(place, false, world.now);
+    let endpoint = world.gate().endpoints[0];
+    world.relay.keep_open(endpoint, false, world.now);
     for _ in 0..3 {
         world.wind(60_000);
     }
-    assert_eq!(world.closing(&server), Some(CloseWhy::Idle));
+    assert_eq!(world.closing(&server), Some(CloseReason::Idle));
 }
 
 #[test]
@@ -135,10 +135,10 @@ fn a_connection_with_a_call_is_not_idle() {
 fn a_silent_peer_is_probed_and_then_cut() {
     let limits = Limits { idle_timeout: Duration::from_secs(9_000), ..Limits::default() };
     let mut world = World::new(limits);
-    let place = world.relay.add_place("here", &PlaceConfig { https: true, authority: "a:1", probe: Probe::Ping });
-    world.gate().places.push(place);
-    world.relay.keep_open(place, true, world.now);
-    let mut server = world.dialled(place, 1);
+    let endpoint = world.relay.add_endpoint("here", &EndpointConfig { https: true, authority: "a:1", probe: Probe::Ping });
+    world.gate().endpoints.push(endpoint);
+    world.relay.keep_open(endpoint, true, world.now);
+    let mut server = world.dialled(endpoint, 1);
     let mut client = world.client_with(Probe::Ping, &Settings::default());
     world.send(&client, &headers(1, &request_block(), false));
     world.messages(&mut server);
@@ -150,7 +150,7 @@ fn a_silent_peer_is_probed_and_then_cut() {
     world.wind(5_000);
     world.send(&client, &pong);
     world.wind(5_000);
-    assert_eq!((world.closing(&client), world.closing(&server)), (None, Some(CloseWhy::Breach(Breach::Unanswered))));
+    assert_eq!((world.closing(&client), world.closing(&server)), (None, Some(CloseReason::Breach(Breach::Unanswered))));
     assert_eq!(world.end(), [Ended::Told("lost")]);
     // Others are let alone.
     let mut other = world.client();
@@ -167,7 +167,7 @@ fn who_does_not_say_its_settings_is_cut() {
         world.wind(4_999);
         assert_eq!(world.relay.closing(key), None);
         world.wind(1);
-        assert_eq!(world.relay.closing(key), Some(CloseWhy::Breach(Breach::HalfOpen)));
+        assert_eq!(world.relay.closing(key), Some(CloseReason::Breach(Breach::HalfOpen)));
         assert_eq!(world.relay.counters().breaches_of(Breach::HalfOpen), 1);
     }
 }
@@ -179,7 +179,7 @@ fn who_does_not_acknowledge_our_settings_is_cut() {
     let bytes = [PREFACE.to_vec(), settings(&Settings::default())].concat();
     world.relay.received(key, &bytes, world.now);
     world.wind(5_000);
-    assert_eq!(world.relay.closing(key), Some(CloseWhy::Breach(Breach::HalfOpen)));
+    assert_eq!(world.relay.closing(key), Some(CloseReason::Breach(Breach::HalfOpen)));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_frame_that_does_not_become_whole_ends_the_connection() {
     for _ in 0..100 {
         world.wind(100);
     }
-    assert_eq!(world.closing(&client), Some(CloseWhy::Breach(Breach::SlowWriter)));
+    assert_eq!(world.closing(&client), Some(CloseReason::Breach(Breach::SlowWriter)));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_header_block_that_does_not_become_whole_ends_the_connection() {
     world.wind(6_000);
     world.send(&client, &raw(Kind::Continuation, 0, 1, b""));
     world.wind(4_000);
-    assert_eq!(world.closing(&client), Some(CloseWhy::Breach(Breach::SlowWriter)));
+    assert_eq!(world.closing(&client), Some(CloseReason::Breach(Breach::SlowWriter)));
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn an_output_that_does_not_move_ends_the_connection() {
         assert_eq!(world.closing(&client), None);
     }
     world.wind(60_000);
-    assert_eq!(world.closing(&client), Some(CloseWhy::Breach(Breach::SlowReader)));
+    assert_eq!(world.closing(&client), Some(CloseReason::Breach(Breach::SlowReader)));
     assert!(world.relay.output(client.key).is_empty());
     assert_eq!(world.end(), [Ended::Abandoned]);
 }
@@ -248,7 +248,7 @@ fn a_call_whose_data_nobody_takes_ends_and_the_connection_goes_on() {
 fn a_closing_connection_whose_output_stays_lets_go_of_it() {
     let (mut world, client, _server) = World::pair(Limits::default());
     world.send(&client, &raw(Kind::Data, 0, 0, b""));
-    assert!(matches!(world.closing(&client), Some(CloseWhy::Protocol(_))));
+    assert!(matches!(world.closing(&client), Some(CloseReason::Protocol(_))));
     assert!(!world.relay.output(client.key).is_empty());
     while world.relay.next_dirty().is_some() {}
     world.wind(2_000);

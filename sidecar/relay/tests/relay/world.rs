@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use chapar_relay::{
-    CloseWhy, ConnKey, Event, Limits, PlaceConfig, PlaceKey, Probe, Relay,
-    frame::{self, ErrorCode, Head, Kind, Settings, flags},
+    CloseReason, ConnectionKey, EndpointConfig, EndpointKey, Event, Limits, Probe, Relay,
+    frame::{self, ErrorCode, FrameHead, Kind, Settings, flags},
     hpack::{self, BlockLimits, Decoder, statics},
 };
 
@@ -41,7 +41,7 @@ impl Frame {
 /// One end of a connection to the relay.
 #[derive(Debug)]
 pub(crate) struct End {
-    pub(crate) key: ConnKey,
+    pub(crate) key: ConnectionKey,
     decoder: Decoder,
     preface: usize,
 }
@@ -78,12 +78,12 @@ impl World {
         Self { relay: Relay::new(TestGate::default(), limits, 7, now), now }
     }
 
-    /// A world with one place, a client, and a link to that place.
+    /// A world with one endpoint, a client, and a link to that endpoint.
     pub(crate) fn pair(limits: Limits) -> (Self, End, End) {
         let mut world = Self::new(limits);
-        let place = world.place("here");
-        world.relay.keep_open(place, true, world.now);
-        let server = world.dialled(place, 1);
+        let endpoint = world.endpoint("here");
+        world.relay.keep_open(endpoint, true, world.now);
+        let server = world.dialled(endpoint, 1);
         let client = world.client();
         (world, client, server)
     }
@@ -100,11 +100,11 @@ impl World {
         self.relay.gate_mut()
     }
 
-    pub(crate) fn place(&mut self, name: &'static str) -> PlaceKey {
-        let config = PlaceConfig { https: true, authority: "authority:1", probe: Probe::Never };
-        let place = self.relay.add_place(name, &config);
-        self.gate().places.push(place);
-        place
+    pub(crate) fn endpoint(&mut self, name: &'static str) -> EndpointKey {
+        let config = EndpointConfig { https: true, authority: "authority:1", probe: Probe::Never };
+        let endpoint = self.relay.add_endpoint(name, &config);
+        self.gate().endpoints.push(endpoint);
+        endpoint
     }
 
     /// A client that has said its preface and SETTINGS, and has read the relay's.
@@ -125,13 +125,13 @@ impl World {
     }
 
     /// Serves the dial that the relay asks for, with a server that has said its SETTINGS and has read the relay's.
-    pub(crate) fn dialled(&mut self, place: PlaceKey, peer: u32) -> End {
-        self.dialled_with(place, peer, &Settings::default())
+    pub(crate) fn dialled(&mut self, endpoint: EndpointKey, peer: u32) -> End {
+        self.dialled_with(endpoint, peer, &Settings::default())
     }
 
-    pub(crate) fn dialled_with(&mut self, place: PlaceKey, peer: u32, settings: &Settings) -> End {
-        assert_eq!(self.next_dial(), Some(place));
-        let key = self.relay.dialled(place, peer, self.now).expect("the place is there");
+    pub(crate) fn dialled_with(&mut self, endpoint: EndpointKey, peer: u32, settings: &Settings) -> End {
+        assert_eq!(self.next_dial(), Some(endpoint));
+        let key = self.relay.dialled(endpoint, peer, self.now).expect("the endpoint is there");
         let end = End { key, decoder: Decoder::new(4096), preface: 24 };
         let mut bytes = Vec::new();
         frame::put_settings(&mut bytes, settings);
@@ -140,10 +140,10 @@ impl World {
         end
     }
 
-    pub(crate) fn next_dial(&mut self) -> Option<PlaceKey> {
+    pub(crate) fn next_dial(&mut self) -> Option<EndpointKey> {
         while let Some(event) = self.relay.next_event() {
-            if let Event::Dial { place } = event {
-                return Some(place);
+            if let Event::Dial { endpoint } = event {
+                return Some(endpoint);
             }
         }
         None
@@ -175,7 +175,7 @@ impl World {
         end.preface -= preface.len();
         let mut frames = Vec::new();
         while !rest.is_empty() {
-            let head = Head::read(rest).expect("whole frames");
+            let head = FrameHead::read(rest).expect("whole frames");
             let (whole, after) = rest.split_at(head.frame_bytes());
             let payload = whole[frame::HEAD_BYTES..].to_vec();
             frames.push(Frame { kind: head.kind, flags: head.flags, stream: head.stream, payload });
@@ -196,7 +196,7 @@ impl World {
         self.relay.tick(self.now);
     }
 
-    pub(crate) fn closing(&self, end: &End) -> Option<CloseWhy> {
+    pub(crate) fn closing(&self, end: &End) -> Option<CloseReason> {
         self.relay.closing(end.key)
     }
 
@@ -269,7 +269,7 @@ pub(crate) fn goaway(last_stream: u32, code: ErrorCode) -> Vec<u8> {
 
 pub(crate) fn raw(kind: Kind, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    Head::new(kind, flags, stream, payload.len() as u32).put(&mut out);
+    FrameHead::new(kind, flags, stream, payload.len() as u32).put(&mut out);
     out.extend_from_slice(payload);
     out
 }

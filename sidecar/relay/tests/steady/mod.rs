@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use chapar_relay::{
-    Back, CallKey, Cause, ConnKey, Ending, Event, FirstMessage, Flows, Gate, Head, HeadWriter, Limits, Opening, PlaceConfig,
-    PlaceKey, Probe, Relay, Reply, Seating, Transformed, Verdict,
+    Assignment, Back, CallKey, Cause, ConnectionKey, Ending, EndpointConfig, EndpointKey, Event, FirstMessage, Flows, Gate,
+    HeadWriter, Limits, Opening, Probe, Relay, Reply, RequestHead, Transformed, Verdict,
     frame::{self, Settings},
     hpack::{self, KnownName, statics},
 };
 
-/// Lets everything through to one place.
+/// Lets everything through to one endpoint.
 pub(crate) struct Through {
-    place: Option<PlaceKey>,
+    endpoint: Option<EndpointKey>,
     /// Calls that were answered with status 0.
     pub(crate) served: u64,
 }
@@ -19,23 +19,23 @@ pub(crate) struct Through {
 impl Gate for Through {
     type Origin = ();
     type Peer = ();
-    type Place = ();
+    type Endpoint = ();
     type DialError = ();
     type Call = [u64; 16];
     type Answer = ();
 
-    fn open(&mut self, (): &(), head: &Head<'_>, _: CallKey, now: Instant, _: &mut Reply) -> Opening<[u64; 16]> {
+    fn open(&mut self, (): &(), head: &RequestHead<'_>, _: CallKey, now: Instant, _: &mut Reply) -> Opening<[u64; 16]> {
         let timeout = head.first(KnownName::GrpcTimeout).map(|_| now + Duration::from_secs(30));
         assert_eq!(head.path(), b"/identity.v1.Persons/ConfirmPerson");
         Opening::pass([0; 16], timeout)
     }
 
-    fn candidates(&mut self, _: &mut [u64; 16], places: &mut Vec<PlaceKey>) {
-        places.extend(self.place);
+    fn candidates(&mut self, _: &mut [u64; 16], endpoints: &mut Vec<EndpointKey>) {
+        endpoints.extend(self.endpoint);
     }
 
-    fn seated(&mut self, _: &mut [u64; 16], (): &(), (): &(), _: Instant) -> Seating {
-        Seating::Go
+    fn assigned(&mut self, _: &mut [u64; 16], (): &(), (): &(), _: Instant) -> Assignment {
+        Assignment::Go
     }
 
     fn write_onward(&mut self, _: &[u64; 16], (): &(), (): &(), left: Option<Duration>, out: &mut HeadWriter<'_>) {
@@ -83,8 +83,8 @@ const READ_BYTES: usize = 64 * 1024;
 /// Clients, one server, and the bytes of a round, written beforehand but for the numbers of streams.
 pub(crate) struct Steady {
     pub(crate) relay: Relay<Through>,
-    clients: Vec<ConnKey>,
-    server: ConnKey,
+    clients: Vec<ConnectionKey>,
+    server: ConnectionKey,
     streams: usize,
     client_stream: u32,
     pub(crate) server_stream: u32,
@@ -99,12 +99,12 @@ pub(crate) struct Steady {
 impl Steady {
     pub(crate) fn new(clients: usize, streams: usize, message_bytes: usize) -> Self {
         let now = Instant::now();
-        let mut relay = Relay::new(Through { place: None, served: 0 }, Limits::default(), 7, now);
-        let place = relay.add_place((), &PlaceConfig { https: true, authority: "10.0.0.1:8443", probe: Probe::Ping });
-        relay.gate_mut().place = Some(place);
-        relay.keep_open(place, true, now);
-        assert_eq!(relay.next_event(), Some(Event::Dial { place }));
-        let server = relay.dialled(place, (), now).expect("the place is there");
+        let mut relay = Relay::new(Through { endpoint: None, served: 0 }, Limits::default(), 7, now);
+        let endpoint = relay.add_endpoint((), &EndpointConfig { https: true, authority: "10.0.0.1:8443", probe: Probe::Ping });
+        relay.gate_mut().endpoint = Some(endpoint);
+        relay.keep_open(endpoint, true, now);
+        assert_eq!(relay.next_event(), Some(Event::Dial { endpoint }));
+        let server = relay.dialled(endpoint, (), now).expect("the endpoint is there");
         let big = Settings { window_bytes: Some(1 << 30), streams_max: Some(1 << 20), ..Settings::default() };
         let mut hello = Vec::new();
         frame::put_settings(&mut hello, &big);
@@ -156,7 +156,7 @@ impl Steady {
         self.server_stream = self.server_stream.wrapping_add(2 * calls as u32);
     }
 
-    fn receive(&mut self, key: ConnKey) {
+    fn receive(&mut self, key: ConnectionKey) {
         for from in (0..self.bytes.len()).step_by(READ_BYTES) {
             let part = &self.bytes[from..self.bytes.len().min(from + READ_BYTES)];
             let began = Instant::now();
@@ -183,9 +183,9 @@ impl Steady {
 /// Appends the frames of `message`, with `stream` in each head.
 fn put_message(out: &mut Vec<u8>, message: &[u8], stream: u32) {
     let mut rest = message;
-    while let Some(head) = frame::Head::read(rest) {
+    while let Some(head) = frame::FrameHead::read(rest) {
         let (whole, after) = rest.split_at(head.frame_bytes());
-        frame::Head { stream, ..head }.put(out);
+        frame::FrameHead { stream, ..head }.put(out);
         out.extend_from_slice(&whole[frame::HEAD_BYTES..]);
         rest = after;
     }

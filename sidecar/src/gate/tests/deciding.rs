@@ -6,7 +6,7 @@ use chapar_core::{
     policy::{Reason, Side},
     record::Outcome,
 };
-use chapar_relay::{Flows, Gate as _, Opening, RequestHook, ResponseHook, Seating};
+use chapar_relay::{Assignment, Flows, Gate as _, Opening, RequestHook, ResponseHook};
 
 use super::{
     super::{Met, Towards, Whither},
@@ -19,9 +19,9 @@ fn a_permitted_call_goes_on_unread_with_its_deadline() {
     let mut world = World::of(CONSUMER);
     let caller = world.application();
     let opened = world.arrives(&caller, PATH, &[("grpc-timeout", "5S")]);
-    let Opening::Forward { deadline, request, response, parked, .. } = opened else { panic!("refused") };
+    let Opening::Forward { deadline, request, response, awaits_answer, .. } = opened else { panic!("refused") };
     assert_eq!(deadline, Some(world.began + Duration::from_secs(5)));
-    assert_eq!((request, response, parked), (RequestHook::Pass, ResponseHook::Pass, false));
+    assert_eq!((request, response, awaits_answer), (RequestHook::Pass, ResponseHook::Pass, false));
 }
 
 #[test]
@@ -148,12 +148,12 @@ fn a_link_whose_peer_is_void_takes_no_call_and_a_peer_that_expires_ends_it() {
     world.in_force(&Changes { revoked_serial: Some(revoked.serial.clone()), ..Changes::default() });
     world.gate.refresh(world.began);
     let met = Met { peer: Some(Rc::new(revoked)) };
-    assert_eq!(world.gate.seated(&mut call, &place, &met, world.began), Seating::Void);
+    assert_eq!(world.gate.assigned(&mut call, &place, &met, world.began), Assignment::Void);
 
     let mut renewed = certificate(PROVIDER);
     (renewed.serial, renewed.not_after) = ("aa".into(), NOW.plus_ms(100));
     let met = Met { peer: Some(Rc::new(renewed)) };
-    assert_eq!(world.gate.seated(&mut call, &place, &met, world.began), Seating::Go);
+    assert_eq!(world.gate.assigned(&mut call, &place, &met, world.began), Assignment::Go);
     world.clock.wind_to(NOW.plus_ms(100));
     assert!(!world.gate.recheck(&mut call, world.began + Duration::from_millis(100), &mut world.reply));
     drop(call);

@@ -7,7 +7,7 @@ use std::{
 
 use chapar_core::{policy::Side, record::Outcome};
 use chapar_relay::{
-    ConnKey, Event, Limits, PlaceConfig, Probe, Relay,
+    ConnectionKey, EndpointConfig, Event, Limits, Probe, Relay,
     frame::{self, Kind, Settings, flags},
     hpack::{BlockLimits, Decoder, put_indexed, put_literal, put_static_name, statics},
 };
@@ -65,7 +65,7 @@ impl End {
             self.preface_seen = true;
             self.begin();
         }
-        while let Some(head) = frame::Head::read(&self.inbox[at..]) {
+        while let Some(head) = frame::FrameHead::read(&self.inbox[at..]) {
             let end = at + head.frame_bytes();
             if end > self.inbox.len() {
                 break;
@@ -122,26 +122,26 @@ pub(super) struct Sidecar {
     pub(super) reporter: Reporter,
     /// Holds the records for as long as the sidecar runs.
     _folder: tempfile::TempDir,
-    place: chapar_relay::PlaceKey,
+    place: chapar_relay::EndpointKey,
 }
 
 impl Sidecar {
     fn new(authority: &Authority, agency: &'static str, towards: Towards, now: Instant) -> Self {
         let World { gate, reporter, folder, .. } = World::under(authority, agency, 16_384);
         let mut relay = Relay::new(gate, Limits::default(), 1, now);
-        let config = PlaceConfig { https: towards == Towards::Peer, authority: "there", probe: Probe::Never };
-        let place = relay.add_place(Whither::of_tests(towards, "10.0.0.2:1"), &config);
+        let config = EndpointConfig { https: towards == Towards::Peer, authority: "there", probe: Probe::Never };
+        let place = relay.add_endpoint(Whither::of_tests(towards, "10.0.0.2:1"), &config);
         relay.gate_mut().places = PlaceBook::of_tests(&inquiry("Echo", false), towards, place);
         Self { relay, reporter, _folder: folder, place }
     }
 
-    fn dialled(&mut self, met: impl FnOnce() -> Met, now: Instant) -> Option<ConnKey> {
+    fn dialled(&mut self, met: impl FnOnce() -> Met, now: Instant) -> Option<ConnectionKey> {
         let wanted = std::iter::from_fn(|| self.relay.next_event()).any(|event| matches!(event, Event::Dial { .. }));
         wanted.then(|| self.relay.dialled(self.place, met(), now)).flatten()
     }
 
     /// Hands `to` everything that is to be written to `connection`; true if there was anything.
-    fn write(&mut self, connection: Option<ConnKey>, now: Instant, mut to: impl FnMut(&[u8])) -> bool {
+    fn write(&mut self, connection: Option<ConnectionKey>, now: Instant, mut to: impl FnMut(&[u8])) -> bool {
         let mut wrote = false;
         while let Some(connection) = connection {
             let bytes = self.relay.output(connection);
@@ -162,10 +162,10 @@ pub(super) struct Wire {
     pub(super) consumer: Sidecar,
     pub(super) provider: Sidecar,
     pub(super) server: End,
-    outer: ConnKey,
+    outer: ConnectionKey,
     /// Both ends of the connection between the sidecars.
-    link: Option<(ConnKey, ConnKey)>,
-    inner: Option<ConnKey>,
+    link: Option<(ConnectionKey, ConnectionKey)>,
+    inner: Option<ConnectionKey>,
     pub(super) now: Instant,
     last_stream: u32,
     request: Vec<u8>,

@@ -11,8 +11,8 @@ use std::{
 use anyhow::Result;
 use bytes::Bytes;
 use chapar_relay::{
-    Back, CallKey, Cause, ConnKey, Ending, Event, FirstMessage, Flows, Gate, Head, HeadWriter, Limits, Opening, PlaceConfig,
-    PlaceKey, Probe, Relay, Reply, Seating, Transformed, Verdict,
+    Assignment, Back, CallKey, Cause, ConnectionKey, Ending, EndpointConfig, EndpointKey, Event, FirstMessage, Flows, Gate,
+    HeadWriter, Limits, Opening, Probe, Relay, Reply, RequestHead, Transformed, Verdict,
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
@@ -29,30 +29,30 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// How long the other end of a connection that was closed is waited for.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Lets everything through, to the one place.
+/// Lets everything through, to the one endpoint.
 #[derive(Debug, Default)]
 struct OpenGate {
-    place: Option<PlaceKey>,
+    endpoint: Option<EndpointKey>,
 }
 
 impl Gate for OpenGate {
     type Origin = ();
     type Peer = ();
-    type Place = ();
+    type Endpoint = ();
     type DialError = ();
     type Call = ();
     type Answer = ();
 
-    fn open(&mut self, (): &(), _: &Head<'_>, _: CallKey, _: Instant, _: &mut Reply) -> Opening<()> {
+    fn open(&mut self, (): &(), _: &RequestHead<'_>, _: CallKey, _: Instant, _: &mut Reply) -> Opening<()> {
         Opening::pass((), None)
     }
 
-    fn candidates(&mut self, (): &mut (), places: &mut Vec<PlaceKey>) {
-        places.extend(self.place);
+    fn candidates(&mut self, (): &mut (), endpoints: &mut Vec<EndpointKey>) {
+        endpoints.extend(self.endpoint);
     }
 
-    fn seated(&mut self, (): &mut (), (): &(), (): &(), _: Instant) -> Seating {
-        Seating::Go
+    fn assigned(&mut self, (): &mut (), (): &(), (): &(), _: Instant) -> Assignment {
+        Assignment::Go
     }
 
     fn write_onward(&mut self, (): &(), (): &(), (): &(), _: Option<Duration>, _: &mut HeadWriter<'_>) {}
@@ -91,9 +91,9 @@ impl Pipe for DuplexStream {}
 /// Serves whoever connects to `listener`, for ever.
 pub(crate) async fn serve(listener: TcpListener) -> Result<()> {
     let mut relay = Relay::new(OpenGate::default(), limits(), 1, Instant::now());
-    let place = relay.add_place((), &PlaceConfig { https: false, authority: "server", probe: Probe::Never });
-    relay.gate_mut().place = Some(place);
-    let mut wires: Vec<(ConnKey, Box<dyn Pipe>)> = Vec::new();
+    let endpoint = relay.add_endpoint((), &EndpointConfig { https: false, authority: "server", probe: Probe::Never });
+    relay.gate_mut().endpoint = Some(endpoint);
+    let mut wires: Vec<(ConnectionKey, Box<dyn Pipe>)> = Vec::new();
     poll_fn(|context| {
         loop {
             let mut moved = false;
@@ -112,10 +112,10 @@ pub(crate) async fn serve(listener: TcpListener) -> Result<()> {
             }
             while relay.next_dirty().is_some() {}
             while let Some(event) = relay.next_event() {
-                let Event::Dial { place } = event else { continue };
+                let Event::Dial { endpoint } = event else { continue };
                 let (near, far) = duplex(PIPE_BYTES);
                 tokio::spawn(answer_all(far));
-                wires.extend(relay.dialled(place, (), Instant::now()).map(|key| (key, Box::new(near) as Box<dyn Pipe>)));
+                wires.extend(relay.dialled(endpoint, (), Instant::now()).map(|key| (key, Box::new(near) as Box<dyn Pipe>)));
                 moved = true;
             }
             if !moved {
@@ -131,7 +131,7 @@ fn limits() -> Limits {
 }
 
 /// Carries what there is, both ways. Whether the connection goes on, and whether anything moved.
-fn carry(relay: &mut Relay<OpenGate>, key: ConnKey, pipe: &mut dyn Pipe, context: &mut Context<'_>) -> (bool, bool) {
+fn carry(relay: &mut Relay<OpenGate>, key: ConnectionKey, pipe: &mut dyn Pipe, context: &mut Context<'_>) -> (bool, bool) {
     let mut moved = false;
     let mut space = [0; 16 * 1024];
     let mut buffer = ReadBuf::new(&mut space);
