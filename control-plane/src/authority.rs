@@ -11,12 +11,12 @@ mod founding;
 mod generations;
 mod hex;
 mod issue;
-mod keys;
 mod listing;
 mod profile;
 mod revocation;
 pub mod rotation;
 mod signer;
+mod snapshot_signer;
 mod standing;
 mod succession;
 mod suspension;
@@ -40,12 +40,13 @@ pub use self::{
     issue::Issued,
     listing::{CertificateRow, LiveCounts},
     profile::{BACKDATED, LeafUse},
-    signer::{Signature, Signer},
+    signer::{Keyring, OwnKey, Signer, SigningError},
+    snapshot_signer::{SnapshotSignature, SnapshotSigner},
     standing::Standing,
     suspension::{AgencyStanding, Suspended, require_agency, suspended},
     view::{RevokedCertificate, SuspendedAgency, TrustView, trust_view},
 };
-use self::{founding::Maker, keys::KeyFolder};
+use self::{founding::Maker, signer::KeyFiles};
 use crate::{changes::Acknowledgements, clock::Clock, config::Certificates, store::Store};
 
 /// Hears of every exchange of the generations in use.
@@ -61,7 +62,7 @@ struct Inner {
     trust_domain: TrustDomain,
     lifetimes: Certificates,
     store: Store,
-    keys: KeyFolder,
+    keys: Arc<dyn Keyring>,
     current: ArcSwap<Current>,
     acknowledgements: Acknowledgements,
     /// Held by a rotation for its whole length: two at once would supersede one another.
@@ -84,14 +85,14 @@ impl Authority {
         lifetimes: Certificates,
         acknowledgements: Acknowledgements,
     ) -> Result<Self, AuthorityError> {
-        let keys = KeyFolder::open(folder)?;
-        founding::found_if_new(&store, &keys, &trust_domain, &lifetimes).await?;
-        let maker = Maker { keys: &keys, trust_domain: &trust_domain, lifetimes: &lifetimes, clock: store.clock() };
-        if let Err(problem) = succession::succeed_if_due(&store, &maker).await {
+        let keys: Arc<dyn Keyring> = Arc::new(KeyFiles::open(folder)?);
+        founding::found_if_new(&store, &*keys, &trust_domain, &lifetimes).await?;
+        let maker = Maker { keys: &*keys, trust_domain: &trust_domain, lifetimes: &lifetimes, clock: store.clock() };
+        if let Err(error) = succession::succeed_if_due(&store, &maker).await {
             // It may well go on issuing for a while; if it cannot, the next line says so.
-            tracing::warn!(%problem, "cannot rotate the issuing CA, which is near its end");
+            tracing::warn!(%error, "cannot rotate the issuing CA, which is near its end");
         }
-        let current = issue::picture(&store, &keys, &trust_domain, &lifetimes).await?;
+        let current = issue::picture(&store, &*keys, &trust_domain, &lifetimes).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 trust_domain,
@@ -121,8 +122,8 @@ impl Authority {
 
     /// Signs snapshots with the control plane's own key.
     #[must_use]
-    pub fn signer(&self) -> Signer {
-        Signer::new(self.clone())
+    pub fn signer(&self) -> SnapshotSigner {
+        SnapshotSigner::new(self.clone())
     }
 
     /// Calls `tell` now and after every exchange of the generations in use.
@@ -155,7 +156,7 @@ impl Authority {
     async fn reload(&self) -> Result<(), AuthorityError> {
         let _alone = self.inner.reloading.lock().await;
         let Inner { store, keys, trust_domain, lifetimes, .. } = &*self.inner;
-        let picture = Arc::new(issue::picture(store, keys, trust_domain, lifetimes).await?);
+        let picture = Arc::new(issue::picture(store, &**keys, trust_domain, lifetimes).await?);
         self.inner.current.store(picture.clone());
         for tell in self.inner.reloaded.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             tell(&picture);

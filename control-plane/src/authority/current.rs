@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use rcgen::{Issuer, KeyPair};
+use rcgen::Issuer;
 use rustls::{RootCertStore, sign::CertifiedKey};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::CertificateDer;
 
 use super::{
     error::AuthorityError,
     generations::{Generation, Kind, State},
-    keys::KeyFolder,
+    signer::{CertificateKey, Keyring, OwnKey, Signer},
 };
 
 /// The issuing CA in use, with its key.
 pub struct Issuing {
     pub generation: Generation,
-    pub issuer: Issuer<'static, KeyPair>,
+    pub(super) issuer: Issuer<'static, CertificateKey>,
     /// The issuing CA's certificate, then what leads from it to every root that is still trusted, without a root.
     pub chain: Vec<CertificateDer<'static>>,
     /// Hex SHA-256 of its key.
@@ -24,7 +24,7 @@ pub struct Issuing {
 
 /// The control plane's own certificate, with its key, which never leaves the process.
 pub struct Own {
-    pub key: KeyPair,
+    pub signer: Arc<dyn Signer>,
     /// The leaf, then as [`Issuing::chain`].
     pub chain: Vec<CertificateDer<'static>>,
     /// What TLS presents: the chain, then every trusted root, so that a sidecar that knows only a fingerprint finds it.
@@ -69,11 +69,11 @@ pub(super) fn active(generations: &[Generation], kind: Kind) -> Option<&Generati
 ///
 /// # Errors
 /// When the key is away or a stored certificate cannot be read.
-pub(super) fn issuing(generations: &[Generation], keys: &KeyFolder) -> Result<Issuing, AuthorityError> {
+pub(super) fn issuing(generations: &[Generation], keys: &dyn Keyring) -> Result<Issuing, AuthorityError> {
     let generation = active(generations, Kind::Issuing)
         .ok_or_else(|| AuthorityError::StoredCertificate("no issuing CA is active".to_owned()))?
         .clone();
-    let key = keys.read(&generation)?;
+    let key = CertificateKey(keys.open(&generation)?);
     let der = CertificateDer::from(generation.certificate.clone());
     let issuer = Issuer::from_ca_cert_der(&der, key)
         .map_err(|source| AuthorityError::Crypto { doing: "read the issuing CA's certificate", source })?;
@@ -98,20 +98,10 @@ pub(super) fn anchors(generations: &[Generation]) -> Result<RootCertStore, Autho
 }
 
 /// The control plane's certificate as TLS presents it.
-///
-/// # Errors
-/// When rustls cannot use the key.
-pub(super) fn presented(
-    chain: &[CertificateDer<'static>],
-    generations: &[Generation],
-    key: &KeyPair,
-) -> Result<CertifiedKey, AuthorityError> {
+pub(super) fn presented(chain: &[CertificateDer<'static>], generations: &[Generation], key: &OwnKey) -> CertifiedKey {
     let mut presented = chain.to_vec();
     presented.extend(trusted_roots(generations).map(|root| CertificateDer::from(root.certificate.clone())));
-    let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let signer = rustls::crypto::aws_lc_rs::sign::any_ecdsa_type(&der)
-        .map_err(|error| AuthorityError::StoredCertificate(format!("the control plane's own key: {error}")))?;
-    Ok(CertifiedKey::new(presented, signer))
+    CertifiedKey::new(presented, key.tls.clone())
 }
 
 /// Roots that are not retired, the active one first.

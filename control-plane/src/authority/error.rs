@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use super::signer::SigningError;
 use crate::{problem::Problem, store::StoreError};
 
 /// The authority could not do what it was asked.
@@ -21,6 +22,8 @@ pub enum AuthorityError {
     GenerationExpires { generation: String, not_after: time::OffsetDateTime },
     #[error("the cryptographic library refused to {doing}")]
     Crypto { doing: &'static str, source: rcgen::Error },
+    #[error("cannot {doing}")]
+    Signing { doing: &'static str, source: SigningError },
     #[error("a stored certificate cannot be read: {0}")]
     StoredCertificate(String),
     #[error("no random numbers: the operating system gave none")]
@@ -51,6 +54,7 @@ impl From<AuthorityError> for Problem {
             | AuthorityError::DatabaseLost { .. }
             | AuthorityError::OtherTrustDomain { .. }
             | AuthorityError::Crypto { .. }
+            | AuthorityError::Signing { .. }
             | AuthorityError::StoredCertificate(_)
             | AuthorityError::NoRandomness
             | AuthorityError::Store(_) => Self::internal(&error),

@@ -1,16 +1,18 @@
 //! The first start: a root and an issuing CA where there was none.
 
+use std::sync::Arc;
+
 use chapar_core::identity::TrustDomain;
-use rcgen::{CertificateParams, Issuer, KeyPair};
+use rcgen::{CertificateParams, Issuer};
 use x509_parser::parse_x509_certificate;
 
 use super::{
     error::AuthorityError,
     generations::{self, Generation, Kind, State},
     hex::hex,
-    keys::KeyFolder,
     lifetime,
     profile::{self, Validity},
+    signer::{CertificateKey, Keyring, Signer},
 };
 use crate::{
     clock::{Clock, date_of_ms},
@@ -21,7 +23,7 @@ use crate::{
 /// Makes root-1 and issuing-1, unless the database holds generations; then checks that they are of this trust domain.
 pub(super) async fn found_if_new(
     store: &Store,
-    keys: &KeyFolder,
+    keys: &dyn Keyring,
     trust_domain: &TrustDomain,
     lifetimes: &Certificates,
 ) -> Result<(), AuthorityError> {
@@ -59,7 +61,7 @@ fn expect_trust_domain(generation: &Generation, configured: &TrustDomain) -> Res
 
 /// Makes generations: key file and certificate.
 pub(super) struct Maker<'a> {
-    pub(super) keys: &'a KeyFolder,
+    pub(super) keys: &'a dyn Keyring,
     pub(super) trust_domain: &'a TrustDomain,
     pub(super) lifetimes: &'a Certificates,
     pub(super) clock: &'a Clock,
@@ -71,12 +73,12 @@ impl Maker<'_> {
         &self,
         name: &str,
         state: State,
-        predecessor: Option<(&Generation, &KeyPair)>,
-    ) -> Result<(Generation, KeyPair), AuthorityError> {
+        predecessor: Option<(&Generation, &Arc<dyn Signer>)>,
+    ) -> Result<(Generation, Arc<dyn Signer>), AuthorityError> {
         let validity = Validity::from_now(self.clock.now(), lifetime(self.lifetimes.root_lifetime_s));
         let key = self.keys.make(name)?;
         let certificate = profile::root(self.trust_domain, name, validity)?
-            .self_signed(&key)
+            .self_signed(&CertificateKey(key.clone()))
             .map_err(|source| AuthorityError::Crypto { doing: "sign a root", source })?;
         let mut generation = generation_of(name, Kind::Root, state, certificate.der())?;
         self.keys.keep_certificate(name, &certificate.pem())?;
@@ -94,7 +96,7 @@ impl Maker<'_> {
         name: &str,
         state: State,
         root: &Generation,
-        root_key: &KeyPair,
+        root_key: &Arc<dyn Signer>,
     ) -> Result<Generation, AuthorityError> {
         let validity = Validity::from_now(self.clock.now(), lifetime(self.lifetimes.issuer_lifetime_s))
             .within(date_of_ms(root.not_after_ms));
@@ -110,13 +112,13 @@ impl Maker<'_> {
 
 fn sign(
     params: &CertificateParams,
-    key: &KeyPair,
+    key: &Arc<dyn Signer>,
     by: &Generation,
-    by_key: &KeyPair,
+    by_key: &Arc<dyn Signer>,
 ) -> Result<rcgen::Certificate, AuthorityError> {
     let failed = |source| AuthorityError::Crypto { doing: "certify a CA", source };
-    let issuer = Issuer::from_ca_cert_der(&by.certificate.as_slice().into(), by_key).map_err(failed)?;
-    params.signed_by(key, &issuer).map_err(failed)
+    let issuer = Issuer::from_ca_cert_der(&by.certificate.as_slice().into(), CertificateKey(by_key.clone())).map_err(failed)?;
+    params.signed_by(&CertificateKey(key.clone()), &issuer).map_err(failed)
 }
 
 fn generation_of(name: &str, kind: Kind, state: State, der: &[u8]) -> Result<Generation, AuthorityError> {

@@ -15,9 +15,9 @@ use super::{
     error::AuthorityError,
     generations,
     hex::{hex, sha256},
-    keys::{self, KeyFolder},
     lifetime,
     profile::{self, LeafUse, Validity},
+    signer::{CertificateKey, Keyring, OwnKey},
 };
 use crate::{
     clock::date_of_ms,
@@ -86,7 +86,7 @@ impl Authority {
 /// Reads the generations, and makes the control plane a certificate of its own from the active one.
 pub(super) async fn picture(
     store: &Store,
-    keys: &KeyFolder,
+    keys: &dyn Keyring,
     trust_domain: &TrustDomain,
     lifetimes: &Certificates,
 ) -> Result<Current, AuthorityError> {
@@ -95,18 +95,18 @@ pub(super) async fn picture(
     let issuing = current::issuing(&generations, keys)?;
     let roots = current::anchors(&generations)?;
 
-    let key = keys::make_key()?;
+    let key = OwnKey::fresh()?;
     let id = SpiffeId::control_plane(trust_domain.clone());
     let life = lifetime(lifetimes.sidecar_lifetime_s);
     let params = leaf_params(&issuing, &id, LeafUse::ServerAndClient, store.clock().now(), life)?;
-    let issued = sign(&issuing, &params, &id, &key)?;
+    let issued = sign(&issuing, &params, &id, &CertificateKey(key.signer.clone()))?;
     record(tx.conn(), &issued).await?;
     tx.commit().await?;
 
     let chain: Vec<CertificateDer<'static>> = issued.chain.into_iter().map(CertificateDer::from).collect();
-    let presented = Arc::new(current::presented(&chain, &generations, &key)?);
+    let presented = Arc::new(current::presented(&chain, &generations, &key));
     let own = Own {
-        key,
+        signer: key.signer,
         chain,
         presented,
         serial: issued.serial,

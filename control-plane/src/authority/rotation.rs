@@ -114,7 +114,7 @@ impl Authority {
             return Ok(prepared.clone());
         }
         let old = active_root(&held)?;
-        let old_key = self.inner.keys.read(old)?;
+        let old_key = self.inner.keys.open(old)?;
         let name = generations::next_name(tx.conn(), Kind::Root).await?;
         let (root, _) = self.maker().root(&name, State::Prepared, Some((old, &old_key)))?;
         let now_ms = tx.now_ms();
@@ -145,7 +145,7 @@ impl Authority {
 
     pub(super) fn maker(&self) -> Maker<'_> {
         let Inner { keys, trust_domain, lifetimes, store, .. } = &*self.inner;
-        Maker { keys, trust_domain, lifetimes, clock: store.clock() }
+        Maker { keys: &**keys, trust_domain, lifetimes, clock: store.clock() }
     }
 }
 
@@ -155,7 +155,7 @@ pub(super) async fn bring_issuing_in_force(
     tx: &mut WriteTx,
     root: &Generation,
 ) -> Result<Generation, AuthorityError> {
-    let root_key = maker.keys.read(root)?;
+    let root_key = maker.keys.open(root)?;
     let name = generations::next_name(tx.conn(), Kind::Issuing).await?;
     let issuing = maker.issuing(&name, State::Active, root, &root_key)?;
     let now_ms = tx.now_ms();

@@ -3,6 +3,7 @@
 mod csr;
 mod issuing;
 mod rotation;
+mod signer;
 mod succession;
 
 use std::{sync::Arc, time::Duration};
