@@ -45,7 +45,7 @@ pub struct SendEncoded<E, A> {
 impl<E: Encoded, A> SendEncoded<E, A> {
     /// For sending this message. Others can be sent as well; only their buffer is not as large as they are.
     #[must_use]
-    pub fn of(message: &E) -> Self {
+    pub fn new(message: &E) -> Self {
         Self { message_bytes: message.pieces().map(<[u8]>::len).sum(), kinds: PhantomData }
     }
 }

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)] // A test says by panicking what went wrong.
 
 use chapar_core::{
-    policy::{Endpoint, Grant, Inquiry, InquiryKind, Standing, SubjectField, SubjectKind},
+    passport::{InquiryKind, SubjectKind},
+    policy::{AgencyStanding, Endpoint, Grant, Inquiry},
     snapshot::{Body, ResourceKey, ResourceSet},
-    subject::SubjectKey,
+    subject::{SubjectField, SubjectKey},
     time::Timestamp,
 };
 use chapar_proto::{
@@ -247,7 +248,7 @@ fn a_whole_set_is_read() {
     let snapshot = contents.snapshot();
     assert_eq!((snapshot.inquiries().count(), snapshot.all_grants().count(), snapshot.all_endpoints().count()), (1, 1, 1));
     assert!(snapshot.revocation("00ff").is_some());
-    let Some(Standing::Suspended(reason)) = snapshot.standing(&"cra".parse().unwrap()) else { panic!("not suspended") };
+    let Some(AgencyStanding::Suspended(reason)) = snapshot.standing(&"cra".parse().unwrap()) else { panic!("not suspended") };
     assert_eq!(reason.len(), 1_024);
 }
 

@@ -6,9 +6,10 @@ use chapar_core::{
     identity::AgencyName,
     policy::{Reason, Side},
     record::{
-        CallId, CallRecord, Loss, LossCause, Outcome, SubjectHash, TraceContext,
+        CallId, CallRecord, Loss, LossCause, Outcome, TraceContext,
         chain::{ChainId, Checkpoint, Hash},
     },
+    subject::SubjectHash,
     time::Timestamp,
 };
 

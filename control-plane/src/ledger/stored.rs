@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chapar_core::{
     policy::Side,
-    record::{self, CallRecord, Entry, Loss, Outcome, Value, chain::ChainId},
+    record::{self, CallRecord, ChainEntry, Loss, Outcome, Value, chain::ChainId},
     time::Timestamp,
 };
 use opentelemetry_proto::tonic::{
@@ -50,8 +50,8 @@ pub(super) fn span_of(row: &Row<'_>) -> rusqlite::Result<Option<Span>> {
     let mut span = match form {
         FORM_OTLP => return Ok(Span::decode(body).ok()),
         FORM_ENTRY => match record::decode_entry(body) {
-            Ok(Entry::Call(call)) => of_call(&call),
-            Ok(Entry::Loss(loss)) => of_loss(&loss),
+            Ok(ChainEntry::Call(call)) => of_call(&call),
+            Ok(ChainEntry::Loss(loss)) => of_loss(&loss),
             Err(_) => return Ok(None),
         },
         _ => return Ok(None),

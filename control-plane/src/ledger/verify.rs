@@ -4,7 +4,7 @@
 use chapar_core::{
     policy::Side,
     record::{
-        self, Entry, LossCause,
+        self, ChainEntry, LossCause,
         chain::{self, ChainId, Checkpoint, Hash},
     },
     time::Timestamp,
@@ -271,12 +271,12 @@ impl Chain<'_> {
                 }
             }
             FORM_ENTRY => match record::decode_entry(body) {
-                Ok(Entry::Call(record)) => {
+                Ok(ChainEntry::Call(record)) => {
                     if let Some(problem) = unlike(self.conn, call, &record)? {
                         self.find_call("CALL_ALTERED", sequence, &record.call_id.to_string(), problem);
                     }
                 }
-                Ok(Entry::Loss(_)) => {}
+                Ok(ChainEntry::Loss(_)) => {}
                 Err(_) => self.find("ENTRY_ALTERED", sequence, sequence, "the entry is not readable"),
             },
             FORM_OTLP => {}
@@ -315,7 +315,7 @@ fn began_at(form: i64, body: &[u8]) -> Option<i64> {
         return None;
     }
     match record::decode_entry(body) {
-        Ok(Entry::Loss(loss)) if loss.cause == LossCause::Damaged => i64::try_from(loss.number).ok(),
+        Ok(ChainEntry::Loss(loss)) if loss.cause == LossCause::Damaged => i64::try_from(loss.number).ok(),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chapar_core::{
     passport::{Classification, InquiryKind},
-    policy::SubjectField,
+    subject::SubjectField,
 };
 use chapar_proto::v1::{self, EndpointResource, InquiryResource};
 use sqlx::{Row, SqliteConnection};

@@ -27,7 +27,7 @@ pub async fn submit(
     draft_only: bool,
     actor: &str,
 ) -> Result<Vec<PassportRow>, RegistryError> {
-    let version = PassportVersion::of(&descriptor_set).as_str().to_owned();
+    let version = PassportVersion::from_descriptor_set(&descriptor_set).as_str().to_owned();
     let unreadable = |problem| RegistryError::Unreadable { service: grpc_service.to_owned(), problem };
     let passport = passports::parse(descriptor_set.clone()).await?.map_err(unreadable)?;
     let services: Vec<&ServicePassport> =

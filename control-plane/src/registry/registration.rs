@@ -124,7 +124,7 @@ pub async fn register(
 }
 
 async fn take_offer(tx: &mut WriteTx, agency: &str, actor: &str, offer: &Offer) -> Result<OfferOutcome, RegistryError> {
-    let version = PassportVersion::of(&offer.descriptor_set).as_str().to_owned();
+    let version = PassportVersion::from_descriptor_set(&offer.descriptor_set).as_str().to_owned();
     let outcome =
         |state| OfferOutcome { grpc_service: offer.grpc_service.clone(), state, version: version.clone(), breaks: Vec::new() };
     let known = passports::exact(tx.conn(), agency, &offer.grpc_service, &version).await?;

@@ -1,8 +1,8 @@
 //! Which fields of a request name the data subject, as the approved passport says.
 
 use chapar_core::{
-    passport::Inquiry,
-    policy::{SubjectField, SubjectKind},
+    passport::{Inquiry, SubjectKind},
+    subject::SubjectField,
 };
 use chapar_proto::v1;
 use serde::{Deserialize, Serialize};

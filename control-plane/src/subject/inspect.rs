@@ -46,7 +46,7 @@ pub async fn calls_about(store: &Store, ledger: &Ledger, asked: Inspection) -> R
         let told = format!("state why you ask, in at most {REASON_CHARS_MAX} characters; it is kept in the audit");
         return Err(Problem::invalid("REASON_MISSING", told.as_str()).field("reason", told));
     }
-    let id = NormalId::of(asked.national_id.trim()).filter(NormalId::is_valid).ok_or_else(|| {
+    let id = NormalId::from_text(asked.national_id.trim()).filter(NormalId::is_valid).ok_or_else(|| {
         // The ID itself is never told back.
         let told = "this is no national ID (10 digits) or national entity ID (11 digits) with a right check digit";
         Problem::invalid("SUBJECT_MALFORMED", told).field("national_id", told)

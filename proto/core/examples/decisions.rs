@@ -5,9 +5,8 @@ use std::{collections::HashMap, hint::black_box, sync::Arc, time::Instant};
 
 use chapar_core::{
     identity::{AgencyName, IdentityError},
-    policy::{
-        Facts, Grant, Inquiry, InquiryKey, InquiryKind, PeerCertificate, PolicySnapshot, Side, SnapshotParts, Standing, decide,
-    },
+    passport::InquiryKind,
+    policy::{AgencyStanding, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot, Side, SnapshotParts, decide},
     time::Timestamp,
 };
 
@@ -40,11 +39,11 @@ impl World {
         let inquiries: Vec<Inquiry> = (0..INQUIRIES.min(grants)).map(|at| inquiry(&provider, at)).collect();
         let mut pairs = Vec::with_capacity(grants);
         let mut granted = Vec::with_capacity(grants);
-        let mut agencies = HashMap::from([(provider, Standing::Good)]);
+        let mut agencies = HashMap::from([(provider, AgencyStanding::Good)]);
         for (at, inquiry) in inquiries.iter().cycle().take(grants).enumerate() {
             let peer = certificate(&format!("consumer-{}", at / INQUIRIES))?;
             let Some(consumer) = peer.spiffe_id.agency().cloned() else { continue };
-            agencies.insert(consumer.clone(), Standing::Good);
+            agencies.insert(consumer.clone(), AgencyStanding::Good);
             granted.push(grant(at, consumer, inquiry.key.clone()));
             pairs.push((peer, Arc::clone(&inquiry.path)));
         }

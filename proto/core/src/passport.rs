@@ -51,7 +51,7 @@ impl Passport {
     pub fn parse(descriptor_set: &[u8]) -> Result<Self, PassportError> {
         let source = schema::load(descriptor_set)?;
         let services = read::services(source)?;
-        Ok(Self { version: PassportVersion::of(descriptor_set), services })
+        Ok(Self { version: PassportVersion::from_descriptor_set(descriptor_set), services })
     }
 
     /// The name of exactly these bytes.
@@ -83,7 +83,7 @@ impl PassportVersion {
 
     /// The version that these bytes have, whether or not they are a passport.
     #[must_use]
-    pub fn of(descriptor_set: &[u8]) -> Self {
+    pub fn from_descriptor_set(descriptor_set: &[u8]) -> Self {
         use fmt::Write as _;
         let digest = Sha256::digest(descriptor_set);
         let mut text = String::with_capacity(Self::DIGITS);

@@ -5,11 +5,13 @@
 
 mod decide;
 mod refusal;
+mod side;
 mod snapshot;
 
-pub use decide::{Facts, PeerCertificate, Permit, Side, certificate_in_order, decide};
+pub use decide::{Facts, PeerCertificate, Permit, certificate_in_order, decide};
 pub use refusal::{Actor, GrpcCode, Reason, Refusal};
+pub use side::Side;
 pub use snapshot::{
-    Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, Offer, PolicySnapshot, Revocation, RouteError, SnapshotParts,
-    Standing, SubjectField, SubjectKind,
+    AgencyStanding, CertificateRevocation, Endpoint, Grant, GrantRevocation, Inquiry, InquiryKey, Offer, PolicySnapshot,
+    RouteError, SnapshotParts,
 };

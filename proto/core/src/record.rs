@@ -13,12 +13,13 @@ mod loss;
 
 pub use self::{
     attributes::Value,
-    canonical::{ENTRY_BYTES_MAX, Entry, Malformed, TEXT_BYTES_MAX, decode, decode_entry, encode, encode_loss},
+    canonical::{ChainEntry, ENTRY_BYTES_MAX, Malformed, TEXT_BYTES_MAX, decode, decode_entry, encode, encode_loss},
     id::{CallId, NotACallId},
     loss::{Loss, LossCause},
 };
 use crate::{
     policy::{GrpcCode, Permit, Reason, Refusal, Side},
+    subject::SubjectHash,
     time::Timestamp,
 };
 
@@ -71,15 +72,6 @@ pub struct Flow {
     pub messages: u64,
     /// Bytes of gRPC frames: five bytes of prefix and the message as sent, compressed or not.
     pub bytes: u64,
-}
-
-/// Stands for the person that a call asks about: a keyed hash of the national ID, never the ID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SubjectHash {
-    /// Number of the key that it was made with.
-    pub key: u32,
-    /// HMAC-SHA-256 of the normalised ID, its first 16 bytes.
-    pub hash: [u8; 16],
 }
 
 /// One call, as one side saw it.

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 pub use self::walk::{Coding, INFLATED_BYTES_MAX, Unreadable, of_message};
-pub use crate::record::SubjectHash;
+use crate::passport::SubjectKind;
 
 /// What is hashed begins so, so that the key cannot be made to answer for anything else.
 const DOMAIN: &[u8] = b"chapar subject v1\n";
@@ -29,6 +29,24 @@ pub const HASH_BYTES: usize = 16;
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 32;
 
+/// A field of a request that names the data subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectField {
+    /// Field numbers from the request message down; never empty.
+    pub path: Vec<u32>,
+    /// By which identifier.
+    pub kind: SubjectKind,
+}
+
+/// Stands for the person that a call asks about: a keyed hash of the national ID, never the ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubjectHash {
+    /// Number of the key that it was made with.
+    pub key: u32,
+    /// HMAC-SHA-256 of the normalised ID, its first 16 bytes.
+    pub hash: [u8; 16],
+}
+
 /// A national ID or national entity ID in its one form: ASCII digits, with all leading zeros.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct NormalId {
@@ -40,7 +58,7 @@ impl NormalId {
     /// The ID in a text. Persian and Arabic digits count as ASCII ones; spaces, hyphens and the zero-width non-joiner between
     /// them do not count. `None`: the text is no ID, whatever its check digit.
     #[must_use]
-    pub fn of(text: &str) -> Option<Self> {
+    pub fn from_text(text: &str) -> Option<Self> {
         let mut digits = [b'0'; ENTITY_DIGITS];
         let mut count = 0;
         for c in text.chars() {
@@ -59,7 +77,7 @@ impl NormalId {
 
     /// The ID in a field that holds it as a number.
     #[must_use]
-    pub fn of_number(number: u64) -> Option<Self> {
+    pub fn from_number(number: u64) -> Option<Self> {
         let mut digits = [b'0'; ENTITY_DIGITS];
         let count = usize::try_from(number.checked_ilog10()?).ok()? + 1;
         let mut rest = number;
@@ -183,20 +201,20 @@ mod tests {
 
     #[test]
     fn one_id_has_one_form_however_it_is_written() {
-        let plain = NormalId::of("0013542419").unwrap();
+        let plain = NormalId::from_text("0013542419").unwrap();
         for same in ["001-354241-9", "۰۰۱۳۵۴۲۴۱۹", "٠٠١٣٥٤٢٤١٩", "13542419", "00 1354 2419"] {
-            assert_eq!(NormalId::of(same), Some(plain), "{same}");
+            assert_eq!(NormalId::from_text(same), Some(plain), "{same}");
         }
-        assert_eq!(NormalId::of_number(13_542_419), Some(plain));
-        assert_eq!(NormalId::of("10380284790").unwrap().bytes(), b"10380284790");
+        assert_eq!(NormalId::from_number(13_542_419), Some(plain));
+        assert_eq!(NormalId::from_text("10380284790").unwrap().bytes(), b"10380284790");
     }
 
     #[test]
     fn what_is_no_id_is_not_hashed() {
         for none in ["", "1234567", "123456789012", "00135424I9", "0013542419;"] {
-            assert_eq!(NormalId::of(none), None, "{none}");
+            assert_eq!(NormalId::from_text(none), None, "{none}");
         }
-        assert_eq!((NormalId::of_number(0), NormalId::of_number(u64::MAX)), (None, None));
+        assert_eq!((NormalId::from_number(0), NormalId::from_number(u64::MAX)), (None, None));
     }
 
     #[test]
@@ -210,7 +228,7 @@ mod tests {
             ("14007650912", true),
             ("10380284791", false),
         ] {
-            assert_eq!(NormalId::of(id).unwrap().is_valid(), valid, "{id}");
+            assert_eq!(NormalId::from_text(id).unwrap().is_valid(), valid, "{id}");
         }
     }
 
@@ -218,30 +236,30 @@ mod tests {
     #[test]
     fn the_hash_is_the_first_half_of_hmac_sha_256() {
         let key = SubjectKey::new(7, [0x42; KEY_BYTES]);
-        let hashed = key.hash(&NormalId::of("0013542419").unwrap());
+        let hashed = key.hash(&NormalId::from_text("0013542419").unwrap());
         let hex: String = hashed.hash.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!((hashed.key, hex.as_str()), (7, "5cbcded365e79f54f6c93859c4cf5b5d"));
-        assert_ne!(SubjectKey::new(7, [0x43; KEY_BYTES]).hash(&NormalId::of("0013542419").unwrap()).hash, hashed.hash);
+        assert_ne!(SubjectKey::new(7, [0x43; KEY_BYTES]).hash(&NormalId::from_text("0013542419").unwrap()).hash, hashed.hash);
     }
 
     #[test]
     fn neither_key_nor_id_is_ever_printed() {
         let key = SubjectKey::new(7, [0x42; KEY_BYTES]);
         assert_eq!(format!("{key:?}"), "SubjectKey { id: 7, .. }");
-        assert!(!format!("{:?}", NormalId::of("0013542419")).contains("135"));
+        assert!(!format!("{:?}", NormalId::from_text("0013542419")).contains("135"));
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_or_not_and_never_panics(text in "\\PC*") {
-            if let Some(id) = NormalId::of(&text) {
+            if let Some(id) = NormalId::from_text(&text) {
                 prop_assert!(matches!(id.bytes().len(), 10 | 11));
             }
         }
 
         #[test]
         fn a_number_and_its_text_are_the_same_id(number in 10_000_000_u64..99_999_999_999) {
-            prop_assert_eq!(NormalId::of_number(number), NormalId::of(&number.to_string()));
+            prop_assert_eq!(NormalId::from_number(number), NormalId::from_text(&number.to_string()));
         }
     }
 }

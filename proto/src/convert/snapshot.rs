@@ -8,12 +8,13 @@ use self::fields::{clipped, decode, hex, instant, name, named, required_instant,
 use crate::v1;
 use chapar_core::{
     identity::{AgencyName, IdentityError, SpiffeId, TrustDomain},
+    passport::{InquiryKind, SubjectKind},
     policy::{
-        Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PolicySnapshot, Revocation, SnapshotParts, Standing,
-        SubjectField, SubjectKind,
+        AgencyStanding, CertificateRevocation, Endpoint, Grant, GrantRevocation, Inquiry, InquiryKey, PolicySnapshot,
+        SnapshotParts,
     },
     snapshot::{ResourceKey, ResourceSet},
-    subject::SubjectKey,
+    subject::{SubjectField, SubjectKey},
     time::Timestamp,
 };
 
@@ -292,7 +293,7 @@ impl TryFrom<Wire<v1::GrantResource>> for Grant {
 
     fn try_from(Wire(wire): Wire<v1::GrantResource>) -> Result<Self, ConvertError> {
         let revoked = match instant("revoked_at", wire.revoked_at)? {
-            Some(at) => Some(GrantEnd { at, reason: clipped(wire.revocation_reason) }),
+            Some(at) => Some(GrantRevocation { at, reason: clipped(wire.revocation_reason) }),
             None => None,
         };
         let not_before = instant("not_before", wire.not_before)?;
@@ -337,15 +338,15 @@ fn bundle(wire: v1::BundleResource) -> Result<(TrustDomain, Vec<Vec<u8>>), Conve
     Ok((name("trust_domain", &bundle.trust_domain)?, bundle.roots_der))
 }
 
-fn agency(wire: v1::AgencyResource) -> Result<(AgencyName, Standing), ConvertError> {
-    let standing = if wire.suspended { Standing::Suspended(clipped(wire.reason)) } else { Standing::Good };
+fn agency(wire: v1::AgencyResource) -> Result<(AgencyName, AgencyStanding), ConvertError> {
+    let standing = if wire.suspended { AgencyStanding::Suspended(clipped(wire.reason)) } else { AgencyStanding::Good };
     Ok((name("agency", &wire.agency)?, standing))
 }
 
-fn revocation(wire: v1::RevocationResource) -> Result<(String, Revocation), ConvertError> {
+fn revocation(wire: v1::RevocationResource) -> Result<(String, CertificateRevocation), ConvertError> {
     let serial = hex("serial", &wire.serial)?.to_owned();
     let at = required_instant("revoked_at", wire.revoked_at)?;
-    Ok((serial, Revocation { at, reason: clipped(wire.reason) }))
+    Ok((serial, CertificateRevocation { at, reason: clipped(wire.reason) }))
 }
 
 fn subject_key(wire: v1::SubjectKey) -> Result<SubjectKey, ConvertError> {

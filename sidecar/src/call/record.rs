@@ -4,7 +4,8 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 
 use chapar_core::{
     policy::{GrpcCode, Inquiry, Permit, Reason, Refusal, Side},
-    record::{CallId, CallRecord, Flow, Outcome, SubjectHash, TraceContext},
+    record::{CallId, CallRecord, Flow, Outcome, TraceContext},
+    subject::SubjectHash,
     time::Timestamp,
 };
 

@@ -5,9 +5,8 @@
 //! optional.
 
 use chapar_core::{
-    policy::{Reason, Refusal, SubjectField},
-    record::SubjectHash,
-    subject::{Coding, INFLATED_BYTES_MAX, SubjectKey, Unreadable, of_message},
+    policy::{Reason, Refusal},
+    subject::{Coding, INFLATED_BYTES_MAX, SubjectField, SubjectHash, SubjectKey, Unreadable, of_message},
 };
 use chapar_relay::{FirstMessage, RequestHead, hpack::KnownName};
 

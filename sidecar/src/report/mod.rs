@@ -16,7 +16,7 @@ use std::{
 };
 
 use chapar_core::{
-    record::{self, CallRecord, Entry},
+    record::{self, CallRecord, ChainEntry},
     time::Timestamp,
 };
 
@@ -125,7 +125,7 @@ impl Reporter {
             let reach = tail.shelf().committed();
             let seen = tail.next(reach, self.spool.folder(), |numbered| {
                 let room = kept.len() < records_max;
-                if room && matches!(numbered.entry, Entry::Call(_)) {
+                if room && matches!(numbered.entry, ChainEntry::Call(_)) {
                     kept.push(Kept(numbered.canonical.into()));
                 }
                 room

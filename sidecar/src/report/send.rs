@@ -38,7 +38,7 @@ async fn compressed(channel: Channel, export: Arc<Spans>) -> Result<ExportTraceS
     let mut grpc = Grpc::new(channel).send_compressed(CompressionEncoding::Gzip);
     // A channel that cannot connect says so here.
     grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
-    let codec = SendEncoded::of(&export);
+    let codec = SendEncoded::new(&export);
     grpc.unary(Request::new(export), PathAndQuery::from_static(TRACE_EXPORT_PATH), codec).await.map(Response::into_inner)
 }
 

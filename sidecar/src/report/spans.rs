@@ -3,7 +3,7 @@
 
 use std::iter;
 
-use chapar_core::record::{CallRecord, Entry, chain::ChainId};
+use chapar_core::record::{CallRecord, ChainEntry, chain::ChainId};
 use chapar_proto::encoded::Encoded;
 
 use super::span::{self, Origin, Place, SCOPE_ATTRIBUTES};
@@ -72,19 +72,19 @@ impl Spans {
 
     /// Takes one entry. `false`: with it there would be more than `bytes_max`, so it is for the next export. The first is always
     /// taken.
-    pub(super) fn take(&mut self, entry: &Entry<'_>, place: Place, bytes_max: usize) -> bool {
+    pub(super) fn take(&mut self, entry: &ChainEntry<'_>, place: Place, bytes_max: usize) -> bool {
         let (mut new_bytes, group) = match entry {
-            Entry::Call(record) => match self.group(record, place.chain) {
+            ChainEntry::Call(record) => match self.group(record, place.chain) {
                 Some((number, new_bytes)) => (new_bytes, self.groups.get_mut(number).unwrap_or(&mut self.loose)),
                 None => (0, &mut self.loose),
             },
-            Entry::Loss(_) => (0, &mut self.loose),
+            ChainEntry::Loss(_) => (0, &mut self.loose),
         };
         let before = group.spans.len();
         match entry {
-            Entry::Call(record) if group.key.is_empty() => span::put_call(record, place, &mut group.spans),
-            Entry::Call(record) => span::put_own(record, place.sequence, &mut group.spans),
-            Entry::Loss(loss) => span::put_loss(loss, place, &mut group.spans),
+            ChainEntry::Call(record) if group.key.is_empty() => span::put_call(record, place, &mut group.spans),
+            ChainEntry::Call(record) => span::put_own(record, place.sequence, &mut group.spans),
+            ChainEntry::Loss(loss) => span::put_loss(loss, place, &mut group.spans),
         }
         new_bytes += group.spans.len() - before;
         if self.records > 0 && self.bytes + new_bytes > bytes_max {

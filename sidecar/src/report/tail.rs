@@ -4,7 +4,7 @@ use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
 use chapar_core::{
     record::{
-        self, Entry, Loss, LossCause,
+        self, ChainEntry, Loss, LossCause,
         chain::{ChainId, Hash, digest, next},
         frame::{Frame, Step, step},
     },
@@ -59,7 +59,7 @@ pub(super) struct Batch {
 pub(super) struct Numbered<'e> {
     pub(super) sequence: u64,
     pub(super) canonical: &'e [u8],
-    pub(super) entry: &'e Entry<'e>,
+    pub(super) entry: &'e ChainEntry<'e>,
 }
 
 impl Tail {
@@ -225,7 +225,7 @@ impl Walk {
         let loss = Loss { cause: LossCause::Damaged, records, first_at: begun_at, last_at: begun_at, number };
         let mut canonical = Vec::new();
         record::encode_loss(&loss, &mut canonical);
-        let numbered = Numbered { sequence: found - 1, canonical: &canonical, entry: &Entry::Loss(loss) };
+        let numbered = Numbered { sequence: found - 1, canonical: &canonical, entry: &ChainEntry::Loss(loss) };
         let taken = self.take(numbered, each);
         if taken {
             self.damaged += records;
@@ -236,7 +236,7 @@ impl Walk {
     fn entry(&mut self, frame: &Frame<'_>, each: &mut impl FnMut(Numbered<'_>) -> bool) -> bool {
         let numbered = Numbered { sequence: frame.sequence, canonical: frame.canonical, entry: &frame.entry };
         let taken = self.take(numbered, each);
-        if taken && let Entry::Call(record) = &frame.entry {
+        if taken && let ChainEntry::Call(record) = &frame.entry {
             self.oldest_at = Some(self.oldest_at.map_or(record.started_at, |oldest| oldest.min(record.started_at)));
         }
         taken

@@ -56,8 +56,8 @@ fn read(reporter: &Reporter, tail: &mut Tail, taken: bool) -> (Read, Hash) {
     while let Some(batch) = tail
         .next(tail.shelf().committed(), reporter.spool.folder(), |numbered| {
             match numbered.entry {
-                Entry::Call(record) => read.calls.push(number(record)),
-                Entry::Loss(loss) => read.losses.push(*loss),
+                ChainEntry::Call(record) => read.calls.push(number(record)),
+                ChainEntry::Loss(loss) => read.losses.push(*loss),
             }
             read.sequence.push(numbered.sequence);
             expected = Some(next(expected.unwrap_or(Hash([0; 32])), digest(numbered.canonical)));

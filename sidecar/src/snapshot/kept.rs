@@ -1,6 +1,6 @@
 //! The snapshot on disk: a full update with its signature, verified again whenever it is read.
 
-use chapar_core::{policy::Revocation, time::Timestamp};
+use chapar_core::{policy::CertificateRevocation, time::Timestamp};
 use chapar_proto::{convert::snapshot::Contents, v1};
 use prost::Message as _;
 
@@ -39,7 +39,11 @@ pub(super) fn load(state: &StateFolder, trust: &Trust, now: Timestamp) -> Result
 ///
 /// # Errors
 /// When the state folder cannot be used.
-pub fn revocation_of_own(state: &StateFolder, trust: &Trust, now: Timestamp) -> Result<Option<Revocation>, StateError> {
+pub fn revocation_of_own(
+    state: &StateFolder,
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<Option<CertificateRevocation>, StateError> {
     let Some((_, contents)) = load(state, trust, now)? else { return Ok(None) };
     Ok(contents.snapshot().revocation(&trust.own().serial).cloned())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chapar_core::{
     identity::SpiffeId,
-    policy::Standing,
+    policy::AgencyStanding,
     snapshot::{Body, ResourceKey, ResourceSet},
     time::Timestamp,
 };
@@ -126,7 +126,7 @@ fn a_signed_snapshot_for_this_sidecar_is_taken() {
     assert_eq!((held.manifest.revision, &held.set), (7, &scene.set));
     let snapshot = contents.snapshot();
     assert_eq!((snapshot.policy_version(), snapshot.recipient()), (3, &scene.own));
-    assert_eq!(snapshot.standing(&"cra".parse().unwrap()), Some(&Standing::Good));
+    assert_eq!(snapshot.standing(&"cra".parse().unwrap()), Some(&AgencyStanding::Good));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io, sync::Arc};
 
 use chapar_core::{
-    policy::{PolicySnapshot, Reason, Revocation, SnapshotParts, certificate_in_order},
+    policy::{CertificateRevocation, PolicySnapshot, Reason, SnapshotParts, certificate_in_order},
     time::Timestamp,
 };
 use chapar_sidecar::{
@@ -109,7 +109,7 @@ async fn a_forged_sidecar_below_a_retired_issuing_ca_is_known_by_that_ca() {
     assert_eq!(*met.issuers, [serial(authority.issuing.der()), Arc::clone(&retired)]);
 
     let snapshot = |revoked: Option<Arc<str>>| {
-        let revocation = Revocation { at: NOW, reason: "issuing-1 was retired".to_owned() };
+        let revocation = CertificateRevocation { at: NOW, reason: "issuing-1 was retired".to_owned() };
         PolicySnapshot::new(SnapshotParts {
             trust_domain: authority.trust_domain.clone(),
             recipient: sidecar("post"),

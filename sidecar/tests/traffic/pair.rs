@@ -4,12 +4,13 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use chapar_core::{
     identity::SpiffeId,
+    passport::{InquiryKind, SubjectKind},
     policy::{
-        Endpoint, Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PolicySnapshot, Revocation, SnapshotParts, Standing,
-        SubjectField, SubjectKind,
+        AgencyStanding, CertificateRevocation, Endpoint, Grant, GrantRevocation, Inquiry, InquiryKey, PolicySnapshot,
+        SnapshotParts,
     },
     record::{CallRecord, Outcome},
-    subject::SubjectKey,
+    subject::{SubjectField, SubjectKey},
     time::Timestamp,
 };
 use chapar_sidecar::{
@@ -115,10 +116,10 @@ impl Pair {
             not_before: None,
             not_after: changes.grant_ends,
             in_force: true,
-            revoked: (changes.revoked_grant == Some(*method)).then(|| GrantEnd { at: NOW, reason: "test".into() }),
+            revoked: (changes.revoked_grant == Some(*method)).then(|| GrantRevocation { at: NOW, reason: "test".into() }),
             purpose_required: changes.purpose_required,
         };
-        let revocation = |serial: &String| (serial.clone(), Revocation { at: NOW, reason: "stolen".into() });
+        let revocation = |serial: &String| (serial.clone(), CertificateRevocation { at: NOW, reason: "stolen".into() });
         PolicySnapshot::new(SnapshotParts {
             trust_domain: "exchange.test".parse().unwrap(),
             recipient: id(recipient),
@@ -135,7 +136,7 @@ impl Pair {
                 reserved_for: vec![],
             }],
             revocations: changes.revoked_serial.iter().map(revocation).collect(),
-            agencies: HashMap::from([CONSUMER, PROVIDER].map(|agency| (agency.parse().unwrap(), Standing::Good))),
+            agencies: HashMap::from([CONSUMER, PROVIDER].map(|agency| (agency.parse().unwrap(), AgencyStanding::Good))),
         })
         .with_subject_key(Some(SubjectKey::new(7, [0x42; 32])))
     }

@@ -18,7 +18,7 @@ use std::{
 use chapar_core::{
     policy::Side,
     record::{
-        CallId, Entry,
+        CallId, ChainEntry,
         frame::{Step, step},
     },
 };
@@ -141,7 +141,7 @@ impl Held {
             let taken = match step(rest, self.sequence, false) {
                 Step::Frame(frame, taken) => {
                     self.sequence = frame.sequence;
-                    if let Entry::Call(record) = frame.entry
+                    if let ChainEntry::Call(record) = frame.entry
                         && record.side == side
                     {
                         *records.entry(record.call_id).or_default() += 1;

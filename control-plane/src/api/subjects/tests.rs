@@ -54,7 +54,7 @@ impl Exchange {
     async fn called(&self, number: u8, resolution: &str, purpose: &str) {
         let mut conn = self.store.read().acquire().await.unwrap();
         let key = keys::newest(&mut conn).await.unwrap().unwrap();
-        let hash = hash_of(&key.hash(&NormalId::of(ID).unwrap()).hash);
+        let hash = hash_of(&key.hash(&NormalId::from_text(ID).unwrap()).hash);
         let text = |key: &str, value: &str| attribute(key, Value::StringValue(value.into()));
         let attributes = vec![
             text("chapar.call_id", &format!("{number:032x}")),

@@ -1,15 +1,15 @@
 //! Records: whatever is read as one is written again byte by byte.
 
-use chapar_core::record::{ENTRY_BYTES_MAX, Entry, decode_entry, encode, encode_loss};
+use chapar_core::record::{ChainEntry, ENTRY_BYTES_MAX, decode_entry, encode, encode_loss};
 
 pub fn run(bytes: &[u8]) {
     let mut again = Vec::new();
     match decode_entry(bytes) {
-        Ok(Entry::Call(record)) => {
+        Ok(ChainEntry::Call(record)) => {
             encode(&record, &mut again);
             let _ = record.attributes();
         }
-        Ok(Entry::Loss(loss)) => encode_loss(&loss, &mut again),
+        Ok(ChainEntry::Loss(loss)) => encode_loss(&loss, &mut again),
         Err(_) => return,
     }
     assert_eq!(again, bytes, "one record has one form");

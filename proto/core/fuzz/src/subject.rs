@@ -2,8 +2,7 @@
 
 use chapar_core::{
     passport::SubjectKind,
-    policy::SubjectField,
-    subject::{Coding, NormalId, SubjectKey, of_message},
+    subject::{Coding, NormalId, SubjectField, SubjectKey, of_message},
 };
 
 pub fn run(bytes: &[u8]) {
@@ -14,6 +13,6 @@ pub fn run(bytes: &[u8]) {
         let _ = of_message(bytes, coding, &fields, &key);
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
-        let _ = NormalId::of(text);
+        let _ = NormalId::from_text(text);
     }
 }

@@ -10,28 +10,9 @@ use crate::{
 
 use super::{
     refusal::{Reason, Refusal},
-    snapshot::{Grant, Inquiry, Offer, PolicySnapshot, Standing},
+    side::Side,
+    snapshot::{AgencyStanding, Grant, Inquiry, Offer, PolicySnapshot},
 };
-
-/// Which of the two sidecars of a call decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// The sidecar of the agency that asks: refuses early.
-    Consumer,
-    /// The sidecar of the agency that answers: decides for itself.
-    Provider,
-}
-
-impl Side {
-    /// Stable name, as in records and metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Consumer => "consumer",
-            Self::Provider => "provider",
-        }
-    }
-}
 
 /// What matters of a certificate that was verified against the bundle of its trust domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,11 +197,11 @@ fn in_good_standing(snapshot: &PolicySnapshot, agency: &AgencyName) -> Result<()
         return Ok(());
     }
     match snapshot.standing(agency) {
-        Some(Standing::Suspended(why)) => Err(Refusal::new(
+        Some(AgencyStanding::Suspended(why)) => Err(Refusal::new(
             Reason::AgencySuspended,
             format!("the agency {agency} is suspended: {why}; only the exchange's admins can reinstate it"),
         )),
-        Some(Standing::Good) | None => Ok(()),
+        Some(AgencyStanding::Good) | None => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Side;
+use super::side::Side;
 
 /// gRPC status codes, as in the gRPC specification (doc/statuscodes.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,10 +7,10 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-pub use crate::passport::{InquiryKind, SubjectKind};
 use crate::{
     identity::{AgencyName, SpiffeId, TrustDomain},
-    subject::SubjectKey,
+    passport::InquiryKind,
+    subject::{SubjectField, SubjectKey},
     time::Timestamp,
 };
 
@@ -42,18 +42,9 @@ pub struct Inquiry {
     pub subjects: Vec<SubjectField>,
 }
 
-/// A field of a request that names the data subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubjectField {
-    /// Field numbers from the request message down; never empty.
-    pub path: Vec<u32>,
-    /// By which identifier.
-    pub kind: SubjectKind,
-}
-
 /// How a grant ended before its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GrantEnd {
+pub struct GrantRevocation {
     /// Since when.
     pub at: Timestamp,
     /// Why, in the words of who revoked it.
@@ -80,7 +71,7 @@ pub struct Grant {
     /// False: granted but not yet in force.
     pub in_force: bool,
     /// Set when it was revoked.
-    pub revoked: Option<GrantEnd>,
+    pub revoked: Option<GrantRevocation>,
     /// Only calls that state their purpose are allowed.
     pub purpose_required: bool,
 }
@@ -100,7 +91,7 @@ pub struct Endpoint {
 
 /// One revoked certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revocation {
+pub struct CertificateRevocation {
     /// Since when.
     pub at: Timestamp,
     /// Why.
@@ -109,7 +100,7 @@ pub struct Revocation {
 
 /// Whether an agency may take part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum AgencyStanding {
     /// It may.
     Good,
     /// It is suspended, for this reason.
@@ -138,9 +129,9 @@ pub struct SnapshotParts {
     /// Providers' sidecars.
     pub endpoints: Vec<Endpoint>,
     /// Revoked certificates by lowercase hex serial number.
-    pub revocations: HashMap<String, Revocation>,
-    /// Standing of the agencies that concern the recipient.
-    pub agencies: HashMap<AgencyName, Standing>,
+    pub revocations: HashMap<String, CertificateRevocation>,
+    /// AgencyStanding of the agencies that concern the recipient.
+    pub agencies: HashMap<AgencyName, AgencyStanding>,
 }
 
 /// Why no inquiry could be found for a call.
@@ -169,8 +160,8 @@ pub struct PolicySnapshot {
     by_path: Index<Arc<str>, Box<[Offer]>>,
     grants: Box<[Arc<Grant>]>,
     endpoints: Index<AgencyName, Vec<Arc<Endpoint>>>,
-    revocations: Index<String, Revocation>,
-    agencies: Index<AgencyName, Standing>,
+    revocations: Index<String, CertificateRevocation>,
+    agencies: Index<AgencyName, AgencyStanding>,
     someone_is_suspended: bool,
     subject_key: Option<SubjectKey>,
 }
@@ -214,7 +205,7 @@ impl PolicySnapshot {
     /// Indexes `parts`.
     #[must_use]
     pub fn new(parts: SnapshotParts) -> Self {
-        let agencies: Index<AgencyName, Standing> = parts.agencies.into_iter().collect();
+        let agencies: Index<AgencyName, AgencyStanding> = parts.agencies.into_iter().collect();
         let grants: Box<[Arc<Grant>]> = parts.grants.into_iter().map(Arc::new).collect();
         let mut endpoints: Index<AgencyName, Vec<Arc<Endpoint>>> = Index::default();
         for endpoint in parts.endpoints {
@@ -233,7 +224,7 @@ impl PolicySnapshot {
             grants,
             endpoints,
             revocations: parts.revocations.into_iter().collect(),
-            someone_is_suspended: agencies.values().any(|standing| *standing != Standing::Good),
+            someone_is_suspended: agencies.values().any(|standing| *standing != AgencyStanding::Good),
             agencies,
             subject_key: None,
         }
@@ -325,13 +316,13 @@ impl PolicySnapshot {
 
     /// The revocation of the certificate with this lowercase hex serial number.
     #[must_use]
-    pub fn revocation(&self, serial: &str) -> Option<&Revocation> {
+    pub fn revocation(&self, serial: &str) -> Option<&CertificateRevocation> {
         self.revocations.get(serial)
     }
 
     /// The standing of `agency`; `None` when the snapshot does not know it.
     #[must_use]
-    pub fn standing(&self, agency: &AgencyName) -> Option<&Standing> {
+    pub fn standing(&self, agency: &AgencyName) -> Option<&AgencyStanding> {
         self.agencies.get(agency)
     }
 
@@ -350,7 +341,7 @@ impl PolicySnapshot {
 fn offers(
     inquiries: Vec<Inquiry>,
     grants: &[Arc<Grant>],
-    agencies: &Index<AgencyName, Standing>,
+    agencies: &Index<AgencyName, AgencyStanding>,
 ) -> Index<Arc<str>, Box<[Offer]>> {
     let mut on_inquiry: Index<&InquiryKey, Vec<&Arc<Grant>>> = Index::default();
     for grant in grants {
@@ -366,12 +357,16 @@ fn offers(
 }
 
 /// The grants on one inquiry of `provider`, by consumer.
-fn granted(grants: &[&Arc<Grant>], provider: &AgencyName, agencies: &Index<AgencyName, Standing>) -> Index<AgencyName, Granted> {
+fn granted(
+    grants: &[&Arc<Grant>],
+    provider: &AgencyName,
+    agencies: &Index<AgencyName, AgencyStanding>,
+) -> Index<AgencyName, Granted> {
     let mut by_consumer: Index<&AgencyName, Vec<Arc<Grant>>> = Index::default();
     for grant in grants {
         by_consumer.entry(&grant.consumer).or_default().push(Arc::clone(grant));
     }
-    let good = |agency: &AgencyName| agencies.get(agency) == Some(&Standing::Good);
+    let good = |agency: &AgencyName| agencies.get(agency) == Some(&AgencyStanding::Good);
     let provider_good = good(provider);
     let granted = |(consumer, grants): (&AgencyName, Vec<_>)| {
         let parties_good = provider_good && good(consumer);

@@ -10,9 +10,10 @@
 
 use thiserror::Error;
 
-use super::{CallId, CallRecord, Flow, Loss, LossCause, Outcome, SubjectHash, TraceContext};
+use super::{CallId, CallRecord, Flow, Loss, LossCause, Outcome, TraceContext};
 use crate::{
     policy::{GrpcCode, Reason, Side},
+    subject::SubjectHash,
     time::Timestamp,
 };
 
@@ -52,7 +53,7 @@ pub enum Malformed {
 /// What the spool holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant)] // Nearly every entry is a call, and a box would be an allocation each.
-pub enum Entry<'r> {
+pub enum ChainEntry<'r> {
     /// A call.
     Call(CallRecord<'r>),
     /// Records that are not there.
@@ -112,8 +113,8 @@ pub fn encode_loss(loss: &Loss, out: &mut Vec<u8>) {
 /// When `bytes` are not exactly what [`encode`] makes of some record.
 pub fn decode(bytes: &[u8]) -> Result<CallRecord<'_>, Malformed> {
     match decode_entry(bytes)? {
-        Entry::Call(record) => Ok(record),
-        Entry::Loss(_) => Err(Malformed::Form),
+        ChainEntry::Call(record) => Ok(record),
+        ChainEntry::Loss(_) => Err(Malformed::Form),
     }
 }
 
@@ -121,11 +122,11 @@ pub fn decode(bytes: &[u8]) -> Result<CallRecord<'_>, Malformed> {
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_entry(bytes: &[u8]) -> Result<Entry<'_>, Malformed> {
+pub fn decode_entry(bytes: &[u8]) -> Result<ChainEntry<'_>, Malformed> {
     let mut rest = Rest(bytes);
     let entry = match rest.byte()? {
-        CALL => Entry::Call(call(&mut rest)?),
-        LOSS => Entry::Loss(loss(&mut rest)?),
+        CALL => ChainEntry::Call(call(&mut rest)?),
+        LOSS => ChainEntry::Loss(loss(&mut rest)?),
         _ => return Err(Malformed::Form),
     };
     if rest.0.is_empty() { Ok(entry) } else { Err(Malformed::Long) }

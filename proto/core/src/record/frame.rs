@@ -4,7 +4,7 @@
 //! A frame is: CRC-32C of all that follows (4 bytes), length of the entry (4), sequence number (8), all little-endian, and the
 //! entry's canonical bytes.
 
-use super::{ENTRY_BYTES_MAX, Entry, decode_entry};
+use super::{ChainEntry, ENTRY_BYTES_MAX, decode_entry};
 
 /// Bytes before the entry.
 pub const HEADER_BYTES: usize = 16;
@@ -40,7 +40,7 @@ pub struct Frame<'f> {
     /// The entry's canonical bytes.
     pub canonical: &'f [u8],
     /// What they say.
-    pub entry: Entry<'f>,
+    pub entry: ChainEntry<'f>,
 }
 
 /// What lies at some place of a file.

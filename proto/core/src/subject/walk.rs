@@ -7,8 +7,7 @@ use std::{borrow::Cow, io::Read};
 
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 
-use super::{NormalId, SubjectKey};
-use crate::{policy::SubjectField, record::SubjectHash};
+use super::{NormalId, SubjectField, SubjectHash, SubjectKey};
 
 /// Longest message that is looked into once it is inflated, in bytes: a request that names a person is short.
 pub const INFLATED_BYTES_MAX: usize = 256 * 1024;
@@ -73,8 +72,8 @@ fn all_of(decoder: impl Read) -> Result<Vec<u8>, Unreadable> {
 fn id(message: &[u8], fields: &[SubjectField]) -> Result<Option<NormalId>, Malformed> {
     for field in fields {
         let id = match last(message, &field.path)? {
-            Some(Value::Bytes(text)) => std::str::from_utf8(text).ok().and_then(NormalId::of),
-            Some(Value::Number(number)) => NormalId::of_number(number),
+            Some(Value::Bytes(text)) => std::str::from_utf8(text).ok().and_then(NormalId::from_text),
+            Some(Value::Number(number)) => NormalId::from_number(number),
             None => None,
         };
         if id.is_some() {
@@ -203,7 +202,7 @@ mod tests {
     }
 
     fn normal(id: &[u8]) -> Option<NormalId> {
-        NormalId::of(std::str::from_utf8(id).unwrap())
+        NormalId::from_text(std::str::from_utf8(id).unwrap())
     }
 
     #[test]
@@ -220,7 +219,7 @@ mod tests {
     #[test]
     fn an_id_may_be_a_number_of_any_width() {
         let varint = [&[1 << 3][..], &[0xb3, 0xc6, 0xba, 0x06]].concat();
-        assert_eq!(found(&varint, &[&[1]]), NormalId::of_number(13_542_195));
+        assert_eq!(found(&varint, &[&[1]]), NormalId::from_number(13_542_195));
         let fixed = [&[1 << 3 | 1][..], &10_380_284_790_u64.to_le_bytes()].concat();
         assert_eq!(found(&fixed, &[&[1]]), normal(OTHER));
         let short = [&[1 << 3 | 5][..], &13_542_419_u32.to_le_bytes()].concat();

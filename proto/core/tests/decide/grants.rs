@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use chapar_core::policy::{Grant, GrantEnd, InquiryKind, Reason};
+use chapar_core::{
+    passport::InquiryKind,
+    policy::{Grant, GrantRevocation, Reason},
+};
 
 use crate::world::{DAY_MS, NOW, World, agency, grant, permits, refuses};
 
@@ -49,7 +52,7 @@ fn a_grant_ends_at_its_very_instant_and_the_permit_with_it() {
 
 #[test]
 fn a_revoked_grant_says_so_whatever_else_holds() {
-    let end = || Some(GrantEnd { at: NOW.plus_ms(-1), reason: "resolution 39-1".to_owned() });
+    let end = || Some(GrantRevocation { at: NOW.plus_ms(-1), reason: "resolution 39-1".to_owned() });
     refuses(Reason::GrantRevoked, |world| world.grant().revoked = end());
     refuses(Reason::GrantRevoked, |world| {
         world.grant().revoked = end();
@@ -64,7 +67,7 @@ fn a_revoked_grant_says_so_whatever_else_holds() {
 
 #[test]
 fn of_several_grants_one_in_force_is_enough_in_any_order() {
-    let revoked = Grant { revoked: Some(GrantEnd { at: NOW, reason: String::new() }), ..grant("a/1/ipm/shahkar") };
+    let revoked = Grant { revoked: Some(GrantRevocation { at: NOW, reason: String::new() }), ..grant("a/1/ipm/shahkar") };
     let expired = Grant { not_after: Some(NOW), ..grant("b/1/ipm/shahkar") };
     let future = Grant { not_before: Some(NOW.plus_ms(1)), ..grant("c/1/ipm/shahkar") };
     let good = grant("d/1/ipm/shahkar");

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use chapar_core::policy::{PeerCertificate, PolicySnapshot, Reason, Revocation, Side, Standing, certificate_in_order};
+use chapar_core::policy::{
+    AgencyStanding, CertificateRevocation, PeerCertificate, PolicySnapshot, Reason, Side, certificate_in_order,
+};
 
 use crate::world::{DAY_MS, NOW, World, agency, certificate, permits, refuses};
 
@@ -34,7 +36,7 @@ fn an_expired_certificate_of_either_side_refuses_at_its_very_instant() {
 fn a_revoked_certificate_of_either_side_refuses_and_says_why() {
     for of in ["ipm", "cra"] {
         let revoke = |world: &mut World| {
-            let revocation = Revocation { at: NOW, reason: "key was stolen".to_owned() };
+            let revocation = CertificateRevocation { at: NOW, reason: "key was stolen".to_owned() };
             world.parts.revocations.insert(format!("5e{of}"), revocation);
         };
         refuses(Reason::CertificateRevoked, revoke);
@@ -43,7 +45,7 @@ fn a_revoked_certificate_of_either_side_refuses_and_says_why() {
         }
     }
     permits(|world| {
-        let other = Revocation { at: NOW, reason: String::new() };
+        let other = CertificateRevocation { at: NOW, reason: String::new() };
         world.parts.revocations.insert("5eother".to_owned(), other);
     });
 }
@@ -52,11 +54,11 @@ fn a_revoked_certificate_of_either_side_refuses_and_says_why() {
 fn a_suspended_agency_neither_asks_nor_answers() {
     for suspended in ["ipm", "cra"] {
         refuses(Reason::AgencySuspended, |world| {
-            world.parts.agencies.insert(agency(suspended), Standing::Suspended("audit".to_owned()));
+            world.parts.agencies.insert(agency(suspended), AgencyStanding::Suspended("audit".to_owned()));
         });
     }
     permits(|world| {
-        world.parts.agencies.insert(agency("post"), Standing::Suspended("audit".to_owned()));
+        world.parts.agencies.insert(agency("post"), AgencyStanding::Suspended("audit".to_owned()));
     });
 }
 
@@ -72,8 +74,8 @@ fn an_agency_that_the_snapshot_does_not_vouch_for_is_refused() {
 #[test]
 fn a_certificate_is_judged_by_itself_too() {
     let mut parts = World::seen_by(Side::Provider).parts;
-    parts.revocations.insert("5epost".to_owned(), Revocation { at: NOW, reason: "lost".to_owned() });
-    parts.agencies.insert(agency("welfare"), Standing::Suspended("audit".to_owned()));
+    parts.revocations.insert("5epost".to_owned(), CertificateRevocation { at: NOW, reason: "lost".to_owned() });
+    parts.agencies.insert(agency("welfare"), AgencyStanding::Suspended("audit".to_owned()));
     let snapshot = PolicySnapshot::new(parts);
     let judge = |of: &str, now| certificate_in_order(&snapshot, &certificate(of), now).map_err(|refusal| refusal.reason);
     assert_eq!(judge("ipm", NOW), Ok(()));
@@ -84,7 +86,7 @@ fn a_certificate_is_judged_by_itself_too() {
 
 #[test]
 fn what_hangs_on_a_revoked_issuing_ca_is_refused_whatever_its_own_number() {
-    let revocation = || Revocation { at: NOW, reason: "issuing-1 was retired".to_owned() };
+    let revocation = || CertificateRevocation { at: NOW, reason: "issuing-1 was retired".to_owned() };
     for (revoked, refused) in [("caipm", true), ("cacra", true), ("capost", false)] {
         let decisions = World::both(|world| {
             world.parts.revocations.insert(revoked.to_owned(), revocation());

@@ -4,9 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use chapar_core::{
     identity::{AgencyName, SpiffeId},
+    passport::InquiryKind,
     policy::{
-        Facts, Grant, Inquiry, InquiryKey, InquiryKind, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side,
-        SnapshotParts, Standing, decide,
+        AgencyStanding, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side,
+        SnapshotParts, decide,
     },
     time::Timestamp,
 };
@@ -87,7 +88,7 @@ impl World {
             grants: vec![grant("38-1/1/ipm/shahkar")],
             endpoints: Vec::new(),
             revocations: HashMap::new(),
-            agencies: HashMap::from([(agency("ipm"), Standing::Good), (agency("cra"), Standing::Good)]),
+            agencies: HashMap::from([(agency("ipm"), AgencyStanding::Good), (agency("cra"), AgencyStanding::Good)]),
         };
         Self {
             side,

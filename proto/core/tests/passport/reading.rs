@@ -85,10 +85,13 @@ fn names_the_data_subject_of_a_request() {
 fn the_version_is_the_digest_of_the_bytes() {
     let bytes = compile(REGISTER);
     let passport = Passport::parse(&bytes).expect("complete");
-    assert_eq!(passport.version(), &PassportVersion::of(&bytes));
+    assert_eq!(passport.version(), &PassportVersion::from_descriptor_set(&bytes));
     assert_eq!(passport.version().as_str().parse(), Ok(passport.version().clone()));
     // NIST's test vector.
-    assert_eq!(PassportVersion::of(b"abc").as_str(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(
+        PassportVersion::from_descriptor_set(b"abc").as_str(),
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    );
 }
 
 #[test]

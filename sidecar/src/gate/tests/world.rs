@@ -4,12 +4,13 @@ use std::{collections::HashMap, rc::Rc, sync::Arc, time::Instant};
 
 use chapar_core::{
     identity::SpiffeId,
+    passport::{InquiryKind, SubjectKind},
     policy::{
-        Grant, GrantEnd, Inquiry, InquiryKey, InquiryKind, PeerCertificate, PolicySnapshot, Revocation, SnapshotParts, Standing,
-        SubjectField, SubjectKind,
+        AgencyStanding, CertificateRevocation, Grant, GrantRevocation, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot,
+        SnapshotParts,
     },
     record::CallRecord,
-    subject::SubjectKey,
+    subject::{SubjectField, SubjectKey},
     time::Timestamp,
 };
 use chapar_relay::{
@@ -217,10 +218,10 @@ fn snapshot(recipient: &str, changes: &Changes) -> PolicySnapshot {
         not_before: None,
         not_after: changes.grant_ends,
         in_force: true,
-        revoked: changes.revoked_grant.then(|| GrantEnd { at: NOW, reason: "test".into() }),
+        revoked: changes.revoked_grant.then(|| GrantRevocation { at: NOW, reason: "test".into() }),
         purpose_required: changes.purpose_required,
     };
-    let revocation = |serial: &Arc<str>| (serial.to_string(), Revocation { at: NOW, reason: "stolen".into() });
+    let revocation = |serial: &Arc<str>| (serial.to_string(), CertificateRevocation { at: NOW, reason: "stolen".into() });
     let mut inquiries = vec![inquiry("Secret", false)];
     if !changes.withdrawn {
         inquiries.push(inquiry("Echo", changes.subject));
@@ -236,7 +237,7 @@ fn snapshot(recipient: &str, changes: &Changes) -> PolicySnapshot {
         grants: vec![grant],
         endpoints: Vec::new(),
         revocations: changes.revoked_serial.iter().map(revocation).collect(),
-        agencies: HashMap::from([CONSUMER, PROVIDER].map(|agency| (agency.parse().unwrap(), Standing::Good))),
+        agencies: HashMap::from([CONSUMER, PROVIDER].map(|agency| (agency.parse().unwrap(), AgencyStanding::Good))),
     })
     .with_subject_key(Some(SubjectKey::new(7, [0x42; 32])))
 }

@@ -1,6 +1,7 @@
 use chapar_core::{
     policy::{GrpcCode, Reason},
-    record::{Flow, LossCause, SubjectHash, TraceContext},
+    record::{Flow, LossCause, TraceContext},
+    subject::SubjectHash,
 };
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,

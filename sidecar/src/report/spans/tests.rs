@@ -1,6 +1,7 @@
 use chapar_core::{
     policy::{GrpcCode, Reason, Side},
-    record::{CallId, Flow, Loss, LossCause, Outcome, SubjectHash, TraceContext},
+    record::{CallId, Flow, Loss, LossCause, Outcome, TraceContext},
+    subject::SubjectHash,
     time::Timestamp,
 };
 use opentelemetry_proto::tonic::{
@@ -34,7 +35,7 @@ fn call(number: u64) -> CallRecord<'static> {
 }
 
 fn take(spans: &mut Spans, record: &CallRecord<'_>, sequence: u64) -> bool {
-    spans.take(&Entry::Call(*record), Place { chain: CHAIN, sequence }, usize::MAX)
+    spans.take(&ChainEntry::Call(*record), Place { chain: CHAIN, sequence }, usize::MAX)
 }
 
 /// The scopes of the export, as another library reads them.
@@ -116,13 +117,13 @@ fn a_batch_keeps_within_its_bytes_and_begins_anew() {
     let place = |sequence| Place { chain: CHAIN, sequence };
     for _ in 0..2 {
         spans.clear();
-        assert!(spans.take(&Entry::Call(call(1)), place(1), 1), "the first is always taken");
-        assert!(!spans.take(&Entry::Call(call(2)), place(2), 1));
-        assert!(spans.take(&Entry::Call(call(2)), place(2), 10_000));
+        assert!(spans.take(&ChainEntry::Call(call(1)), place(1), 1), "the first is always taken");
+        assert!(!spans.take(&ChainEntry::Call(call(2)), place(2), 1));
+        assert!(spans.take(&ChainEntry::Call(call(2)), place(2), 10_000));
         let loss = Loss { cause: LossCause::SpoolFull, records: 1, number: 3, ..lost_at(5) };
-        assert!(!spans.take(&Entry::Loss(loss), place(3), 1));
+        assert!(!spans.take(&ChainEntry::Loss(loss), place(3), 1));
         // A new kind of call would be too much with what its scope says, and leaves nothing behind.
-        assert!(!spans.take(&Entry::Call(CallRecord { inquiry: "other", ..call(3) }), place(3), spans.bytes + 300));
+        assert!(!spans.take(&ChainEntry::Call(CallRecord { inquiry: "other", ..call(3) }), place(3), spans.bytes + 300));
         assert_eq!(spans.records(), 2);
         let scopes = sealed(&mut spans);
         assert_eq!(scopes.iter().map(|scope| scope.spans.len()).collect::<Vec<_>>(), [2]);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use chapar_core::record::{
-    Entry, LossCause,
+    ChainEntry, LossCause,
     chain::ChainId,
     frame::{Step, step},
 };
@@ -123,7 +123,7 @@ fn entries(folder: &Path, number: u64) -> io::Result<Entries> {
                 entries.first.get_or_insert(frame.sequence);
                 entries.last = Some(frame.sequence);
                 entries.damaged_end = false;
-                if let Entry::Loss(loss) = frame.entry
+                if let ChainEntry::Loss(loss) = frame.entry
                     && loss.cause == LossCause::SpoolFull
                 {
                     entries.loss = Some(loss.number);

@@ -88,7 +88,7 @@ impl Sidecar {
         let mut client = tonic::client::Grpc::new(self.channel.clone());
         client.ready().await?;
         let path = http::uri::PathAndQuery::from_static(TRACE_EXPORT_PATH);
-        let codec = SendEncoded::of(&export);
+        let codec = SendEncoded::new(&export);
         let answer = client.unary(Request::new(export), path, codec).await.context("an export was not taken")?;
         let answer: ExportTraceServiceResponse = answer.into_inner();
         let partial = answer.partial_success.unwrap_or_default();

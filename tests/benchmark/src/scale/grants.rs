@@ -4,9 +4,8 @@ use std::{collections::HashMap, hint::black_box, sync::Arc, time::Instant};
 
 use chapar_core::{
     identity::{AgencyName, SpiffeId},
-    policy::{
-        Facts, Grant, Inquiry, InquiryKey, InquiryKind, PeerCertificate, PolicySnapshot, Side, SnapshotParts, Standing, decide,
-    },
+    passport::InquiryKind,
+    policy::{AgencyStanding, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot, Side, SnapshotParts, decide},
     time::Timestamp,
 };
 
@@ -94,7 +93,7 @@ impl World {
             grants: (0..count).map(|at| grant(at, &consumers[at / inquiries], key(at % inquiries))).collect(),
             endpoints: Vec::new(),
             revocations: HashMap::new(),
-            agencies: consumers.iter().chain([&provider]).map(|agency| (agency.clone(), Standing::Good)).collect(),
+            agencies: consumers.iter().chain([&provider]).map(|agency| (agency.clone(), AgencyStanding::Good)).collect(),
         };
         let snapshot = PolicySnapshot::new(parts);
         Self { snapshot, consumers, paths, own: certificate("provider"), peer: certificate("consumer-0") }

@@ -92,7 +92,7 @@ fn a_number_in_a_longer_form_than_need_be_is_refused() {
     };
     let mut bytes = Vec::new();
     encode_loss(&loss, &mut bytes);
-    assert_eq!(decode_entry(&bytes), Ok(Entry::Loss(loss)));
+    assert_eq!(decode_entry(&bytes), Ok(ChainEntry::Loss(loss)));
     assert_eq!(decode(&bytes), Err(Malformed::Form));
     bytes.splice(2..3, [0x85, 0x00]);
     assert_eq!(decode_entry(&bytes), Err(Malformed::Field("number")));
@@ -130,8 +130,8 @@ proptest! {
         for bytes in [damaged, bytes] {
             let mut again = Vec::new();
             match decode_entry(&bytes) {
-                Ok(Entry::Call(record)) => encode(&record, &mut again),
-                Ok(Entry::Loss(loss)) => encode_loss(&loss, &mut again),
+                Ok(ChainEntry::Call(record)) => encode(&record, &mut again),
+                Ok(ChainEntry::Loss(loss)) => encode_loss(&loss, &mut again),
                 Err(_) => continue,
             }
             prop_assert_eq!(&again, &bytes);
