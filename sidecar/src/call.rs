@@ -139,10 +139,3 @@ impl<'h> Head<'h> {
         path.get(..end).unwrap_or_default().into()
     }
 }
-
-/// Metadata by which an application chooses among several providers of one service.
-pub const PROVIDER_METADATA: &str = "chapar-provider";
-/// The tracking ID of the call, from sidecar to sidecar and back to the caller.
-pub const CALL_ID_METADATA: &str = "chapar-call-id";
-/// From the provider's sidecar to the consumer's: it was I who refused, for this reason.
-pub const REFUSED_METADATA: &str = "chapar-refused";

@@ -14,6 +14,7 @@ use std::{
 };
 
 use chapar_core::{
+    metadata,
     policy::{PeerCertificate, Refusal, Side, certificate_in_order},
     subject::Coding,
     time::Timestamp,
@@ -24,7 +25,7 @@ use chapar_relay::{
 };
 
 use crate::call::{
-    self, Book, CALL_ID_METADATA, Caller, Desk, Metadata,
+    self, Book, Caller, Desk, Metadata,
     authorize::{self, Standing},
     forward::Way,
     minimise::Extent,
@@ -209,7 +210,7 @@ impl chapar_relay::Gate for Gate {
 
     fn write_onward(&mut self, call: &Call, _: &Whither, _: &Met, left: Option<Duration>, out: &mut HeadWriter<'_>) {
         let account = &call.account;
-        out.field(CALL_ID_METADATA.as_bytes(), &account.call_id().hex());
+        out.field(metadata::CALL_ID.as_bytes(), &account.call_id().hex());
         out.field(b"traceparent", &trace::traceparent(account.trace()));
         if let Some(left) = left {
             out.field(b"grpc-timeout", timeout::format(left).as_bytes());
@@ -217,9 +218,9 @@ impl chapar_relay::Gate for Gate {
         // The agency's own server also learns who asks and by which resolution, as its sidecar vouches for it.
         if let (Side::Provider, Some(permit)) = (account.side(), account.permit()) {
             let grant = permit.grant();
-            out.field(b"chapar-consumer", grant.consumer.as_str().as_bytes());
-            out.field(b"chapar-inquiry", grant.inquiry.inquiry.as_bytes());
-            out.field(b"chapar-resolution", grant.resolution.as_bytes());
+            out.field(metadata::CONSUMER.as_bytes(), grant.consumer.as_str().as_bytes());
+            out.field(metadata::INQUIRY.as_bytes(), grant.inquiry.inquiry.as_bytes());
+            out.field(metadata::RESOLUTION.as_bytes(), grant.resolution.as_bytes());
         }
     }
 
@@ -227,7 +228,7 @@ impl chapar_relay::Gate for Gate {
         match part {
             // The other sidecar cut a call that it had begun to answer. Many a library shows of such a call the trailers alone.
             Back::Head { .. } | Back::Trailers { refused: true } => {
-                out.field(CALL_ID_METADATA.as_bytes(), &call.account.call_id().hex());
+                out.field(metadata::CALL_ID.as_bytes(), &call.account.call_id().hex());
             }
             Back::Trailers { refused: false } => {}
         }

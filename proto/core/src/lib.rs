@@ -4,6 +4,7 @@
 //! pure function of its arguments. Both planes decide with this code, so that they cannot disagree.
 
 pub mod identity;
+pub mod metadata;
 pub mod passport;
 pub mod policy;
 pub mod purpose;

@@ -17,6 +17,7 @@ mod schema;
 
 use std::{fmt, str::FromStr};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use self::schema::Schema;
@@ -84,14 +85,7 @@ impl PassportVersion {
     /// The version that these bytes have, whether or not they are a passport.
     #[must_use]
     pub fn from_descriptor_set(descriptor_set: &[u8]) -> Self {
-        use fmt::Write as _;
-        let digest = Sha256::digest(descriptor_set);
-        let mut text = String::with_capacity(Self::DIGITS);
-        for byte in digest {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
+        Self(HEXLOWER.encode(&Sha256::digest(descriptor_set)))
     }
 
     /// The 64 digits.

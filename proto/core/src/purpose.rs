@@ -1,9 +1,10 @@
 //! What a consumer wants an answer for: stated with a call, kept on record, told to whom was asked about.
+//!
+//! An application states it in the metadata [`metadata::PURPOSE`]: UTF-8, percent-encoded as `grpc-message` is.
 
 use std::{fmt, sync::Arc};
 
-/// Metadata by which an application states the purpose of a call: UTF-8, percent-encoded as `grpc-message` is.
-pub const PURPOSE_METADATA: &str = "chapar-purpose";
+use crate::metadata;
 
 /// Longest purpose, in bytes of its UTF-8: a sentence, not a document.
 pub const PURPOSE_BYTES_MAX: usize = 256;
@@ -49,7 +50,8 @@ impl Purpose {
 /// The metadata states no purpose that can be kept; the application must correct it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{PURPOSE_METADATA} must be percent-encoded UTF-8 of at most {PURPOSE_BYTES_MAX} bytes without control characters; the application must correct it"
+    "{name} must be percent-encoded UTF-8 of at most {PURPOSE_BYTES_MAX} bytes without control characters; the application must correct it",
+    name = metadata::PURPOSE
 )]
 pub struct MalformedPurpose;
 

@@ -237,7 +237,7 @@ mod tests {
     fn the_hash_is_the_first_half_of_hmac_sha_256() {
         let key = SubjectKey::new(7, [0x42; KEY_BYTES]);
         let hashed = key.hash(&NormalId::from_text("0013542419").unwrap());
-        let hex: String = hashed.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = data_encoding::HEXLOWER.encode(&hashed.hash);
         assert_eq!((hashed.key, hex.as_str()), (7, "5cbcded365e79f54f6c93859c4cf5b5d"));
         assert_ne!(SubjectKey::new(7, [0x43; KEY_BYTES]).hash(&NormalId::from_text("0013542419").unwrap()).hash, hashed.hash);
     }

@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use chapar_core::{
+    metadata,
     policy::{PolicySnapshot, Reason, Refusal, Side},
-    purpose::PURPOSE_METADATA,
     record::{CallId, PATH_BYTES_MAX},
 };
 use chapar_relay::hpack::KnownName;
 
 use super::{
-    Desk, Head, PROVIDER_METADATA,
+    Desk, Head,
     record::{Account, Form, Refused},
     timeout, trace,
 };
@@ -143,7 +143,7 @@ fn well_formed<'c>(head: &'c Head<'_>) -> Result<&'c str, Refusal> {
             "the path is not /package.Service/Method of at most {PATH_BYTES_MAX} bytes; the application must name an inquiry"
         )));
     };
-    for (known, name) in [(KnownName::ChaparProvider, PROVIDER_METADATA), (KnownName::GrpcTimeout, "grpc-timeout")] {
+    for (known, name) in [(KnownName::ChaparProvider, metadata::PROVIDER), (KnownName::GrpcTimeout, "grpc-timeout")] {
         once(head, known, name)?;
     }
     Ok(path)
@@ -179,7 +179,7 @@ fn deadline(desk: &Desk, head: &Head<'_>) -> Result<Option<Instant>, Refusal> {
 }
 
 fn purpose(desk: &Desk, head: &Head<'_>) -> Result<Option<String>, Refusal> {
-    let Some(stated) = once(head, KnownName::ChaparPurpose, PURPOSE_METADATA)? else {
+    let Some(stated) = once(head, KnownName::ChaparPurpose, metadata::PURPOSE)? else {
         return Ok(None);
     };
     let mut text = desk.book().text();

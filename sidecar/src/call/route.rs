@@ -1,9 +1,11 @@
 //! Route: which inquiry of which provider is asked for.
 
-use chapar_core::policy::{Offer, Reason, Refusal, RouteError, Side};
+use chapar_core::{
+    metadata,
+    policy::{Offer, Reason, Refusal, RouteError, Side},
+};
 
 use super::{
-    PROVIDER_METADATA,
     identify::{Identified, Known},
     record::Refused,
 };
@@ -51,7 +53,10 @@ fn why_not(known: &Known<'_>, error: RouteError) -> Refusal {
         return Refusal::new(Reason::SnapshotStale, detail);
     }
     if error == RouteError::Ambiguous {
-        let detail = format!("several agencies offer {path}; the application must name one in the metadata {PROVIDER_METADATA}");
+        let detail = format!(
+            "several agencies offer {path}; the application must name one in the metadata {name}",
+            name = metadata::PROVIDER
+        );
         return Refusal::new(Reason::AmbiguousProvider, detail);
     }
     let here = opened.account.side() == Side::Provider;

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use chapar_core::{
+    metadata,
     policy::{GrpcCode, Refusal, Side},
     record::CallRecord,
 };
@@ -9,10 +10,7 @@ use chapar_proto::rpc::{ErrorInfo, Status};
 use chapar_relay::Reply;
 use prost::Message as _;
 
-use crate::call::{
-    CALL_ID_METADATA, REFUSED_METADATA,
-    record::{Account, Form},
-};
+use crate::call::record::{Account, Form};
 
 /// The domain of our reasons (google.rpc.ErrorInfo).
 const DOMAIN: &str = "chapar";
@@ -31,10 +29,10 @@ pub(super) fn put(account: &Account, refusal: &Refusal, form: Form, reply: &mut 
         reply.field(b"grpc-message", percent_encoded(&refusal.detail).as_bytes());
         reply.field(b"grpc-status-details-bin", STANDARD_NO_PAD.encode(details(&record, refusal, code)).as_bytes());
         if record.side == Side::Provider {
-            reply.field(REFUSED_METADATA.as_bytes(), refusal.reason.as_str().as_bytes());
+            reply.field(metadata::REFUSED.as_bytes(), refusal.reason.as_str().as_bytes());
         }
     }
-    reply.field(CALL_ID_METADATA.as_bytes(), &record.call_id.hex());
+    reply.field(metadata::CALL_ID.as_bytes(), &record.call_id.hex());
 }
 
 fn details(record: &CallRecord<'_>, refusal: &Refusal, code: GrpcCode) -> Vec<u8> {

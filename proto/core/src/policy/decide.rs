@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     identity::{AgencyName, SpiffeId},
-    purpose::PURPOSE_METADATA,
+    metadata,
     time::Timestamp,
 };
 
@@ -262,7 +262,8 @@ fn standing_of_grant(grant: &Grant, facts: &Facts<'_>) -> Result<(), Refusal> {
         (_, Some(end)) if now >= end => told(Reason::GrantExpired, format!("expired at {end}")),
         _ if grant.purpose_required && !facts.purpose_stated => {
             let what = format!(
-                "demands a purpose, and the call states none; the application must state it in the metadata {PURPOSE_METADATA}"
+                "demands a purpose, and the call states none; the application must state it in the metadata {}",
+                metadata::PURPOSE
             );
             told(Reason::PurposeMissing, what)
         }

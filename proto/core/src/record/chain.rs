@@ -6,9 +6,10 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-use super::{CallId, id::hex_digits};
+use super::CallId;
 use crate::time::Timestamp;
 
 /// Names one chain: random, made with the lane.
@@ -34,7 +35,7 @@ pub struct Hash(pub [u8; 32]);
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| hex_digits(*byte).iter().try_for_each(|digit| write!(f, "{}", char::from(*digit))))
+        HEXLOWER.encode_display(&self.0).fmt(f)
     }
 }
 

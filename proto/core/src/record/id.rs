@@ -59,7 +59,7 @@ impl CallId {
 }
 
 /// The two lowercase hex digits of a byte.
-pub(super) const fn hex_digits(byte: u8) -> [u8; 2] {
+const fn hex_digits(byte: u8) -> [u8; 2] {
     [hex_digit(byte >> 4), hex_digit(byte & 0xf)]
 }
 

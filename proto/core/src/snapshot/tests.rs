@@ -7,7 +7,7 @@ fn set(resources: &[(u32, &str, &[u8])]) -> ResourceSet {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    data_encoding::HEXLOWER.encode(bytes)
 }
 
 #[test]
