@@ -12,3 +12,4 @@ pub mod record;
 pub mod snapshot;
 pub mod subject;
 pub mod time;
+pub mod wire;

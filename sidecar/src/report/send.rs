@@ -44,7 +44,7 @@ async fn compressed(channel: Channel, export: Arc<Spans>) -> Result<ExportTraceS
 
 /// Sends the export from where it lies. A codec would have it copied into one buffer first, as long as all of it.
 async fn plain(mut channel: Channel, export: Arc<Spans>) -> Result<ExportTraceServiceResponse, Status> {
-    let mut codec = SendEncoded::<_, ExportTraceServiceResponse>::of(&export);
+    let mut codec = SendEncoded::<_, ExportTraceServiceResponse>::new(&export);
     let request = http::Request::post(TRACE_EXPORT_PATH)
         .header(header::TE, "trailers")
         .header(header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE)

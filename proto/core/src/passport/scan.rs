@@ -5,16 +5,19 @@
 
 use std::borrow::Cow;
 
+use prost::encoding::WireType;
+
 use super::{
     error::Malformed,
     limits::{RECORDS_MAX, SCAN_DEPTH_MAX},
 };
+use crate::wire::{Field, Token, Tokens, Value};
 
 /// Number of the field `file` in `FileDescriptorSet`.
-const SET_FILE: u64 = 1;
+const SET_FILE: u32 = 1;
 
 /// Number of the field `source_code_info` in `FileDescriptorProto`.
-const FILE_SOURCE_CODE_INFO: u64 = 9;
+const FILE_SOURCE_CODE_INFO: u32 = 9;
 
 /// The set without comments and line numbers, which have no meaning here, once it is known to be decodable in bounded memory.
 pub(super) fn slim(descriptor_set: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
@@ -29,82 +32,53 @@ pub(super) fn slim(descriptor_set: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
 /// `None`: the bytes are not well-formed.
 fn without_source(descriptor_set: &[u8]) -> Option<Vec<u8>> {
     let mut slim = Vec::with_capacity(descriptor_set.len());
-    let mut rest = descriptor_set;
-    while !rest.is_empty() {
-        let (field, whole, after) = next(rest)?;
-        match field {
-            Field { number: SET_FILE, payload: Some(file) } => {
+    let mut tokens = Tokens::padded(descriptor_set);
+    while let Some((token, whole)) = next(&mut tokens)? {
+        match token {
+            Token::Field(Field { number: SET_FILE, value: Value::Bytes(file) }) => {
                 let file = file_without_source(file)?;
-                prost::encoding::encode_varint(SET_FILE << 3 | 2, &mut slim);
+                prost::encoding::encode_key(SET_FILE, WireType::LengthDelimited, &mut slim);
                 prost::encoding::encode_varint(file.len() as u64, &mut slim);
                 slim.extend_from_slice(&file);
             }
             _ => slim.extend_from_slice(whole),
         }
-        rest = after;
     }
     Some(slim)
 }
 
 fn file_without_source(file: &[u8]) -> Option<Vec<u8>> {
     let mut slim = Vec::with_capacity(file.len());
-    let mut rest = file;
-    while !rest.is_empty() {
-        let (field, whole, after) = next(rest)?;
-        if field.number != FILE_SOURCE_CODE_INFO {
+    let mut tokens = Tokens::padded(file);
+    while let Some((token, whole)) = next(&mut tokens)? {
+        if !matches!(token, Token::Field(Field { number: FILE_SOURCE_CODE_INFO, .. })) {
             slim.extend_from_slice(whole);
         }
-        rest = after;
     }
     Some(slim)
+}
+
+/// The next token with all its bytes; `Some(None)` at the end, `None` where the bytes are not well-formed.
+fn next<'m>(tokens: &mut Tokens<'m>) -> Option<Option<(Token<'m>, &'m [u8])>> {
+    let before = tokens.rest();
+    let token = tokens.next_token().ok()?;
+    let whole = before.get(..before.len() - tokens.rest().len())?;
+    Some(token.map(|token| (token, whole)))
 }
 
 /// Length-delimited records at any depth, up to where the bytes stop being well-formed. A text that reads as a message by
 /// chance counts for more than one: the count errs on the safe side.
 fn records(message: &[u8], depth: usize) -> usize {
     let mut count = 0;
-    let mut rest = message;
-    while let Some((field, _, after)) = next(rest) {
-        if let Some(payload) = field.payload {
+    let mut tokens = Tokens::padded(message);
+    // A group's fields are read as fields of the message around it, which counts them all the same.
+    while let Ok(Some(token)) = tokens.next_token() {
+        if let Token::Field(Field { value: Value::Bytes(payload), .. }) = token {
             count += 1;
             if depth > 0 && count <= RECORDS_MAX {
                 count += records(payload, depth - 1);
             }
         }
-        rest = after;
     }
     count
-}
-
-struct Field<'a> {
-    number: u64,
-    /// Of a length-delimited field.
-    payload: Option<&'a [u8]>,
-}
-
-/// The first field, all its bytes, and the bytes after it. `None`: there is none, or it is not well-formed.
-fn next(bytes: &[u8]) -> Option<(Field<'_>, &[u8], &[u8])> {
-    let mut rest = bytes;
-    let tag = varint(&mut rest)?;
-    let mut payload = None;
-    match tag & 7 {
-        0 => drop(varint(&mut rest)?),
-        1 => rest = rest.get(8..)?,
-        2 => {
-            let length = usize::try_from(varint(&mut rest)?).ok()?;
-            let (inner, after) = rest.split_at_checked(length)?;
-            payload = Some(inner);
-            rest = after;
-        }
-        // A group's fields are read as fields of the message around it, which counts them all the same.
-        3 | 4 => {}
-        5 => rest = rest.get(4..)?,
-        _ => return None,
-    }
-    let whole = bytes.get(..bytes.len() - rest.len())?;
-    Some((Field { number: tag >> 3, payload }, whole, rest))
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    prost::encoding::decode_varint(bytes).ok()
 }
