@@ -270,3 +270,34 @@ fn every_resource_must_be_what_its_key_says() {
         assert!(matches!(*problem, ConvertError::KeyMismatch { .. }), "{problem}");
     }
 }
+
+#[test]
+fn the_own_exchange_is_not_written_and_another_one_is_kept() {
+    let grant =
+        v1::GrantResource { consumer: "ipm@exchange.example".to_owned(), provider: "cra@other.example".to_owned(), ..grant() };
+    let endpoint = v1::EndpointResource { reserved_for: vec!["ipm@exchange.example".to_owned()], ..endpoint() };
+    let post = v1::AgencyResource { agency: "post@other.example".to_owned(), ..v1::AgencyResource::default() };
+    let mut set = whole_set();
+    for (key, body) in [
+        body(v1::ResourceKind::Grant, &grant.name, &grant),
+        body(v1::ResourceKind::Endpoint, &endpoint.spiffe_id, &endpoint),
+        body(v1::ResourceKind::Agency, &post.agency, &post),
+    ] {
+        set.insert(key, body);
+    }
+    let snapshot = contents(&set).unwrap().snapshot();
+    let read = snapshot.all_grants().next().unwrap();
+    assert_eq!((read.consumer.as_str(), read.inquiry.provider.as_str()), ("ipm", "cra@other.example"));
+    assert_eq!(snapshot.all_endpoints().next().unwrap().reserved_for, ["ipm".parse().unwrap()]);
+    assert!(snapshot.standing(&"post@other.example".parse().unwrap()).is_some());
+    assert_eq!(snapshot.standing(&"post".parse().unwrap()), None);
+}
+
+#[test]
+fn an_endpoint_is_not_told_to_be_of_another_agency_than_its_identity_names() {
+    for agency in ["ipm", "cra@other.example"] {
+        let read = read_endpoint(|wire| wire.agency = agency.to_owned());
+        assert!(matches!(read, Err(ConvertError::Malformed { field: "spiffe_id", .. })), "{agency}");
+    }
+    read_endpoint(|wire| wire.agency = "cra@exchange.example".to_owned()).unwrap();
+}

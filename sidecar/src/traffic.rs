@@ -135,7 +135,7 @@ fn common(config: &Config, ties: Ties) -> Result<Arc<Common>, TrafficError> {
     let metrics = Arc::new(Metrics::new()?);
     let upstreams = Upstreams::new(&config.services, &metrics)?;
     Ok(Arc::new(Common {
-        agency: config.agency.clone(),
+        agency: config.agency.clone().into(),
         clock: ties.clock,
         trust: ties.trust,
         current: ties.current,

@@ -34,8 +34,13 @@ use std::{
     time::Instant,
 };
 
+<<<<<<< HEAD
 use chapar_core::identity::AgencyName;
 use chapar_relay::{ConnectionKey, Relay};
+=======
+use chapar_core::identity::Agency;
+use chapar_relay::{ConnKey, Relay};
+>>>>>>> 6a66a08 (feat(core): agencies are told apart across exchanges wherever policy decides)
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::watch as changes,
@@ -76,7 +81,7 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Common {
     /// The agency that this sidecar speaks for.
-    pub(crate) agency: AgencyName,
+    pub(crate) agency: Agency,
     /// What time it is.
     pub(crate) clock: Clock,
     /// The certificate that this sidecar shows.

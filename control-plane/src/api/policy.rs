@@ -2,7 +2,10 @@
 
 mod convert;
 
-use chapar_core::{identity::AgencyName, time::Timestamp};
+use chapar_core::{
+    identity::{Agency, TrustDomain},
+    time::Timestamp,
+};
 use chapar_proto::admin::v1::{
     ApplyRequest, ApplyResponse, DiffVersionsRequest, DiffVersionsResponse, ExplainRequest, ExplainResponse, GetVersionRequest,
     GetVersionResponse, ListGrantsRequest, ListGrantsResponse, ListResourcesRequest, ListResourcesResponse, ListVersionsRequest,
@@ -16,7 +19,7 @@ use crate::{
     audit::audited,
     caller::Caller,
     clock::ms_of_timestamp,
-    distribute::Distribution,
+    distribute::{Distribution, World},
     page::Page,
     policy::{self, ApplyOrder, Question},
     problem::Problem,
@@ -114,16 +117,16 @@ impl PolicyService for Policy {
         Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner();
         let mut conn = self.store.read().acquire().await.map_err(Problem::from)?;
-        let consumer = self.known_agency(&mut conn, &asked.consumer).await?;
+        let revision = self.store.revision().await.map_err(Problem::from)?;
+        let world = self.distribution.world_since(revision).await;
+        let consumer = self.known_agency(&mut conn, &world, &asked.consumer).await?;
         let provider = match asked.provider.as_str() {
             "" => None,
-            name => Some(self.known_agency(&mut conn, name).await?),
+            name => Some(self.known_agency(&mut conn, &world, name).await?),
         };
         let at_ms = asked.at.as_ref().map_or_else(|| self.store.clock().now_ms(), ms_of_timestamp);
         let (at, purpose_stated) = (Timestamp::from_unix_ms(at_ms), !asked.purpose.trim().is_empty());
         let question = Question { consumer, inquiry: asked.inquiry, provider, at, purpose_stated };
-        let revision = self.store.revision().await.map_err(Problem::from)?;
-        let world = self.distribution.world_since(revision).await;
         let told = policy::explain(&world, &question).map_err(|error| Problem::internal(&error))?;
         let grant = match &told.grant {
             None => None,
@@ -179,9 +182,12 @@ impl PolicyService for Policy {
 }
 
 impl Policy {
-    async fn known_agency(&self, conn: &mut sqlx::SqliteConnection, name: &str) -> Result<AgencyName, Problem> {
+    /// The agency of this name, seen from the own exchange.
+    async fn known_agency(&self, conn: &mut sqlx::SqliteConnection, world: &World, name: &str) -> Result<Agency, Problem> {
         let unknown = || Problem::not_found("AGENCY_UNKNOWN", format!("unknown agency {name:?}; see `chapar agency list`"));
-        let parsed: AgencyName = name.parse().map_err(|_| unknown())?;
-        if registry::agency_exists(conn, name).await? { Ok(parsed) } else { Err(unknown()) }
+        let own: TrustDomain = world.trust_domain().parse().map_err(|_| unknown())?;
+        let agency = name.parse::<Agency>().map_err(|_| unknown())?.seen_from(&own);
+        let name = agency.joined().map_err(|error| Problem::not_found("AGENCY_UNKNOWN", error.to_string()))?;
+        if registry::agency_exists(conn, name.as_str()).await? { Ok(agency) } else { Err(unknown()) }
     }
 }

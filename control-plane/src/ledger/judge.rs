@@ -3,7 +3,7 @@
 mod record;
 
 use chapar_core::{
-    identity::AgencyName,
+    identity::{Agency, AgencyName},
     policy::{Reason, Side},
     record::{
         CallId, CallRecord, Loss, LossCause, Outcome, TraceContext,
@@ -308,7 +308,7 @@ fn awaits_other(span: &Span<'_>, side: Side, consumer: &str, provider: &str) -> 
 fn agency<'a>(span: &Span<'a>, key: Key) -> Result<&'a str, Rejection> {
     match span.value(key) {
         None | Some(Value::Text("")) => Ok(""),
-        Some(Value::Text(name)) if name.parse::<AgencyName>().is_ok() => Ok(name),
+        Some(Value::Text(name)) if name.parse::<Agency>().is_ok() => Ok(name),
         _ => Err(Rejection::Attribute(key.name())),
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use chapar_core::{
-    identity::{AgencyName, SpiffeId, TrustDomain, WorkloadName},
+    identity::{Agency, ExchangeNotJoined, SpiffeId, TrustDomain, WorkloadName},
     policy::{Facts, Offer, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side, decide},
     time::Timestamp,
 };
@@ -19,11 +19,11 @@ const NEVER: Timestamp = Timestamp::from_unix_ms(i64::MAX);
 #[derive(Clone, Debug)]
 pub struct Question {
     /// Who would call.
-    pub consumer: AgencyName,
+    pub consumer: Agency,
     /// Name of an inquiry, or `/<grpc service>/<method>`.
     pub inquiry: String,
     /// Set where several providers offer it.
-    pub provider: Option<AgencyName>,
+    pub provider: Option<Agency>,
     /// Decide as of then.
     pub at: Timestamp,
     /// Whether the call would state its purpose.
@@ -55,6 +55,9 @@ pub enum ExplainError {
         #[source]
         problem: ConvertError,
     },
+    /// No snapshot is made here for another exchange's agency.
+    #[error("no sidecar of it gets a snapshot here")]
+    Exchange(#[from] ExchangeNotJoined),
     /// The exchange has no name that can be one.
     #[error("the exchange's own name cannot be read")]
     Identity(#[from] chapar_core::identity::IdentityError),
@@ -101,10 +104,10 @@ struct Sidecar {
 }
 
 impl Sidecar {
-    fn of(world: &World, agency: &AgencyName) -> Result<Self, ExplainError> {
+    fn of(world: &World, agency: &Agency) -> Result<Self, ExplainError> {
         let trust_domain: TrustDomain = world.trust_domain().parse()?;
         let name: WorkloadName = "main".parse()?;
-        let spiffe_id = SpiffeId::sidecar(trust_domain.clone(), agency.clone(), name);
+        let spiffe_id = SpiffeId::sidecar(trust_domain.clone(), agency.joined()?, name);
         let set = world.resources_of(agency.as_str());
         let manifest = Manifest {
             trust_domain,

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, hint::black_box, sync::Arc, time::Instant};
 
 use chapar_core::{
-    identity::{AgencyName, IdentityError},
+    identity::{Agency, IdentityError},
     passport::InquiryKind,
     policy::{AgencyStanding, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot, Side, SnapshotParts, decide},
     time::Timestamp,
@@ -28,24 +28,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// A provider's sidecar, and the consumers that may ask it.
 struct World {
     snapshot: PolicySnapshot,
-    /// Consumer and path of each grant.
-    pairs: Vec<(PeerCertificate, Arc<str>)>,
+    /// Consumer's certificate and name, and path of each grant.
+    pairs: Vec<(PeerCertificate, Agency, Arc<str>)>,
     own: PeerCertificate,
 }
 
 impl World {
     fn with(grants: usize) -> Result<Self, IdentityError> {
-        let provider: AgencyName = "provider".parse()?;
+        let provider: Agency = "provider".parse()?;
         let inquiries: Vec<Inquiry> = (0..INQUIRIES.min(grants)).map(|at| inquiry(&provider, at)).collect();
         let mut pairs = Vec::with_capacity(grants);
         let mut granted = Vec::with_capacity(grants);
         let mut agencies = HashMap::from([(provider, AgencyStanding::Good)]);
         for (at, inquiry) in inquiries.iter().cycle().take(grants).enumerate() {
             let peer = certificate(&format!("consumer-{}", at / INQUIRIES))?;
-            let Some(consumer) = peer.spiffe_id.agency().cloned() else { continue };
+            let Some(consumer) = Agency::from_spiffe_id(&peer.spiffe_id, peer.spiffe_id.trust_domain()) else { continue };
             agencies.insert(consumer.clone(), AgencyStanding::Good);
-            granted.push(grant(at, consumer, inquiry.key.clone()));
-            pairs.push((peer, Arc::clone(&inquiry.path)));
+            granted.push(grant(at, consumer.clone(), inquiry.key.clone()));
+            pairs.push((peer, consumer, Arc::clone(&inquiry.path)));
         }
         let own = certificate("provider")?;
         let snapshot = PolicySnapshot::new(SnapshotParts {
@@ -72,8 +72,7 @@ impl World {
         let mut at = 0;
         for _ in 0..DECISIONS {
             at = (at + STRIDE) % pairs;
-            let (peer, path) = &self.pairs[at];
-            let consumer = peer.spiffe_id.agency().ok_or("a sidecar has an agency")?;
+            let (peer, consumer, path) = &self.pairs[at];
             let offer = self.snapshot.inquiry(black_box(path), Some("provider")).map_err(|error| format!("{error:?}"))?;
             let facts = Facts {
                 side: Side::Provider,
@@ -101,7 +100,7 @@ fn certificate(agency: &str) -> Result<PeerCertificate, IdentityError> {
     })
 }
 
-fn inquiry(provider: &AgencyName, at: usize) -> Inquiry {
+fn inquiry(provider: &Agency, at: usize) -> Inquiry {
     Inquiry {
         key: InquiryKey { provider: provider.clone(), inquiry: format!("inquiry-{at}").into() },
         grpc_service: "ir.provider.v1.RecordsService".into(),
@@ -113,7 +112,7 @@ fn inquiry(provider: &AgencyName, at: usize) -> Inquiry {
     }
 }
 
-fn grant(at: usize, consumer: AgencyName, inquiry: InquiryKey) -> Grant {
+fn grant(at: usize, consumer: Agency, inquiry: InquiryKey) -> Grant {
     Grant {
         name: format!("38-1/1/{consumer}/{}", inquiry.inquiry).into(),
         resolution: "38-1".into(),

@@ -4,9 +4,13 @@
 //! `spiffe://<trust-domain>/agency/<agency>/sidecar/<name>`, `spiffe://<trust-domain>/control-plane` and
 //! `spiffe://<trust-domain>/admin/<name>`. Anything else is not an identity here.
 
+mod agency;
+
 use std::{fmt, str::FromStr, sync::Arc};
 
 use thiserror::Error;
+
+pub use self::agency::{Agency, ExchangeNotJoined};
 
 /// Longest trust domain name, in bytes (SPIFFE-ID, section 2.1: 255).
 pub const TRUST_DOMAIN_BYTES_MAX: usize = 255;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use self::fields::{clipped, decode, hex, instant, name, named, required_instant, text};
 use crate::v1;
 use chapar_core::{
-    identity::{AgencyName, IdentityError, SpiffeId, TrustDomain},
+    identity::{Agency, IdentityError, SpiffeId, TrustDomain},
     passport::{InquiryKind, SubjectKind},
     policy::{
         AgencyStanding, CertificateRevocation, Endpoint, Grant, GrantRevocation, Inquiry, InquiryKey, PolicySnapshot,
@@ -178,7 +178,7 @@ impl Reader {
             v1::ResourceKind::Agency => {
                 let (agency, standing) = agency(decode::<v1::AgencyResource>(key, body)?)?;
                 named(key, agency.as_str())?;
-                self.parts.agencies.insert(agency, standing);
+                self.parts.agencies.insert(self.seen(agency), standing);
             }
             v1::ResourceKind::Inquiry => {
                 let wire = decode::<v1::InquiryResource>(key, body)?;
@@ -188,18 +188,21 @@ impl Reader {
                 // A classified one may be registered but is nobody's to call (regulation, article 3, note 1): left out
                 // here, the call path does not know it.
                 if shared {
-                    self.parts.inquiries.push(inquiry);
+                    let key = InquiryKey { provider: self.seen(inquiry.key.provider), ..inquiry.key };
+                    self.parts.inquiries.push(Inquiry { key, ..inquiry });
                 }
             }
             v1::ResourceKind::Grant => {
                 let grant = Grant::try_from(Wire(decode::<v1::GrantResource>(key, body)?))?;
                 named(key, &grant.name)?;
-                self.parts.grants.push(grant);
+                let inquiry = InquiryKey { provider: self.seen(grant.inquiry.provider), ..grant.inquiry };
+                self.parts.grants.push(Grant { consumer: self.seen(grant.consumer), inquiry, ..grant });
             }
             v1::ResourceKind::Endpoint => {
                 let endpoint = Endpoint::try_from(Wire(decode::<v1::EndpointResource>(key, body)?))?;
                 named(key, &endpoint.spiffe_id.to_string())?;
-                self.parts.endpoints.push(endpoint);
+                let reserved_for = endpoint.reserved_for.into_iter().map(|agency| self.seen(agency)).collect();
+                self.parts.endpoints.push(Endpoint { reserved_for, ..endpoint });
             }
             v1::ResourceKind::Revocation => {
                 let (serial, revocation) = revocation(decode::<v1::RevocationResource>(key, body)?)?;
@@ -208,6 +211,11 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// The agency as the recipient sees it: its own exchange is not written.
+    fn seen(&self, agency: Agency) -> Agency {
+        agency.seen_from(&self.parts.trust_domain)
     }
 
     fn finish(self) -> Result<Contents, ConvertError> {
@@ -317,9 +325,10 @@ impl TryFrom<Wire<v1::EndpointResource>> for Endpoint {
     type Error = ConvertError;
 
     fn try_from(Wire(wire): Wire<v1::EndpointResource>) -> Result<Self, ConvertError> {
-        let agency: AgencyName = name("agency", &wire.agency)?;
+        let agency: Agency = name("agency", &wire.agency)?;
         let spiffe_id: SpiffeId = name("spiffe_id", &wire.spiffe_id)?;
-        if spiffe_id.agency() != Some(&agency) {
+        let of_agency = spiffe_id.agency().is_some_and(|name| name.as_str() == agency.name());
+        if !of_agency || agency.exchange().is_some_and(|exchange| exchange != spiffe_id.trust_domain().as_str()) {
             return Err(ConvertError::Malformed { field: "spiffe_id", problem: "is not a sidecar of the agency" });
         }
         let services = wire.grpc_services.iter().map(|service| text("grpc_services", service));
@@ -338,7 +347,7 @@ fn bundle(wire: v1::BundleResource) -> Result<(TrustDomain, Vec<Vec<u8>>), Conve
     Ok((name("trust_domain", &bundle.trust_domain)?, bundle.roots_der))
 }
 
-fn agency(wire: v1::AgencyResource) -> Result<(AgencyName, AgencyStanding), ConvertError> {
+fn agency(wire: v1::AgencyResource) -> Result<(Agency, AgencyStanding), ConvertError> {
     let standing = if wire.suspended { AgencyStanding::Suspended(clipped(wire.reason)) } else { AgencyStanding::Good };
     Ok((name("agency", &wire.agency)?, standing))
 }

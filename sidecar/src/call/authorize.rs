@@ -1,7 +1,7 @@
 //! Authorise: may this consumer make this inquiry now. The only maker of a permit is `chapar_core::policy::decide`.
 
 use chapar_core::{
-    identity::AgencyName,
+    identity::Agency,
     policy::{self, Facts, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side},
     time::Timestamp,
 };
@@ -63,11 +63,11 @@ pub struct Standing<'c> {
     /// Which side this is.
     pub side: Side,
     /// Who asks.
-    pub consumer: &'c AgencyName,
+    pub consumer: &'c Agency,
     /// HTTP/2 path of the inquiry.
     pub path: &'c str,
     /// Who answers.
-    pub provider: &'c AgencyName,
+    pub provider: &'c Agency,
     /// The certificate that the other sidecar showed.
     pub peer: Option<&'c PeerCertificate>,
     /// Whether the caller said what it asks for.

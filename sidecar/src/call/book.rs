@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use chapar_core::{identity::AgencyName, policy::Side, record::CallRecord};
+use chapar_core::{identity::Agency, policy::Side, record::CallRecord};
 
 use super::{
     live::{Live, Share},
@@ -18,7 +18,7 @@ use crate::{report::Lane, tally::Tally};
 /// else.
 #[derive(Debug)]
 pub struct Book {
-    agency: AgencyName,
+    agency: Agency,
     lane: RefCell<Lane>,
     tally: Arc<Tally>,
     share: Share,
@@ -35,7 +35,7 @@ const SHEETS_KEPT_MAX: usize = 4_096;
 impl Book {
     /// A book of `agency` whose records go to `lane`, in the instant `now`.
     #[must_use]
-    pub fn new(agency: AgencyName, lane: Lane, tally: Arc<Tally>, live: Arc<Live>, now: Instant) -> Self {
+    pub fn new(agency: Agency, lane: Lane, tally: Arc<Tally>, live: Arc<Live>, now: Instant) -> Self {
         Self {
             agency,
             lane: RefCell::new(lane),
@@ -49,7 +49,7 @@ impl Book {
 
     /// Whose book it is.
     #[must_use]
-    pub const fn agency(&self) -> &AgencyName {
+    pub const fn agency(&self) -> &Agency {
         &self.agency
     }
 

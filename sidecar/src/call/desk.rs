@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 
 use chapar_core::{
-    identity::AgencyName,
+    identity::Agency,
     policy::{PeerCertificate, PolicySnapshot},
     time::Timestamp,
 };
@@ -16,7 +16,7 @@ use crate::{clock::Clock, snapshot::Current, trust::Trust};
 #[derive(Debug, Clone)]
 pub struct Ties {
     /// The agency that this sidecar speaks for.
-    pub agency: AgencyName,
+    pub agency: Agency,
     /// What time it is.
     pub clock: Clock,
     /// The certificate that this sidecar shows.
@@ -69,7 +69,7 @@ impl Desk {
 
     /// The agency that this sidecar speaks for.
     #[must_use]
-    pub const fn agency(&self) -> &AgencyName {
+    pub const fn agency(&self) -> &Agency {
         &self.ties.agency
     }
 

@@ -1,7 +1,7 @@
 //! Identify: who asks. The answer comes from where the call came in, never from what it says of itself.
 
 use chapar_core::{
-    identity::AgencyName,
+    identity::Agency,
     policy::{PeerCertificate, Reason, Refusal, certificate_in_order},
 };
 
@@ -17,7 +17,7 @@ pub struct Identified<'c>(Known<'c>);
 #[derive(Debug)]
 pub(super) struct Known<'c> {
     pub(super) opened: Opened<'c>,
-    pub(super) consumer: &'c AgencyName,
+    pub(super) consumer: &'c Agency,
     pub(super) peer: Option<&'c PeerCertificate>,
 }
 
@@ -46,7 +46,7 @@ pub fn sidecar(accepted: Accepted<'_>) -> Result<Identified<'_>, Refused> {
         let detail = "the connection shows no certificate, and only sidecars of agencies make inquiries here";
         return Err(opened.refused(Refusal::new(Reason::PeerNotIdentified, detail)));
     };
-    let Some(consumer) = peer.spiffe_id.agency() else {
+    let Some(consumer) = opened.head.caller.agency() else {
         let detail = format!("{} is not the sidecar of an agency and cannot make inquiries", peer.spiffe_id);
         return Err(opened.refused(Refusal::new(Reason::PeerNotIdentified, detail)));
     };

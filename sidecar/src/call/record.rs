@@ -3,6 +3,7 @@
 use std::{rc::Rc, sync::Arc, time::Instant};
 
 use chapar_core::{
+    identity::Agency,
     policy::{GrpcCode, Inquiry, Permit, Reason, Refusal, Side},
     record::{CallId, CallRecord, Flow, Outcome, TraceContext},
     subject::SubjectHash,
@@ -268,9 +269,7 @@ impl Draft {
         match (self.identified, self.side) {
             (false, _) => "",
             (true, Side::Consumer) => book.agency().as_str(),
-            (true, Side::Provider) => {
-                self.caller.peer().and_then(|peer| peer.spiffe_id.agency()).map_or("", |agency| agency.as_str())
-            }
+            (true, Side::Provider) => self.caller.agency().map_or("", Agency::as_str),
         }
     }
 }

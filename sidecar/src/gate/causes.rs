@@ -1,7 +1,7 @@
 //! Why the relay ends a call by itself, in the words that the caller is told.
 
 use chapar_core::{
-    identity::AgencyName,
+    identity::Agency,
     policy::{Inquiry, Reason, Refusal},
 };
 use chapar_relay::{Cause, Reply};
@@ -45,7 +45,7 @@ pub(super) fn put(call: &mut Call, told: &Told, reply: &mut Reply) {
 }
 
 /// What is to be told of a call that ends for `cause`.
-pub(super) fn told(call: &mut Call, cause: &Cause<'_, Gate>, agency: &AgencyName) -> Told {
+pub(super) fn told(call: &mut Call, cause: &Cause<'_, Gate>, agency: &Agency) -> Told {
     // Every call that goes on its way has a permit.
     let Some(inquiry) = call.account.permit().map(|permit| permit.inquiry().clone()) else {
         return Told::refused(forward::draining());
@@ -143,7 +143,7 @@ fn shown(place: &Whither, why: impl std::fmt::Display) -> String {
     }
 }
 
-fn nowhere(call: &Call, inquiry: &Inquiry, agency: &AgencyName) -> Refusal {
+fn nowhere(call: &Call, inquiry: &Inquiry, agency: &Agency) -> Refusal {
     use chapar_core::policy::Side;
     match call.account.side() {
         Side::Consumer => {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use chapar_core::{
-    identity::{AgencyName, SpiffeId},
+    identity::{Agency, SpiffeId},
     policy::{Endpoint, Inquiry, PolicySnapshot},
 };
 use chapar_relay::{EndpointConfig, EndpointKey, Probe, Relay};
@@ -67,8 +67,13 @@ pub(crate) struct PlaceBook {
 /// The sidecars of one provider that offer a service to this agency.
 #[derive(Debug)]
 struct Offer {
+<<<<<<< HEAD
     provider: AgencyName,
     places: Vec<EndpointKey>,
+=======
+    provider: Agency,
+    places: Vec<PlaceKey>,
+>>>>>>> 6a66a08 (feat(core): agencies are told apart across exchanges wherever policy decides)
     /// Some of them are reserved for this agency.
     reserved: bool,
 }
@@ -121,8 +126,12 @@ impl PlaceBook {
         self.peers.values().copied().collect()
     }
 
+<<<<<<< HEAD
     fn offer(&mut self, consumer: &AgencyName, endpoint: &Endpoint, key: EndpointKey) {
         let Some(provider) = endpoint.spiffe_id.agency() else { return };
+=======
+    fn offer(&mut self, consumer: &Agency, provider: &Agency, endpoint: &Endpoint, key: PlaceKey) {
+>>>>>>> 6a66a08 (feat(core): agencies are told apart across exchanges wherever policy decides)
         let reserved = endpoint.reserved_for.contains(consumer);
         if !reserved && !endpoint.reserved_for.is_empty() {
             return;
@@ -173,12 +182,16 @@ pub(super) fn heed_health(relay: &mut Relay<Gate>, upstreams: &Upstreams, now: I
 /// Brings the sidecars of other agencies in line with `snapshot`, as they are for calls of `consumer`. Gives those that it no longer
 /// names: they get no further calls, and are to be taken out ([`leave`]) once running calls were decided again. Taken out before, they
 /// would end calls that wait there for another reason than the policy's.
+<<<<<<< HEAD
 pub(super) fn follow(
     relay: &mut Relay<Gate>,
     snapshot: &PolicySnapshot,
     consumer: &AgencyName,
     trust: &Trust,
 ) -> Vec<EndpointKey> {
+=======
+pub(super) fn follow(relay: &mut Relay<Gate>, snapshot: &PolicySnapshot, consumer: &Agency, trust: &Trust) -> Vec<PlaceKey> {
+>>>>>>> 6a66a08 (feat(core): agencies are told apart across exchanges wherever policy decides)
     let mut book = std::mem::take(&mut relay.gate_mut().places);
     let named: HashSet<(&SpiffeId, &str)> =
         snapshot.all_endpoints().map(|endpoint| (&endpoint.spiffe_id, &*endpoint.address)).collect();
@@ -192,7 +205,9 @@ pub(super) fn follow(
             let config = EndpointConfig { https: dial.is_encrypted(), authority: &authority(expected), probe: Probe::Ping };
             relay.add_endpoint(Whither::new(Towards::Peer, address, dial), &config)
         });
-        book.offer(consumer, endpoint, key);
+        if let Some(provider) = Agency::from_spiffe_id(&endpoint.spiffe_id, snapshot.trust_domain()) {
+            book.offer(consumer, &provider, endpoint, key);
+        }
     }
     relay.gate_mut().places = book;
     gone

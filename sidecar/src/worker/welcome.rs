@@ -73,7 +73,7 @@ async fn welcome(worker: Rc<Worker>, (mut admitted, io, address): Newcomer) {
             if !admitted.identified(&peer.spiffe_id) {
                 return;
             }
-            let origin = Rc::new(Caller::sidecar(peer, &address));
+            let origin = Rc::new(Caller::sidecar(peer, worker.common.trust.own().spiffe_id.trust_domain(), &address));
             (Io::Tls(Box::new(tls)), origin, Probe::Ping)
         }
         (Listener::Inbound, _) => return,

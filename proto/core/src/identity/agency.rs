@@ -69,7 +69,8 @@ impl Agency {
     /// # Errors
     /// It is another exchange's.
     pub fn joined(&self) -> Result<AgencyName, ExchangeNotJoined> {
-        self.own().ok_or_else(|| ExchangeNotJoined { agency: clip(&self.text), exchange: clip(self.exchange().unwrap_or_default()) })
+        self.own()
+            .ok_or_else(|| ExchangeNotJoined { agency: clip(&self.text), exchange: clip(self.exchange().unwrap_or_default()) })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    identity::{AgencyName, SpiffeId},
+    identity::{Agency, SpiffeId},
     metadata,
     time::Timestamp,
 };
@@ -34,7 +34,7 @@ pub struct Facts<'a> {
     /// Which side decides.
     pub side: Side,
     /// Who asks: from the peer's certificate on the provider's side, the sidecar's own agency on the consumer's.
-    pub consumer: &'a AgencyName,
+    pub consumer: &'a Agency,
     /// What is asked, as found in this very snapshot.
     pub offer: &'a Offer,
     /// The certificate that this sidecar shows.
@@ -135,7 +135,11 @@ pub fn certificate_in_order(snapshot: &PolicySnapshot, certificate: &PeerCertifi
             ),
         ));
     }
-    certificate.spiffe_id.agency().map_or(Ok(()), |agency| in_good_standing(snapshot, agency))
+    if !snapshot.someone_is_suspended() {
+        return Ok(());
+    }
+    let agency = Agency::from_spiffe_id(&certificate.spiffe_id, snapshot.trust_domain());
+    agency.map_or(Ok(()), |agency| in_good_standing(snapshot, &agency))
 }
 
 fn unrevoked(snapshot: &PolicySnapshot, certificate: &PeerCertificate) -> Result<(), Refusal> {
@@ -177,7 +181,7 @@ fn fresh(snapshot: &PolicySnapshot, now: Timestamp) -> Result<(), Refusal> {
 }
 
 fn offered_here(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<(), Refusal> {
-    let own_agency = snapshot.recipient().agency();
+    let own_agency = snapshot.own_agency();
     let expected = match facts.side {
         Side::Consumer => facts.consumer,
         Side::Provider => &facts.offer.inquiry().key.provider,
@@ -192,7 +196,7 @@ fn offered_here(snapshot: &PolicySnapshot, facts: &Facts<'_>) -> Result<(), Refu
     Err(Refusal::new(reason, format!("{} does not speak for {expected}", snapshot.recipient())))
 }
 
-fn in_good_standing(snapshot: &PolicySnapshot, agency: &AgencyName) -> Result<(), Refusal> {
+fn in_good_standing(snapshot: &PolicySnapshot, agency: &Agency) -> Result<(), Refusal> {
     if !snapshot.someone_is_suspended() {
         return Ok(());
     }
@@ -205,7 +209,7 @@ fn in_good_standing(snapshot: &PolicySnapshot, agency: &AgencyName) -> Result<()
     }
 }
 
-fn known_and_good(snapshot: &PolicySnapshot, agency: &AgencyName) -> Result<(), Refusal> {
+fn known_and_good(snapshot: &PolicySnapshot, agency: &Agency) -> Result<(), Refusal> {
     in_good_standing(snapshot, agency)?;
     if snapshot.standing(agency).is_some() {
         return Ok(());

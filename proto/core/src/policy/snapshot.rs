@@ -8,7 +8,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::{
-    identity::{AgencyName, SpiffeId, TrustDomain},
+    identity::{Agency, SpiffeId, TrustDomain},
     passport::InquiryKind,
     subject::{SubjectField, SubjectKey},
     time::Timestamp,
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InquiryKey {
     /// The agency that answers.
-    pub provider: AgencyName,
+    pub provider: Agency,
     /// The inquiry's name in its passport.
     pub inquiry: Arc<str>,
 }
@@ -61,7 +61,7 @@ pub struct Grant {
     /// The clause of the resolution.
     pub clause: Arc<str>,
     /// Who may ask.
-    pub consumer: AgencyName,
+    pub consumer: Agency,
     /// What may be asked, of whom.
     pub inquiry: InquiryKey,
     /// In force from then on. `None`: since ever.
@@ -86,7 +86,7 @@ pub struct Endpoint {
     /// Full names of the gRPC services that it offers.
     pub grpc_services: HashSet<Arc<str>>,
     /// Consumers that this node is reserved for; empty: everyone.
-    pub reserved_for: Vec<AgencyName>,
+    pub reserved_for: Vec<Agency>,
 }
 
 /// One revoked certificate.
@@ -131,7 +131,7 @@ pub struct SnapshotParts {
     /// Revoked certificates by lowercase hex serial number.
     pub revocations: HashMap<String, CertificateRevocation>,
     /// AgencyStanding of the agencies that concern the recipient.
-    pub agencies: HashMap<AgencyName, AgencyStanding>,
+    pub agencies: HashMap<Agency, AgencyStanding>,
 }
 
 /// Why no inquiry could be found for a call.
@@ -153,15 +153,16 @@ type Index<K, V> = HashMap<K, V, RandomState>;
 pub struct PolicySnapshot {
     trust_domain: TrustDomain,
     recipient: SpiffeId,
+    own: Option<Agency>,
     revision: u64,
     policy_version: u64,
     issued_at: Timestamp,
     valid_until: Timestamp,
     by_path: Index<Arc<str>, Box<[Offer]>>,
     grants: Box<[Arc<Grant>]>,
-    endpoints: Index<AgencyName, Vec<Arc<Endpoint>>>,
+    endpoints: Index<Agency, Vec<Arc<Endpoint>>>,
     revocations: Index<String, CertificateRevocation>,
-    agencies: Index<AgencyName, AgencyStanding>,
+    agencies: Index<Agency, AgencyStanding>,
     someone_is_suspended: bool,
     subject_key: Option<SubjectKey>,
 }
@@ -170,7 +171,7 @@ pub struct PolicySnapshot {
 #[derive(Debug)]
 pub struct Offer {
     inquiry: Arc<Inquiry>,
-    granted: Index<AgencyName, Granted>,
+    granted: Index<Agency, Granted>,
 }
 
 /// The grants of one consumer on one inquiry; several where several resolutions grant the same.
@@ -196,7 +197,7 @@ impl Offer {
         &self.inquiry
     }
 
-    pub(super) fn granted_to(&self, consumer: &AgencyName) -> Option<&Granted> {
+    pub(super) fn granted_to(&self, consumer: &Agency) -> Option<&Granted> {
         self.granted.get(consumer)
     }
 }
@@ -205,15 +206,16 @@ impl PolicySnapshot {
     /// Indexes `parts`.
     #[must_use]
     pub fn new(parts: SnapshotParts) -> Self {
-        let agencies: Index<AgencyName, AgencyStanding> = parts.agencies.into_iter().collect();
+        let agencies: Index<Agency, AgencyStanding> = parts.agencies.into_iter().collect();
         let grants: Box<[Arc<Grant>]> = parts.grants.into_iter().map(Arc::new).collect();
-        let mut endpoints: Index<AgencyName, Vec<Arc<Endpoint>>> = Index::default();
+        let mut endpoints: Index<Agency, Vec<Arc<Endpoint>>> = Index::default();
         for endpoint in parts.endpoints {
-            if let Some(agency) = endpoint.spiffe_id.agency().cloned() {
+            if let Some(agency) = Agency::from_spiffe_id(&endpoint.spiffe_id, &parts.trust_domain) {
                 endpoints.entry(agency).or_default().push(Arc::new(endpoint));
             }
         }
         Self {
+            own: Agency::from_spiffe_id(&parts.recipient, &parts.trust_domain),
             trust_domain: parts.trust_domain,
             recipient: parts.recipient,
             revision: parts.revision,
@@ -252,6 +254,12 @@ impl PolicySnapshot {
     #[must_use]
     pub const fn recipient(&self) -> &SpiffeId {
         &self.recipient
+    }
+
+    /// The agency that the recipient speaks for; `None`: it is no sidecar.
+    #[must_use]
+    pub const fn own_agency(&self) -> Option<&Agency> {
+        self.own.as_ref()
     }
 
     /// Distribution revision.
@@ -305,7 +313,7 @@ impl PolicySnapshot {
 
     /// The sidecars of `provider`.
     #[must_use]
-    pub fn endpoints(&self, provider: &AgencyName) -> &[Arc<Endpoint>] {
+    pub fn endpoints(&self, provider: &Agency) -> &[Arc<Endpoint>] {
         self.endpoints.get(provider).map_or(&[], Vec::as_slice)
     }
 
@@ -322,7 +330,7 @@ impl PolicySnapshot {
 
     /// The standing of `agency`; `None` when the snapshot does not know it.
     #[must_use]
-    pub fn standing(&self, agency: &AgencyName) -> Option<&AgencyStanding> {
+    pub fn standing(&self, agency: &Agency) -> Option<&AgencyStanding> {
         self.agencies.get(agency)
     }
 
@@ -341,7 +349,7 @@ impl PolicySnapshot {
 fn offers(
     inquiries: Vec<Inquiry>,
     grants: &[Arc<Grant>],
-    agencies: &Index<AgencyName, AgencyStanding>,
+    agencies: &Index<Agency, AgencyStanding>,
 ) -> Index<Arc<str>, Box<[Offer]>> {
     let mut on_inquiry: Index<&InquiryKey, Vec<&Arc<Grant>>> = Index::default();
     for grant in grants {
@@ -357,18 +365,14 @@ fn offers(
 }
 
 /// The grants on one inquiry of `provider`, by consumer.
-fn granted(
-    grants: &[&Arc<Grant>],
-    provider: &AgencyName,
-    agencies: &Index<AgencyName, AgencyStanding>,
-) -> Index<AgencyName, Granted> {
-    let mut by_consumer: Index<&AgencyName, Vec<Arc<Grant>>> = Index::default();
+fn granted(grants: &[&Arc<Grant>], provider: &Agency, agencies: &Index<Agency, AgencyStanding>) -> Index<Agency, Granted> {
+    let mut by_consumer: Index<&Agency, Vec<Arc<Grant>>> = Index::default();
     for grant in grants {
         by_consumer.entry(&grant.consumer).or_default().push(Arc::clone(grant));
     }
-    let good = |agency: &AgencyName| agencies.get(agency) == Some(&AgencyStanding::Good);
+    let good = |agency: &Agency| agencies.get(agency) == Some(&AgencyStanding::Good);
     let provider_good = good(provider);
-    let granted = |(consumer, grants): (&AgencyName, Vec<_>)| {
+    let granted = |(consumer, grants): (&Agency, Vec<_>)| {
         let parties_good = provider_good && good(consumer);
         let mut grants = grants.into_iter();
         let first = grants.next()?;

@@ -1,5 +1,4 @@
 use proptest::prelude::*;
-use prost::bytes::Buf as _;
 
 use super::*;
 
@@ -127,7 +126,6 @@ proptest! {
     fn numbers_are_those_that_prost_writes(numbers in proptest::collection::vec(any::<u64>(), 0..20)) {
         let mut bytes = Vec::new();
         numbers.iter().for_each(|number| prost::encoding::encode_varint(*number, &mut bytes));
-        prop_assert!(bytes.remaining() >= numbers.len());
         prop_assert_eq!(packed_varints(&bytes).collect::<Result<Vec<_>, _>>(), Ok(numbers));
     }
 }

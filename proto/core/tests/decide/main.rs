@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test says by panicking what went wrong.
 
+mod exchanges;
 mod grants;
 mod trust;
 mod world;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use chapar_core::{
-    identity::{AgencyName, SpiffeId},
+    identity::{Agency, SpiffeId},
     passport::InquiryKind,
     policy::{
         AgencyStanding, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side,
@@ -16,7 +16,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_unix_ms(1_700_000_000_000);
 pub(crate) const DAY_MS: i64 = 86_400_000;
 pub(crate) const PATH: &str = "/ir.cra.v1.ShahkarService/Match";
 
-pub(crate) fn agency(name: &str) -> AgencyName {
+pub(crate) fn agency(name: &str) -> Agency {
     name.parse().unwrap()
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct World {
     pub(crate) parts: SnapshotParts,
     pub(crate) own: PeerCertificate,
     pub(crate) peer: Option<PeerCertificate>,
-    pub(crate) consumer: AgencyName,
+    pub(crate) consumer: Agency,
     pub(crate) purpose_stated: bool,
     pub(crate) now: Timestamp,
 }

@@ -10,7 +10,7 @@ use chapar_relay::{Assignment, Flows, Gate as _, Opening, RequestHook, ResponseH
 
 use super::{
     super::{Met, Towards, Whither},
-    world::{CONSUMER, Changes, HOUR_MS, NOW, PATH, PROVIDER, World, certificate, parties},
+    world::{CONSUMER, Changes, EXCHANGE, HOUR_MS, NOW, PATH, PROVIDER, World, certificate, parties},
 };
 use crate::call::Caller;
 
@@ -59,7 +59,7 @@ fn what_is_refused_is_on_record_with_what_was_known_of_it() {
 #[test]
 fn the_provider_s_side_takes_the_consumer_from_the_certificate_and_the_tracking_id_from_its_sidecar() {
     let mut world = World::of(PROVIDER);
-    let caller = Rc::new(Caller::sidecar(certificate(CONSUMER), "10.0.0.1:9"));
+    let caller = Rc::new(Caller::sidecar(certificate(CONSUMER), &EXCHANGE.parse().unwrap(), "10.0.0.1:9"));
     let id = "00112233445566778899aabbccddeeff";
     let Opening::Forward { call, .. } = world.arrives(&caller, PATH, &[("chapar-call-id", id)]) else { panic!("refused") };
     drop(call);
@@ -76,7 +76,7 @@ fn the_provider_s_side_takes_the_consumer_from_the_certificate_and_the_tracking_
 #[test]
 fn a_revoked_or_uninvited_peer_is_refused_on_an_open_connection() {
     let mut world = World::of(PROVIDER);
-    let caller = Rc::new(Caller::sidecar(certificate(CONSUMER), "10.0.0.1:9"));
+    let caller = Rc::new(Caller::sidecar(certificate(CONSUMER), &EXCHANGE.parse().unwrap(), "10.0.0.1:9"));
     assert!(matches!(world.arrives(&caller, PATH, &[]), Opening::Forward { .. }));
     let _ = world.record();
     world.in_force(&Changes { revoked_serial: Some(certificate(CONSUMER).serial), ..Changes::default() });
@@ -84,7 +84,10 @@ fn a_revoked_or_uninvited_peer_is_refused_on_an_open_connection() {
     assert_eq!(world.record().record().reason, Some(Reason::CertificateRevoked));
     let mut nobody = certificate(CONSUMER);
     nobody.spiffe_id = "spiffe://exchange.test/admin/sara".parse().unwrap();
-    assert!(matches!(world.arrives(&Rc::new(Caller::sidecar(nobody, "10.0.0.1:9")), PATH, &[]), Opening::Refuse));
+    assert!(matches!(
+        world.arrives(&Rc::new(Caller::sidecar(nobody, &EXCHANGE.parse().unwrap(), "10.0.0.1:9")), PATH, &[]),
+        Opening::Refuse
+    ));
     assert_eq!(world.record().record().reason, Some(Reason::PeerNotIdentified));
 }
 

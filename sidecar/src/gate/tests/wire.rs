@@ -14,7 +14,7 @@ use chapar_relay::{
 
 use super::{
     super::{Gate, Met, PlaceBook, Towards, Whither},
-    world::{Authority, CONSUMER, PATH, PROVIDER, World, block, certificate, inquiry},
+    world::{Authority, CONSUMER, EXCHANGE, PATH, PROVIDER, World, block, certificate, inquiry},
 };
 use crate::{call::Caller, report::Reporter};
 
@@ -221,7 +221,7 @@ impl Wire {
             moved = true;
         }
         if let Some(ours) = self.consumer.dialled(|| Met { peer: Some(Rc::new(certificate(PROVIDER))) }, now) {
-            let caller = Caller::sidecar(certificate(CONSUMER), "10.0.0.1:9");
+            let caller = Caller::sidecar(certificate(CONSUMER), &EXCHANGE.parse().unwrap(), "10.0.0.1:9");
             self.link = Some((ours, self.provider.relay.accept(Rc::new(caller), Probe::Never, now)));
         }
         if let Some(ours) = self.provider.dialled(Met::default, now) {

@@ -35,13 +35,15 @@ use crate::{
 /// The instant at which wound clocks begin: 2026-11-22T05:00:00Z.
 pub(super) const NOW: Timestamp = Timestamp::from_unix_ms(1_795_323_600_000);
 pub(super) const HOUR_MS: i64 = 3_600_000;
+/// The sidecar's own exchange.
+pub(super) const EXCHANGE: &str = "exchange.test";
 pub(super) const CONSUMER: &str = "asker";
 pub(super) const PROVIDER: &str = "answerer";
 pub(super) const SERVICE: &str = "test.v1.Echo";
 pub(super) const PATH: &str = "/test.v1.Echo/Echo";
 
 pub(super) fn id(agency: &str) -> SpiffeId {
-    format!("spiffe://exchange.test/agency/{agency}/sidecar/main").parse().unwrap()
+    format!("spiffe://{EXCHANGE}/agency/{agency}/sidecar/main").parse().unwrap()
 }
 
 /// Issues certificates.

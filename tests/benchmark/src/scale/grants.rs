@@ -3,7 +3,7 @@
 use std::{collections::HashMap, hint::black_box, sync::Arc, time::Instant};
 
 use chapar_core::{
-    identity::{AgencyName, SpiffeId},
+    identity::{Agency, SpiffeId},
     passport::InquiryKind,
     policy::{AgencyStanding, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot, Side, SnapshotParts, decide},
     time::Timestamp,
@@ -69,7 +69,7 @@ fn one(count: usize, scenario: &'static str) -> Figures {
 
 struct World {
     snapshot: PolicySnapshot,
-    consumers: Vec<AgencyName>,
+    consumers: Vec<Agency>,
     paths: Vec<String>,
     own: PeerCertificate,
     peer: PeerCertificate,
@@ -80,7 +80,7 @@ impl World {
         let inquiries = count.min(INQUIRIES_MAX);
         let provider = agency("provider");
         let paths: Vec<String> = (0..inquiries).map(|at| format!("/ir.example.v1.Service{at}/Ask")).collect();
-        let consumers: Vec<AgencyName> = (0..count.div_ceil(inquiries)).map(|at| agency(&format!("consumer-{at}"))).collect();
+        let consumers: Vec<Agency> = (0..count.div_ceil(inquiries)).map(|at| agency(&format!("consumer-{at}"))).collect();
         let key = |at: usize| InquiryKey { provider: provider.clone(), inquiry: Arc::from(format!("inquiry-{at}")) };
         let parts = SnapshotParts {
             trust_domain: "exchange.example".parse().expect("it is a trust domain"),
@@ -116,7 +116,7 @@ impl World {
     }
 }
 
-fn agency(name: &str) -> AgencyName {
+fn agency(name: &str) -> Agency {
     name.parse().expect("it is an agency's name")
 }
 
@@ -145,7 +145,7 @@ fn inquiry(key: InquiryKey, path: &str) -> Inquiry {
     }
 }
 
-fn grant(at: usize, consumer: &AgencyName, inquiry: InquiryKey) -> Grant {
+fn grant(at: usize, consumer: &Agency, inquiry: InquiryKey) -> Grant {
     Grant {
         name: Arc::from(format!("scale/1/{consumer}/{at}")),
         resolution: Arc::from("scale"),
