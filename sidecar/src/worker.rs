@@ -34,13 +34,8 @@ use std::{
     time::Instant,
 };
 
-<<<<<<< HEAD
-use chapar_core::identity::AgencyName;
-use chapar_relay::{ConnectionKey, Relay};
-=======
 use chapar_core::identity::Agency;
-use chapar_relay::{ConnKey, Relay};
->>>>>>> 6a66a08 (feat(core): agencies are told apart across exchanges wherever policy decides)
+use chapar_relay::{ConnectionKey, Relay};
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::watch as changes,

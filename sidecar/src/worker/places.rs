@@ -67,13 +67,8 @@ pub(crate) struct PlaceBook {
 /// The sidecars of one provider that offer a service to this agency.
 #[derive(Debug)]
 struct Offer {
-<<<<<<< HEAD
-    provider: AgencyName,
-    places: Vec<EndpointKey>,
-=======
     provider: Agency,
-    places: Vec<PlaceKey>,
->>>>>>> 6a66a08 (feat(core): agencies are told apart across exchanges wherever policy decides)
+    places: Vec<EndpointKey>,
     /// Some of them are reserved for this agency.
     reserved: bool,
 }
@@ -126,12 +121,7 @@ impl PlaceBook {
         self.peers.values().copied().collect()
     }
 
-<<<<<<< HEAD
-    fn offer(&mut self, consumer: &AgencyName, endpoint: &Endpoint, key: EndpointKey) {
-        let Some(provider) = endpoint.spiffe_id.agency() else { return };
-=======
-    fn offer(&mut self, consumer: &Agency, provider: &Agency, endpoint: &Endpoint, key: PlaceKey) {
->>>>>>> 6a66a08 (feat(core): agencies are told apart across exchanges wherever policy decides)
+    fn offer(&mut self, consumer: &Agency, provider: &Agency, endpoint: &Endpoint, key: EndpointKey) {
         let reserved = endpoint.reserved_for.contains(consumer);
         if !reserved && !endpoint.reserved_for.is_empty() {
             return;
@@ -182,16 +172,7 @@ pub(super) fn heed_health(relay: &mut Relay<Gate>, upstreams: &Upstreams, now: I
 /// Brings the sidecars of other agencies in line with `snapshot`, as they are for calls of `consumer`. Gives those that it no longer
 /// names: they get no further calls, and are to be taken out ([`leave`]) once running calls were decided again. Taken out before, they
 /// would end calls that wait there for another reason than the policy's.
-<<<<<<< HEAD
-pub(super) fn follow(
-    relay: &mut Relay<Gate>,
-    snapshot: &PolicySnapshot,
-    consumer: &AgencyName,
-    trust: &Trust,
-) -> Vec<EndpointKey> {
-=======
-pub(super) fn follow(relay: &mut Relay<Gate>, snapshot: &PolicySnapshot, consumer: &Agency, trust: &Trust) -> Vec<PlaceKey> {
->>>>>>> 6a66a08 (feat(core): agencies are told apart across exchanges wherever policy decides)
+pub(super) fn follow(relay: &mut Relay<Gate>, snapshot: &PolicySnapshot, consumer: &Agency, trust: &Trust) -> Vec<EndpointKey> {
     let mut book = std::mem::take(&mut relay.gate_mut().places);
     let named: HashSet<(&SpiffeId, &str)> =
         snapshot.all_endpoints().map(|endpoint| (&endpoint.spiffe_id, &*endpoint.address)).collect();
