@@ -178,6 +178,15 @@ reasons! {
     RecordsFull = "RECORDS_FULL", ResourceExhausted, ConsumerOperator;
     /// The caller's deadline had passed.
     DeadlineExceeded = "DEADLINE_EXCEEDED", DeadlineExceeded, Application;
+    /// The sidecar's own time for the call was over: it had waited for room at an endpoint as long as it may, or it still ran at the end
+    /// of the time that a sidecar which shuts down gives to its calls.
+    TimedOut = "TIMED_OUT", Unavailable, ConsumerOperator;
+    /// The caller or the server took nothing of the call's data for too long.
+    Stalled = "STALLED", Aborted, Application;
+    /// A message of the answer is too long to be narrowed to what the grant lets through.
+    MessageTooLong = "MESSAGE_TOO_LONG", ResourceExhausted, ProviderOperator;
+    /// A message of the answer could not be narrowed to what the grant lets through, so it did not pass.
+    NotNarrowed = "NOT_NARROWED", Internal, ProviderOperator;
 }
 
 impl Reason {
@@ -185,7 +194,7 @@ impl Reason {
     #[must_use]
     pub const fn actor_at(self, side: Side) -> Actor {
         match (self, side) {
-            (Self::RecordsFull, Side::Provider) => Actor::ProviderOperator,
+            (Self::RecordsFull | Self::TimedOut, Side::Provider) => Actor::ProviderOperator,
             _ => self.actor(),
         }
     }
