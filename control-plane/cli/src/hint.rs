@@ -121,7 +121,10 @@ const STEPS: &[(&str, &str)] = &[
     ("DRAINING", "the sidecar is shutting down: repeat the call"),
     ("DEADLINE_EXCEEDED", "the calling application must allow more time; `chapar trace show` tells where it went"),
     ("TIMED_OUT", "the operator of that sidecar must raise `limits.waitingTimeoutMs` or `drain.timeoutS`, or give it more room"),
-    ("STALLED", "the calling application must read its answer, and the agency's own server its request (`limits.callStallTimeoutMs`)"),
+    (
+        "STALLED",
+        "the calling application must read its answer, and the agency's own server its request (`limits.callStallTimeoutMs`)",
+    ),
     ("MESSAGE_TOO_LONG", "the provider's operator must have the agency's own server answer in shorter messages"),
     ("NOT_NARROWED", "the provider's operator must have the agency's own server answer as its passport describes"),
 ];
