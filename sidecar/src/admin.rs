@@ -93,7 +93,7 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
         None => metrics.snapshot(0, 0, -1, -1),
     }
     metrics.certificate(seconds(common.trust.own().not_after.ms_since(now)));
-    metrics.account(&common.reporter.standing(), now);
+    metrics.account(&common.reporter.status(), now);
     match metrics.text() {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text),
         Err(problem) => {

@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::{app, link::sentence};
+use crate::{app, control_channel::sentence};
 
 /// The sidecar of an agency: its applications call other agencies through it, and other agencies call it.
 #[derive(Debug, Parser)]

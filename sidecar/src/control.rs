@@ -8,8 +8,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     config::Config,
+    control_channel::ControlChannel,
     enrol::{self, EnrolError, Renewal, Renewals},
-    link::Link,
     register::{OfferError, Registrar, offer},
     report::{Exporter, Origin, Reporter, SpoolError},
     snapshot::{Current, Follower},
@@ -77,32 +77,32 @@ impl Control {
         let own = trust.own();
         tracing::info!(identity = %own.spiffe_id, serial = %own.serial, not_after = %own.not_after, "certificate in use");
 
-        let link = Link::new(config.control_plane.clone(), trust.clone());
+        let control_channel = ControlChannel::new(config.control_plane.clone(), trust.clone());
         let current = Current::default();
         let reporter = Reporter::open(&state.file(SPOOL_FOLDER), config.spool, config.workers(), clock.clone())?;
         let renewals = Renewals::default();
-        let follower = Follower::resume(link.clone(), trust.clone(), state.clone(), current.clone(), clock.clone())?;
+        let follower = Follower::resume(control_channel.clone(), trust.clone(), state.clone(), current.clone(), clock.clone())?;
         let results = watch::Sender::default();
         let registrations = results.subscribe();
         let renewal = Renewal {
-            link: link.clone(),
+            control_channel: control_channel.clone(),
             trust: trust.clone(),
             state: state.clone(),
             settings: follower.settings(),
             clock: clock.clone(),
             renewals: renewals.clone(),
         };
-        let registrar = Registrar { link: link.clone(), sessions: follower.sessions(), offer, results };
+        let registrar = Registrar { control_channel: control_channel.clone(), sessions: follower.sessions(), offer, results };
         let origin = origin(config, &own.spiffe_id.to_string());
-        let exporter = Exporter::new(reporter.clone(), link.clone(), trust.clone(), config.report, origin);
+        let exporter = Exporter::new(reporter.clone(), control_channel.clone(), trust.clone(), config.report, origin);
 
         let (stop, stop_reporting) = (CancellationToken::new(), CancellationToken::new());
         let (tasks, reporting) = (TaskTracker::new(), TaskTracker::new());
         tasks.spawn(follower.run(stop.clone()));
         tasks.spawn(renewal.run(stop.clone()));
         reporting.spawn({
-            let (link, stop) = (link.clone(), stop_reporting.clone());
-            async move { link.follow_own_certificate(stop).await }
+            let (control_channel, stop) = (control_channel.clone(), stop_reporting.clone());
+            async move { control_channel.follow_own_certificate(stop).await }
         });
         reporting.spawn(exporter.run(stop_reporting.clone()));
         tasks.close();

@@ -6,7 +6,7 @@ use chapar_core::time::Timestamp;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use rustls::CommonState;
 
-use crate::{report::Standing, tally::Tallies};
+use crate::{report::SpoolStatus, tally::Tallies};
 
 /// All metrics of the sidecar.
 pub struct Metrics {
@@ -206,14 +206,14 @@ impl Metrics {
         self.snapshot_left.set(left_s);
     }
 
-    pub(crate) fn account(&self, standing: &Standing, now: Timestamp) {
+    pub(crate) fn account(&self, status: &SpoolStatus, now: Timestamp) {
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        self.records_waiting.set(whole(standing.records));
-        self.spool_bytes.set(whole(standing.bytes));
-        self.spool_oldest_age.set(standing.oldest_at.map_or(0, |oldest| now.ms_since(oldest).max(0) / 1_000));
-        self.export_lag.set(standing.lag_ms.max(0));
-        self.records_lost.inc_by(standing.lost.saturating_sub(self.records_lost.get()));
-        self.records_damaged.inc_by(standing.damaged.saturating_sub(self.records_damaged.get()));
+        self.records_waiting.set(whole(status.records));
+        self.spool_bytes.set(whole(status.bytes));
+        self.spool_oldest_age.set(status.oldest_at.map_or(0, |oldest| now.ms_since(oldest).max(0) / 1_000));
+        self.export_lag.set(status.lag_ms.max(0));
+        self.records_lost.inc_by(status.lost.saturating_sub(self.records_lost.get()));
+        self.records_damaged.inc_by(status.damaged.saturating_sub(self.records_damaged.get()));
     }
 
     pub(crate) fn certificate(&self, left_s: i64) {

@@ -53,7 +53,7 @@ use crate::{
     config::Limits,
     gate::Gate,
     metrics::{Listener, Metrics},
-    report::{Lane, Reporter, SpoolError},
+    report::{Reporter, SpoolError, SpoolWriter},
     snapshot::Current,
     trust::Trust,
     upstream::Upstreams,
@@ -140,9 +140,9 @@ impl Workers {
             };
             let outbound = entrance(&mut outbound, &outbound_door, &mut to_outbound);
             let inbound = inbound.as_mut().and_then(|bound| entrance(bound, &inbound_door, &mut to_inbound));
-            let lane = common.reporter.lane().map_err(WorkerError::Records)?;
+            let spool_writer = common.reporter.writer().map_err(WorkerError::Records)?;
             let entrances = outbound.into_iter().chain(inbound).collect();
-            let worker = Start { number, common: Arc::clone(common), lane, entrances };
+            let worker = Start { number, common: Arc::clone(common), spool_writer, entrances };
             let (started, starting) = mpsc::sync_channel(1);
             let thread = thread::Builder::new().name(format!("worker-{number}"));
             workers.threads.push(thread.spawn(move || run(worker, &started)).map_err(WorkerError::Thread)?);
@@ -206,16 +206,16 @@ fn run(worker: Start, started: &mpsc::SyncSender<std::io::Result<()>>) {
 struct Start {
     number: usize,
     common: Arc<Common>,
-    lane: Lane,
+    spool_writer: SpoolWriter,
     entrances: Vec<Entrance>,
 }
 
 impl Start {
     /// Carries calls until the sidecar stops.
     async fn serve(self) {
-        let Self { number, common, lane, entrances } = self;
+        let Self { number, common, spool_writer, entrances } = self;
         let now = Instant::now();
-        let gate = Gate::new(desk(&common, lane, now), PlaceBook::default());
+        let gate = Gate::new(desk(&common, spool_writer, now), PlaceBook::default());
         let mut relay = Relay::new(gate, common.limits.relay(), rand::random(), now);
         places::enter_upstreams(&mut relay, &common.upstreams, now);
         let (state, published) = (RefCell::new(State::new(relay)), Published::default());
@@ -230,14 +230,14 @@ impl Start {
 }
 
 /// What the gate of one worker consults.
-fn desk(common: &Common, lane: Lane, now: Instant) -> Desk {
+fn desk(common: &Common, spool_writer: SpoolWriter, now: Instant) -> Desk {
     let ties = Ties {
         agency: common.agency.clone(),
         clock: common.clock.clone(),
         trust: common.trust.clone(),
         current: common.current.clone(),
     };
-    let book = Book::new(common.agency.clone(), lane, common.metrics.tallies().another(), Arc::clone(&common.live), now);
+    let book = Book::new(common.agency.clone(), spool_writer, common.metrics.tallies().another(), Arc::clone(&common.live), now);
     Desk::new(ties, Rc::new(book), now)
 }
 

@@ -12,14 +12,14 @@ use super::{
     live::{Live, Share},
     record::Sheet,
 };
-use crate::{report::Lane, tally::Tally};
+use crate::{report::SpoolWriter, tally::Tally};
 
-/// Where accounts are closed: the lane gets the record, the tally counts it. One a worker, shared by its calls and by nobody
+/// Where accounts are closed: the spool_writer gets the record, the tally counts it. One a worker, shared by its calls and by nobody
 /// else.
 #[derive(Debug)]
 pub struct Book {
-    agency: Agency,
-    lane: RefCell<Lane>,
+    agency: AgencyName,
+    spool_writer: RefCell<SpoolWriter>,
     tally: Arc<Tally>,
     share: Share,
     now: Cell<Instant>,
@@ -33,12 +33,12 @@ const TEXTS_KEPT_MAX: usize = 256;
 const SHEETS_KEPT_MAX: usize = 4_096;
 
 impl Book {
-    /// A book of `agency` whose records go to `lane`, in the instant `now`.
+    /// A book of `agency` whose records go to `spool_writer`, in the instant `now`.
     #[must_use]
-    pub fn new(agency: Agency, lane: Lane, tally: Arc<Tally>, live: Arc<Live>, now: Instant) -> Self {
+    pub fn new(agency: AgencyName, spool_writer: SpoolWriter, tally: Arc<Tally>, live: Arc<Live>, now: Instant) -> Self {
         Self {
             agency,
-            lane: RefCell::new(lane),
+            spool_writer: RefCell::new(spool_writer),
             tally,
             share: Share::new(live),
             now: Cell::new(now),
@@ -72,18 +72,18 @@ impl Book {
 
     /// Puts down a handshake that was refused: no call, so it counts as none.
     pub fn put_handshake(&self, record: &CallRecord<'_>) {
-        self.lane.borrow_mut().put(record);
+        self.spool_writer.borrow_mut().put(record);
     }
 
     /// Makes everything that was put down safe from a crash: before any caller sees the end of its call.
     pub fn commit(&self) {
-        self.lane.borrow_mut().commit();
+        self.spool_writer.borrow_mut().commit();
     }
 
     /// Whether there is room to account for new calls.
     #[must_use]
     pub fn admits(&self) -> bool {
-        self.lane.borrow().admits()
+        self.spool_writer.borrow().admits()
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -96,7 +96,7 @@ impl Book {
 
     pub(super) fn closed(&self, record: &CallRecord<'_>) {
         self.tally.ended(record);
-        self.lane.borrow_mut().put(record);
+        self.spool_writer.borrow_mut().put(record);
     }
 
     /// An empty sheet, used before where possible.

@@ -40,8 +40,8 @@ impl Default for Spool {
 
 /// Least bytes of one file: some two hundred records.
 const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
-/// Files that each lane must have room for: one that is written, one that stands ready, one that is exported, one to spare.
-const SEGMENTS_PER_LANE: u64 = 4;
+/// Files that each writer must have room for: one that is written, one that stands ready, one that is exported, one to spare.
+const SEGMENTS_PER_WRITER: u64 = 4;
 
 impl Spool {
     pub(super) fn check(&self) -> Result<(), (String, String)> {
@@ -49,7 +49,7 @@ impl Spool {
         if self.segment_bytes < SEGMENT_BYTES_MIN {
             return wrong("segmentBytes", format!("must be {SEGMENT_BYTES_MIN} or more"));
         }
-        let least = SEGMENT_BYTES_MIN * SEGMENTS_PER_LANE;
+        let least = SEGMENT_BYTES_MIN * SEGMENTS_PER_WRITER;
         if self.bytes_max < least {
             return wrong("bytesMax", format!("must be {least} or more"));
         }
@@ -59,10 +59,10 @@ impl Spool {
         Ok(())
     }
 
-    /// Bytes of one file, where this many lanes share the spool.
+    /// Bytes of one file, where this many writers share the spool.
     #[must_use]
-    pub fn segment_bytes_among(&self, lanes: usize) -> u64 {
-        let share = self.bytes_max / (SEGMENTS_PER_LANE * lanes.max(1) as u64);
+    pub fn segment_bytes_among(&self, writers: usize) -> u64 {
+        let share = self.bytes_max / (SEGMENTS_PER_WRITER * writers.max(1) as u64);
         self.segment_bytes.min(share).max(SEGMENT_BYTES_MIN)
     }
 

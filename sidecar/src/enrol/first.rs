@@ -13,7 +13,7 @@ use super::{EnrolError, issued::issued, request::request};
 use crate::{
     clock::Clock,
     config::Config,
-    link::{self, Backoff, LinkProblem},
+    control_channel::{self, Backoff, ControlChannelError},
     snapshot::{revocation_of_own, was_refused},
     state::StateFolder,
     trust::{Bundle, Credentials, Trust, introduction, peer_certificate},
@@ -82,7 +82,7 @@ fn standing(
     }
     let trust = match Trust::new(credentials, bundle.clone(), clock.clone()) {
         Ok(trust) => trust,
-        Err(problem) => return Ok(Standing::Unusable(format!("is not in order ({})", link::sentence(&problem)))),
+        Err(problem) => return Ok(Standing::Unusable(format!("is not in order ({})", control_channel::sentence(&problem)))),
     };
     if let Some(end) = revocation_of_own(state, &trust, clock.now())? {
         return Ok(Standing::Revoked(format!("revoked at {}: {}", end.at, end.reason)));
@@ -128,14 +128,14 @@ async fn enrol(config: &Config, token: &Token, clock: &Clock) -> Result<(Credent
     let identity = identity(config, trust_domain.clone());
     let request = request(&identity)?;
     let tls = introduction(&trust_domain, token.parsed.root_sha256, clock);
-    let channel = link::channel(&config.control_plane, move || tls.clone());
+    let channel = control_channel::channel(&config.control_plane, move || tls.clone());
     let message =
         EnrolRequest { token: token.text.clone(), csr_der: request.csr_der.clone(), sidecar: config.name.as_str().to_owned() };
     let mut backoff = Backoff::new(&config.control_plane);
     loop {
         match ask(config, channel.clone(), &message).await {
             Ok(answer) => return issued(answer, request.key, &identity),
-            Err(LinkProblem::Away(problem)) => {
+            Err(ControlChannelError::Away(problem)) => {
                 let wait = backoff.next_wait();
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 tracing::warn!(%problem, wait_ms, address = %config.control_plane.address, "cannot enrol yet");
@@ -150,13 +150,13 @@ async fn ask(
     config: &Config,
     channel: Channel,
     message: &EnrolRequest,
-) -> Result<Option<chapar_proto::v1::Credentials>, LinkProblem> {
+) -> Result<Option<chapar_proto::v1::Credentials>, ControlChannelError> {
     let mut client = EnrolmentServiceClient::new(channel);
     let answer = tokio::time::timeout(config.control_plane.request_timeout(), client.enrol(message.clone())).await;
     match answer {
         Ok(Ok(response)) => Ok(response.into_inner().credentials),
         Ok(Err(status)) => Err(status.into()),
-        Err(_elapsed) => Err(LinkProblem::Away("it does not answer".to_owned())),
+        Err(_elapsed) => Err(ControlChannelError::Away("it does not answer".to_owned())),
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{EnrolError, issued::issued, renewal_due, request::request};
 use crate::{
     clock::Clock,
-    link::{Link, LinkProblem, jitter, sentence},
+    control_channel::{ControlChannel, ControlChannelError, jitter, sentence},
     state::StateFolder,
     trust::{Trust, issuer_key_sha256, not_before},
 };
@@ -63,7 +63,7 @@ impl Renewals {
 #[derive(Debug)]
 pub struct Renewal {
     /// Where the control plane is asked.
-    pub link: Link,
+    pub control_channel: ControlChannel,
     /// Where the certificate is taken into use.
     pub trust: Trust,
     /// Where it is kept.
@@ -89,7 +89,7 @@ impl Renewal {
     async fn keep_valid(&mut self) {
         loop {
             self.due().await;
-            let mut backoff = self.link.backoff();
+            let mut backoff = self.control_channel.backoff();
             while let Err(problem) = self.renew().await {
                 self.renewals.failed.inc();
                 let wait = backoff.next_wait();
@@ -153,12 +153,12 @@ impl Renewal {
     async fn renew(&self) -> Result<(), EnrolError> {
         let identity = self.trust.own().spiffe_id.clone();
         let request = request(&identity)?;
-        let mut client = EnrolmentServiceClient::new(self.link.channel());
+        let mut client = EnrolmentServiceClient::new(self.control_channel.channel());
         let asked = client.renew(RenewRequest { csr_der: request.csr_der });
-        let answer = match tokio::time::timeout(self.link.request_timeout(), asked).await {
+        let answer = match tokio::time::timeout(self.control_channel.request_timeout(), asked).await {
             Ok(Ok(response)) => response.into_inner().credentials,
             Ok(Err(status)) => return Err(EnrolError::Control(status.into())),
-            Err(_elapsed) => return Err(EnrolError::Control(LinkProblem::Away("it does not answer".to_owned()))),
+            Err(_elapsed) => return Err(EnrolError::Control(ControlChannelError::Away("it does not answer".to_owned()))),
         };
         let (credentials, bundle) = issued(answer, request.key, &identity)?;
         // First the roots: the new certificate may hang from one that is new itself.

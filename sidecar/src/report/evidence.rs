@@ -1,11 +1,11 @@
-//! Signed checkpoints of a lane's chain, one for each export.
+//! Signed checkpoints of a partition's chain, one for each export.
 
 use chapar_core::{record::chain::Checkpoint, time::Timestamp};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
 use super::{
     span::{ATTRIBUTES, Stem, bytes, chain, count, nanoseconds, put, text},
-    tail::Batch,
+    spool::Batch,
 };
 use crate::trust::{Trust, TrustError};
 

@@ -16,15 +16,15 @@ use super::{
     send::send,
     span::{Origin, Place},
     spans::Spans,
-    tail::{Batch, Tail},
+    spool::{Batch, SpoolReader},
 };
 use crate::{
     config,
-    link::{Link, sentence},
+    control_channel::{ControlChannel, sentence},
     trust::Trust,
 };
 
-/// Exports under way at a time: one of each lane, and not more than these, since each has its batch in memory.
+/// Exports under way at a time: one of each partition, and not more than these, since each has its batch in memory.
 const EXPORTS_MAX: usize = 4;
 
 /// Records after which the exporter lets go of the processor, if anything waits for it: a whole batch would hold up calls by
@@ -34,13 +34,13 @@ const RECORDS_IN_A_ROW: usize = 32;
 /// How long the exporter waits before it reads a spool again that could not be read.
 const READ_RETRY: Duration = Duration::from_secs(1);
 
-/// Sends what the lanes of a [`Reporter`] were given.
+/// Sends what the partitions of a [`Reporter`] were given.
 #[derive(Debug)]
 pub struct Exporter {
     /// Where the records come from.
     reporter: Reporter,
     /// Where they go.
-    link: Link,
+    control_channel: ControlChannel,
     /// Who vouches for them.
     trust: Trust,
     /// Limits.
@@ -64,21 +64,27 @@ enum Fate {
 impl Exporter {
     /// Sends what `reporter` was given over `link`, within the limits of `config`; `trust` and `origin` vouch for it.
     #[must_use]
-    pub fn new(reporter: Reporter, link: Link, trust: Trust, config: config::Report, origin: Origin) -> Self {
-        Self { reporter, link, trust, config, origin, spares: Mutex::default() }
+    pub fn new(
+        reporter: Reporter,
+        control_channel: ControlChannel,
+        trust: Trust,
+        config: config::Report,
+        origin: Origin,
+    ) -> Self {
+        Self { reporter, control_channel, trust, config, origin, spares: Mutex::default() }
     }
 
     /// Exports until `stop`, then what is still there, for as long as `flushTimeoutMs` allows. What is left then stays in the
     /// spool, and goes out when the sidecar runs again.
     pub async fn run(self, stop: CancellationToken) {
-        let mut tails = Vec::new();
+        let mut readers = Vec::new();
         tokio::select! {
             // A batch that is under way is sent again by the flush; the control plane knows spans by their IDs.
             () = stop.cancelled() => {}
-            () = self.export_for_ever(&mut tails) => {}
+            () = self.export_for_ever(&mut readers) => {}
         }
         self.reporter.sync();
-        let flush = async { while self.reporter.depth() > 0 && self.round(&mut tails).await {} };
+        let flush = async { while self.reporter.depth() > 0 && self.round(&mut readers).await {} };
         let in_time = tokio::time::timeout(self.config.flush_timeout(), flush).await.is_ok();
         let records = self.reporter.depth();
         if records > 0 {
@@ -86,10 +92,10 @@ impl Exporter {
         }
     }
 
-    async fn export_for_ever(&self, tails: &mut Vec<Tail>) {
+    async fn export_for_ever(&self, readers: &mut Vec<SpoolReader>) {
         loop {
             self.wait_for_batch().await;
-            if !self.round(tails).await {
+            if !self.round(readers).await {
                 // What was written is not on the disk yet.
                 let _ = tokio::time::timeout(self.config.batch_delay(), self.reporter.spool.more.notified()).await;
             }
@@ -111,16 +117,16 @@ impl Exporter {
         let _ = tokio::time::timeout(self.config.batch_delay(), full).await;
     }
 
-    /// One batch of each lane that has any, several lanes' at a time. Returns whether there was any.
-    async fn round(&self, tails: &mut Vec<Tail>) -> bool {
-        tails.extend(self.reporter.spool.take_tails());
+    /// One batch of each partition that has any, several partitions' at a time. Returns whether there was any.
+    async fn round(&self, readers: &mut Vec<SpoolReader>) -> bool {
+        readers.extend(self.reporter.spool.take_readers());
         let mut any = false;
         let mut under_way = FuturesUnordered::new();
-        for tail in tails {
+        for reader in readers {
             if under_way.len() == EXPORTS_MAX {
                 any |= under_way.next().await.unwrap_or(false);
             }
-            under_way.push(self.batch(tail));
+            under_way.push(self.batch(reader));
         }
         while let Some(one) = under_way.next().await {
             any |= one;
@@ -128,13 +134,13 @@ impl Exporter {
         any
     }
 
-    /// The next batch of a lane. Returns whether there was any.
-    async fn batch(&self, tail: &mut Tail) -> bool {
+    /// The next batch of a partition. Returns whether there was any.
+    async fn batch(&self, reader: &mut SpoolReader) -> bool {
         let mut spans = self.spare();
-        match self.read(tail, &mut spans) {
+        match self.read(reader, &mut spans) {
             Ok(Some(batch)) => {
                 self.deliver(&batch, spans).await;
-                self.acknowledge(tail, &batch);
+                self.acknowledge(reader, &batch);
                 true
             }
             Ok(None) => {
@@ -142,18 +148,18 @@ impl Exporter {
                 false
             }
             Err(error) => {
-                tracing::error!(lane = tail.shelf().name(), %error, "the spool cannot be read");
-                tail.forget();
+                tracing::error!(partition = reader.segments().name(), %error, "the spool cannot be read");
+                reader.reopen();
                 tokio::time::sleep(READ_RETRY).await;
                 false
             }
         }
     }
 
-    /// Writes the next spans of a lane into `spans`.
-    fn read(&self, tail: &mut Tail, spans: &mut Spans) -> io::Result<Option<Batch>> {
-        let (reach, chain) = (tail.shelf().synced(), tail.chain());
-        let batch = tail.next(reach, self.reporter.spool.folder(), |numbered| {
+    /// Writes the next spans of a partition into `spans`.
+    fn read(&self, reader: &mut SpoolReader, spans: &mut Spans) -> io::Result<Option<Batch>> {
+        let (reach, chain) = (reader.segments().synced(), reader.chain());
+        let batch = reader.next(reach, self.reporter.spool.folder(), |numbered| {
             let place = Place { chain, sequence: numbered.sequence };
             let taken =
                 spans.records() < self.config.batch_records_max && spans.take(numbered.entry, place, self.config.batch_bytes_max);
@@ -163,18 +169,18 @@ impl Exporter {
             taken
         })?;
         let Some(batch) = batch else { return Ok(None) };
-        tail.shelf().oldest_waits_since(batch.oldest_at);
+        reader.segments().oldest_waits_since(batch.oldest_at);
         Ok(Some(batch))
     }
 
-    fn acknowledge(&self, tail: &mut Tail, batch: &Batch) {
+    fn acknowledge(&self, reader: &mut SpoolReader, batch: &Batch) {
         let spool = &self.reporter.spool;
-        if let Err(error) = tail.acknowledge(batch.after) {
+        if let Err(error) = reader.acknowledge(batch.after) {
             // Then it is sent again after the next start, and known there.
-            tracing::error!(lane = tail.shelf().name(), %error, "it cannot be put down that records were taken");
+            tracing::error!(partition = reader.segments().name(), %error, "it cannot be put down that records were taken");
         }
         spool.damaged.fetch_add(batch.damaged, Ordering::Relaxed);
-        tail.shelf().oldest_waits_since(None);
+        reader.segments().oldest_waits_since(None);
         if let Some(oldest) = batch.oldest_at {
             spool.lag_ms.store(spool.clock.now().ms_since(oldest), Ordering::Relaxed);
         }
@@ -189,7 +195,7 @@ impl Exporter {
         }
         spans.seal(&self.origin);
         let export = Arc::new(spans);
-        let mut backoff = self.link.backoff();
+        let mut backoff = self.control_channel.backoff();
         while let Fate::Kept(status) = self.send(&export).await {
             let wait = backoff.next_wait();
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -204,7 +210,9 @@ impl Exporter {
     }
 
     async fn send(&self, export: &Arc<Spans>) -> Fate {
-        let answer = send(self.link.channel(), Arc::clone(export), self.config.gzip, self.link.request_timeout()).await;
+        let answer =
+            send(self.control_channel.channel(), Arc::clone(export), self.config.gzip, self.control_channel.request_timeout())
+                .await;
         match answer {
             Ok(response) => {
                 if let Some(partial) = response.partial_success {

@@ -1,4 +1,4 @@
-//! The spans of one export, all of one lane. Most calls of a batch say the same but for their IDs, times and sizes: what they share is
+//! The spans of one export, all of one partition. Most calls of a batch say the same but for their IDs, times and sizes: what they share is
 //! written once, as attributes of their scope (OTLP, `InstrumentationScope.attributes`), and only the rest a call.
 
 use std::iter;

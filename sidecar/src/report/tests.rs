@@ -33,14 +33,14 @@ fn open(folder: &Path, config: config::Spool) -> Reporter {
     Reporter { spool, onlookers: Arc::default() }
 }
 
-fn put(lane: &mut Lane, numbers: impl IntoIterator<Item = u64>) {
+fn put(writer: &mut SpoolWriter, numbers: impl IntoIterator<Item = u64>) {
     for number in numbers {
-        lane.put(&call(number));
-        lane.commit();
+        writer.put(&call(number));
+        writer.commit();
     }
 }
 
-/// What one lane's reader finds.
+/// What one partition's reader finds.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Read {
     calls: Vec<u64>,
@@ -50,11 +50,11 @@ struct Read {
 }
 
 /// Reads everything that was written; acknowledges it if `taken`.
-fn read(reporter: &Reporter, tail: &mut Tail, taken: bool) -> (Read, Hash) {
+fn read(reporter: &Reporter, reader: &mut SpoolReader, taken: bool) -> (Read, Hash) {
     let mut read = Read::default();
     let (mut head, mut expected) = (None, None);
-    while let Some(batch) = tail
-        .next(tail.shelf().committed(), reporter.spool.folder(), |numbered| {
+    while let Some(batch) = reader
+        .next(reader.segments().committed(), reporter.spool.folder(), |numbered| {
             match numbered.entry {
                 ChainEntry::Call(record) => read.calls.push(number(record)),
                 ChainEntry::Loss(loss) => read.losses.push(*loss),
@@ -69,13 +69,13 @@ fn read(reporter: &Reporter, tail: &mut Tail, taken: bool) -> (Read, Hash) {
         if !taken {
             break;
         }
-        tail.acknowledge(batch.after).unwrap();
+        reader.acknowledge(batch.after).unwrap();
     }
     (read, head.unwrap_or(Hash([0; 32])))
 }
 
-fn tail(reporter: &Reporter) -> Tail {
-    reporter.spool.take_tails().remove(0)
+fn reader(reporter: &Reporter) -> SpoolReader {
+    reporter.spool.take_readers().remove(0)
 }
 
 fn segments(folder: &Path) -> Vec<PathBuf> {
@@ -92,12 +92,12 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
 fn what_was_committed_outlives_the_process_and_the_chain_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let config = small(WhenFull::Refuse);
-    put(&mut open(folder.path(), config).lane().unwrap(), 1..=5);
+    put(&mut open(folder.path(), config).writer().unwrap(), 1..=5);
     let reporter = open(folder.path(), config);
-    put(&mut reporter.lane().unwrap(), 6..=8);
+    put(&mut reporter.writer().unwrap(), 6..=8);
     assert_eq!(reporter.depth(), 8);
-    let mut tail = tail(&reporter);
-    let (read, _) = read(&reporter, &mut tail, false);
+    let mut reader = reader(&reporter);
+    let (read, _) = read(&reporter, &mut reader, false);
     assert_eq!(read.calls, (1..=8).collect::<Vec<_>>());
     assert_eq!(read.sequence, (1..=8).collect::<Vec<_>>());
     assert_eq!(read.losses, []);
@@ -107,10 +107,10 @@ fn what_was_committed_outlives_the_process_and_the_chain_goes_on() {
 fn nothing_is_on_record_that_was_not_committed() {
     let folder = tempfile::tempdir().unwrap();
     let reporter = open(folder.path(), small(WhenFull::Refuse));
-    let mut lane = reporter.lane().unwrap();
-    lane.put(&call(1));
+    let mut writer = reporter.writer().unwrap();
+    writer.put(&call(1));
     assert!(reporter.take(10).is_empty());
-    lane.commit();
+    writer.commit();
     assert_eq!(reporter.take(10).iter().map(|kept| number(&kept.record())).collect::<Vec<_>>(), [1]);
     assert!(reporter.take(10).is_empty(), "an onlooker sees each record once");
 }
@@ -121,25 +121,25 @@ fn what_was_acknowledged_is_not_read_again_by_the_next_process_and_its_files_go(
     let config = small(WhenFull::Refuse);
     let head = {
         let reporter = open(folder.path(), config);
-        let mut lane = reporter.lane().unwrap();
-        let mut tail = tail(&reporter);
+        let mut writer = reporter.writer().unwrap();
+        let mut reader = reader(&reporter);
         for number in 1..=1_000 {
-            wait(|| lane.admits());
-            put(&mut lane, [number]);
+            wait(|| writer.admits());
+            put(&mut writer, [number]);
         }
         let before = segments(folder.path()).len();
-        let (all, head) = read(&reporter, &mut tail, true);
+        let (all, head) = read(&reporter, &mut reader, true);
         assert_eq!(all.calls.len(), 1_000);
         assert!(segments(folder.path()).len() < before, "files that are acknowledged go");
         assert_eq!(reporter.depth(), 0);
-        put(&mut lane, 1_001..=1_010);
+        put(&mut writer, 1_001..=1_010);
         head
     };
     let reporter = open(folder.path(), config);
     assert_eq!(reporter.depth(), 10);
-    let mut tail = tail(&reporter);
+    let mut reader = reader(&reporter);
     let mut first = None;
-    let batch = tail.next(tail.shelf().committed(), folder.path(), |numbered| {
+    let batch = reader.next(reader.segments().committed(), folder.path(), |numbered| {
         first.get_or_insert(digest(numbered.canonical));
         numbered.sequence <= 1_001
     });
@@ -153,13 +153,13 @@ fn a_file_cut_off_anywhere_loses_what_was_cut_off_and_no_number_is_given_away_tw
     let folder = tempfile::tempdir().unwrap();
     let config = small(WhenFull::Refuse);
     let reporter = open(folder.path(), config);
-    let mut lane = reporter.lane().unwrap();
+    let mut writer = reporter.writer().unwrap();
     let mut ends = vec![40];
     for number in 1..=4 {
-        put(&mut lane, [number]);
+        put(&mut writer, [number]);
         ends.push(fs::metadata(&segments(folder.path())[0]).unwrap().len());
     }
-    drop((lane, reporter));
+    drop((writer, reporter));
     let file = segments(folder.path()).remove(0);
     let whole = fs::read(&file).unwrap();
     for cut in 0..=whole.len() {
@@ -168,9 +168,9 @@ fn a_file_cut_off_anywhere_loses_what_was_cut_off_and_no_number_is_given_away_tw
         fs::write(copy.path().join("000").join(file.file_name().unwrap()), &whole[..cut]).unwrap();
         fs::copy(folder.path().join("000/acknowledged"), copy.path().join("000/acknowledged")).unwrap();
         let reporter = open(copy.path(), config);
-        put(&mut reporter.lane().unwrap(), [9]);
-        let mut tail = tail(&reporter);
-        let (read, _) = read(&reporter, &mut tail, true);
+        put(&mut reporter.writer().unwrap(), [9]);
+        let mut reader = reader(&reporter);
+        let (read, _) = read(&reporter, &mut reader, true);
         let kept = ends.iter().skip(1).filter(|end| **end <= cut as u64).count() as u64;
         assert_eq!(read.calls, (1..=kept).chain([9]).collect::<Vec<_>>(), "cut at {cut}");
         let torn = cut > 40 && !ends.contains(&(cut as u64));
@@ -186,7 +186,7 @@ fn any_flipped_bit_costs_one_record_which_is_counted_told_and_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let config = small(WhenFull::Refuse);
     let reporter = open(folder.path(), config);
-    put(&mut reporter.lane().unwrap(), 1..=3);
+    put(&mut reporter.writer().unwrap(), 1..=3);
     drop(reporter);
     let file = segments(folder.path()).remove(0);
     let whole = fs::read(&file).unwrap();
@@ -198,9 +198,9 @@ fn any_flipped_bit_costs_one_record_which_is_counted_told_and_set_aside() {
         flipped[at] ^= 1 << (at % 8);
         fs::write(copy.path().join("000").join(file.file_name().unwrap()), &flipped).unwrap();
         let reporter = open(copy.path(), config);
-        put(&mut reporter.lane().unwrap(), [9]);
-        let mut tail = tail(&reporter);
-        let (read, _) = read(&reporter, &mut tail, true);
+        put(&mut reporter.writer().unwrap(), [9]);
+        let mut reader = reader(&reporter);
+        let (read, _) = read(&reporter, &mut reader, true);
         let hit = at.checked_sub(40).map(|at| (at / frame) as u64 + 1);
         let left: Vec<_> = (1..=3).filter(|number| Some(*number) != hit).chain([9]).collect();
         assert_eq!(read.calls, left, "flipped at {at}");
@@ -217,12 +217,12 @@ fn any_flipped_bit_costs_one_record_which_is_counted_told_and_set_aside() {
 fn a_full_spool_admits_no_call_keeps_those_that_run_and_admits_again_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let reporter = open(folder.path(), small(WhenFull::Refuse));
-    let mut lane = reporter.lane().unwrap();
+    let mut writer = reporter.writer().unwrap();
     let mut carried = 0;
-    while lane.admits() {
+    while writer.admits() {
         carried += 1;
-        put(&mut lane, [carried]);
-        if !lane.admits() {
+        put(&mut writer, [carried]);
+        if !writer.admits() {
             // The keeper makes the next file ready, as long as it may.
             reporter.spool.wake_keeper();
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -230,20 +230,20 @@ fn a_full_spool_admits_no_call_keeps_those_that_run_and_admits_again_when_there_
     }
     assert!(carried > 1_000, "{carried}");
     // Calls that ran already still find room; what is refused for want of it takes none.
-    put(&mut lane, carried + 1..=carried + 50);
+    put(&mut writer, carried + 1..=carried + 50);
     for number in 0..7 {
-        lane.put(&CallRecord { reason: Some(Reason::RecordsFull), ..call(1_000_000 + number) });
+        writer.put(&CallRecord { reason: Some(Reason::RecordsFull), ..call(1_000_000 + number) });
     }
-    lane.commit();
+    writer.commit();
     assert_eq!(reporter.lost(), 7);
-    let mut tail = tail(&reporter);
-    assert_eq!(read(&reporter, &mut tail, true).0.calls, (1..=carried + 50).collect::<Vec<_>>());
+    let mut reader = reader(&reporter);
+    assert_eq!(read(&reporter, &mut reader, true).0.calls, (1..=carried + 50).collect::<Vec<_>>());
     wait(|| {
-        lane.commit();
-        lane.admits()
+        writer.commit();
+        writer.admits()
     });
-    put(&mut lane, [5_000_000]);
-    let (after, _) = read(&reporter, &mut tail, true);
+    put(&mut writer, [5_000_000]);
+    let (after, _) = read(&reporter, &mut reader, true);
     assert_eq!(after.calls, [5_000_000]);
     let told: Vec<_> = after.losses.iter().map(|loss| (loss.cause, loss.records)).collect();
     assert_eq!(told, [(LossCause::SpoolFull, 7)], "the loss itself is on record");
@@ -256,22 +256,22 @@ fn a_lane_makes_its_next_file_itself_while_the_keeper_is_busy_and_calls_are_carr
     let roomy = config::Spool { bytes_max: 16 * 64 * 1024, ..small(WhenFull::Refuse) };
     let reporter =
         Reporter { spool: Spool::found(folder.path(), roomy, 1, Clock::wound(NOW)).unwrap(), onlookers: Arc::default() };
-    let mut lane = reporter.lane().unwrap();
+    let mut writer = reporter.writer().unwrap();
     let mut carried = 0;
-    while lane.admits() {
+    while writer.admits() {
         carried += 1;
-        put(&mut lane, [carried]);
+        put(&mut writer, [carried]);
     }
     assert_eq!(segments(folder.path()).len(), 16, "all files that spool.bytesMax has room for");
     // What runs when there is no room for another file still finds its place in those that are there.
-    put(&mut lane, carried + 1..=carried + 50);
+    put(&mut writer, carried + 1..=carried + 50);
     assert_eq!((reporter.lost(), reporter.depth()), (0, carried + 50));
-    let mut tail = tail(&reporter);
-    assert_eq!(read(&reporter, &mut tail, true).0.calls, (1..=carried + 50).collect::<Vec<_>>());
-    // Files have gone: the lane finds that out by itself too, as soon as it looks again.
+    let mut reader = reader(&reporter);
+    assert_eq!(read(&reporter, &mut reader, true).0.calls, (1..=carried + 50).collect::<Vec<_>>());
+    // Files have gone: the partition finds that out by itself too, as soon as it looks again.
     wait(|| {
-        put(&mut lane, [1_000_000]);
-        lane.admits()
+        put(&mut writer, [1_000_000]);
+        writer.admits()
     });
 }
 
@@ -280,34 +280,34 @@ fn a_loss_is_on_record_even_if_the_process_ends_before_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let config = small(WhenFull::Count);
     let reporter = open(folder.path(), config);
-    let mut lane = reporter.lane().unwrap();
+    let mut writer = reporter.writer().unwrap();
     let mut carried = 0;
     while reporter.lost() == 0 {
-        assert!(lane.admits(), "the policy is to go on");
+        assert!(writer.admits(), "the policy is to go on");
         carried += 1;
-        lane.put(&call(carried));
+        writer.put(&call(carried));
         if carried % 100 == 0 {
-            lane.commit();
+            writer.commit();
         }
     }
-    lane.commit();
-    // As kill -9 would: nothing of the lane's memory is written any more.
-    std::mem::forget(lane);
+    writer.commit();
+    // As kill -9 would: nothing of the partition's memory is written any more.
+    std::mem::forget(writer);
     let (lost, depth) = (reporter.lost(), reporter.depth());
     let reporter = Reporter { spool: Arc::clone(&reporter.spool), onlookers: Arc::default() };
-    let mut tail = tail(&reporter);
-    let (before, _) = read(&reporter, &mut tail, true);
+    let mut reader = reader(&reporter);
+    let (before, _) = read(&reporter, &mut reader, true);
     assert_eq!(before.calls.len() as u64, depth);
     let again = open(folder.path(), config);
-    let _lane = again.lane().unwrap();
-    let mut tail = super::tests::tail(&again);
-    let (after, _) = read(&again, &mut tail, true);
+    let _writer = again.writer().unwrap();
+    let mut reader = super::tests::reader(&again);
+    let (after, _) = read(&again, &mut reader, true);
     let told: u64 = after.losses.iter().map(|loss| loss.records).sum();
     assert_eq!(told, carried - before.calls.len() as u64, "all of {carried} are accounted for; {lost} were refused room");
     // And it is told once.
-    drop((tail, _lane, again));
+    drop((reader, _writer, again));
     let once_more = open(folder.path(), config);
-    let _lane = once_more.lane().unwrap();
+    let _writer = once_more.writer().unwrap();
     assert_eq!(once_more.lost(), 0);
 }
 
@@ -317,12 +317,12 @@ fn a_lane_of_an_earlier_process_without_a_writer_now_is_still_read() {
     let config = small(WhenFull::Refuse);
     {
         let reporter = open(folder.path(), config);
-        let (mut one, mut two) = (reporter.lane().unwrap(), reporter.lane().unwrap());
+        let (mut one, mut two) = (reporter.writer().unwrap(), reporter.writer().unwrap());
         put(&mut one, [1]);
         put(&mut two, [2]);
     }
     let reporter = open(folder.path(), config);
-    let _one = reporter.lane().unwrap();
+    let _one = reporter.writer().unwrap();
     let mut calls: Vec<_> = reporter.take(10).iter().map(|kept| number(&kept.record())).collect();
     calls.sort_unstable();
     assert_eq!(calls, [1, 2]);
@@ -332,13 +332,13 @@ fn a_lane_of_an_earlier_process_without_a_writer_now_is_still_read() {
 fn only_what_a_power_cut_would_leave_is_exported() {
     let folder = tempfile::tempdir().unwrap();
     let reporter = open(folder.path(), config::Spool { sync_interval_ms: 3_600_000, ..small(WhenFull::Refuse) });
-    let mut lane = reporter.lane().unwrap();
-    put(&mut lane, 1..=3);
-    let mut tail = tail(&reporter);
-    let exported = |tail: &mut Tail| tail.next(tail.shelf().synced(), folder.path(), |_| true).unwrap();
-    assert_eq!(exported(&mut tail), None);
+    let mut writer = reporter.writer().unwrap();
+    put(&mut writer, 1..=3);
+    let mut reader = reader(&reporter);
+    let exported = |reader: &mut SpoolReader| reader.next(reader.segments().synced(), folder.path(), |_| true).unwrap();
+    assert_eq!(exported(&mut reader), None);
     reporter.sync();
-    assert_eq!(exported(&mut tail).map(|batch| batch.after.sequence), Some(3));
+    assert_eq!(exported(&mut reader).map(|batch| batch.after.sequence), Some(3));
 }
 
 fn wait(mut until: impl FnMut() -> bool) {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    link::{Backoff, Link, LinkProblem, sentence},
+    control_channel::{Backoff, ControlChannel, ControlChannelError, sentence},
     state::{StateError, StateFolder},
     trust::{Bundle, Trust},
 };
@@ -41,7 +41,7 @@ const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// Follows the control plane and puts what it says in force.
 #[derive(Debug)]
 pub struct Follower {
-    link: Link,
+    control_channel: ControlChannel,
     trust: Trust,
     state: StateFolder,
     current: Current,
@@ -66,9 +66,15 @@ impl Follower {
     ///
     /// # Errors
     /// When the state folder cannot be used.
-    pub fn resume(link: Link, trust: Trust, state: StateFolder, current: Current, clock: Clock) -> Result<Self, StateError> {
+    pub fn resume(
+        control_channel: ControlChannel,
+        trust: Trust,
+        state: StateFolder,
+        current: Current,
+        clock: Clock,
+    ) -> Result<Self, StateError> {
         let mut follower = Self {
-            link,
+            control_channel,
             trust,
             state,
             current,
@@ -105,7 +111,7 @@ impl Follower {
 
     /// Follows, again and again, until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut backoff = self.link.backoff();
+        let mut backoff = self.control_channel.backoff();
         let mut told_revoked = false;
         loop {
             let shown = self.trust.own();
@@ -123,7 +129,7 @@ impl Follower {
                 Err(problem) => {
                     let wait = backoff.next_wait();
                     tracing::warn!(problem = sentence(&problem), wait_ms = ms(wait), "not following the control plane");
-                    let revoked = matches!(&problem, LinkProblem::Refused { reason, .. } if reason == REVOKED);
+                    let revoked = matches!(&problem, ControlChannelError::Refused { reason, .. } if reason == REVOKED);
                     if revoked && !std::mem::replace(&mut told_revoked, true) {
                         self.keep_refused(&shown.serial);
                     }
@@ -143,16 +149,16 @@ impl Follower {
         }
     }
 
-    async fn session(&mut self, backoff: &mut Backoff) -> Result<End, LinkProblem> {
-        let mut replaced = self.link.watch();
+    async fn session(&mut self, backoff: &mut Backoff) -> Result<End, ControlChannelError> {
+        let mut replaced = self.control_channel.watch();
         let (answers, outgoing) = mpsc::channel(ANSWERS_MAX);
         // There is room: the channel is new.
         let _ = answers.try_send(request(Message::Hello(self.hello())));
-        let mut client = SnapshotServiceClient::new(self.link.channel()).max_decoding_message_size(UPDATE_BYTES_MAX);
+        let mut client = SnapshotServiceClient::new(self.control_channel.channel()).max_decoding_message_size(UPDATE_BYTES_MAX);
         let opened = client.follow(ReceiverStream::new(outgoing));
-        let mut updates = match tokio::time::timeout(self.link.request_timeout(), opened).await {
+        let mut updates = match tokio::time::timeout(self.control_channel.request_timeout(), opened).await {
             Ok(opened) => opened?.into_inner(),
-            Err(_elapsed) => return Err(LinkProblem::Away("it does not answer on the snapshot stream".to_owned())),
+            Err(_elapsed) => return Err(ControlChannelError::Away("it does not answer on the snapshot stream".to_owned())),
         };
         let mut first = true;
         loop {
@@ -270,7 +276,7 @@ impl Follower {
     }
 }
 
-async fn next(updates: &mut Streaming<v1::FollowResponse>) -> Result<Option<v1::Update>, LinkProblem> {
+async fn next(updates: &mut Streaming<v1::FollowResponse>) -> Result<Option<v1::Update>, ControlChannelError> {
     loop {
         match updates.message().await? {
             Some(v1::FollowResponse { update: Some(update) }) => return Ok(Some(update)),

@@ -11,8 +11,8 @@ use chapar_sidecar::{
     clock::Clock,
     config::Config,
     control::{Control, ControlError},
+    control_channel::sentence,
     enrol::EnrolError,
-    link::sentence,
     snapshot::Current,
 };
 use prost::Message as _;

@@ -50,9 +50,9 @@ fn record(number: u64) -> CallRecord<'static> {
 }
 
 fn put(reporter: &Reporter, records: &[CallRecord<'_>]) {
-    let mut lane = reporter.lane().unwrap();
-    records.iter().for_each(|record| lane.put(record));
-    lane.commit();
+    let mut writer = reporter.writer().unwrap();
+    records.iter().for_each(|record| writer.put(record));
+    writer.commit();
 }
 
 fn attribute(span: &Span, key: &str) -> Option<Value> {

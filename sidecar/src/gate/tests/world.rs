@@ -118,7 +118,7 @@ impl World {
         let trust = authority.trust(agency, &clock);
         let (tallies, live, began) = (Tallies::new().unwrap(), Arc::new(Live::new(calls_max)), Instant::now());
         let name = || agency.parse().unwrap();
-        let book = Book::new(name(), reporter.lane().unwrap(), tallies.another(), Arc::clone(&live), began);
+        let book = Book::new(name(), reporter.writer().unwrap(), tallies.another(), Arc::clone(&live), began);
         let ties = Ties { agency: name(), clock: clock.clone(), trust, current: current.clone() };
         let gate = Gate::new(Desk::new(ties, Rc::new(book), began), PlaceBook::default());
         let world = Self { clock, current, reporter, folder, tallies, live, agency, began, reply: Reply::default(), gate };

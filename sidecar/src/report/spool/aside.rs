@@ -12,11 +12,11 @@ const FILES_MAX: usize = 64;
 /// Most bytes of one of them.
 const FILE_BYTES_MAX: usize = 256 * 1024;
 
-/// Sets `bytes` aside, which lay in a file of this lane at this offset. The same damage again makes no second file.
-pub(in crate::report) fn put(spool: &Path, lane: &str, segment: u64, offset: u64, bytes: &[u8]) -> io::Result<PathBuf> {
+/// Sets `bytes` aside, which lay in a file of this partition at this offset. The same damage again makes no second file.
+pub(super) fn put(spool: &Path, partition: &str, segment: u64, offset: u64, bytes: &[u8]) -> io::Result<PathBuf> {
     let folder = spool.join("damaged");
     DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    let path = folder.join(format!("{lane}-{segment}-{offset}.bin"));
+    let path = folder.join(format!("{partition}-{segment}-{offset}.bin"));
     if path.exists() || fs::read_dir(&folder)?.count() >= FILES_MAX {
         return Ok(path);
     }

@@ -1,4 +1,4 @@
-//! What a lane keeps beside its records: how far they were acknowledged, and what was lost for want of room.
+//! What a partition keeps beside its records: how far they were acknowledged, and what was lost for want of room.
 
 use chapar_core::{
     record::chain::{ChainId, Hash, beginning},
@@ -7,7 +7,7 @@ use chapar_core::{
 
 use super::slots::Fact;
 
-/// A place between two entries of a lane, and the head of the chain there.
+/// A place between two entries of a partition, and the head of the chain there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) struct Position {
     pub(in crate::report) chain: ChainId,
@@ -55,7 +55,7 @@ impl Fact for Position {
 /// Records for which there was no room, and which no entry tells of yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(in crate::report) struct Missing {
-    /// How many losses this lane has had before.
+    /// How many losses this partition has had before.
     pub(in crate::report) number: u64,
     /// How many records.
     pub(in crate::report) records: u64,

@@ -1,4 +1,4 @@
-//! What an earlier process left in a lane's folder.
+//! What an earlier process left in a partition's folder.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ use super::{
     slots::Slots,
 };
 
-/// The state of a lane.
+/// The state of a partition.
 #[derive(Debug)]
 pub(super) struct Found {
     /// Numbers of the files with entries.
@@ -37,8 +37,8 @@ const POSITION_FILE: &str = "acknowledged";
 /// Name of the file that counts what was lost for want of room.
 const LOSSES_FILE: &str = "missing";
 
-/// Reads a lane's folder. `new_chain` is used where there is none to go on with.
-pub(super) fn lane(folder: &Path, new_chain: ChainId) -> io::Result<Found> {
+/// Reads a partition's folder. `new_chain` is used where there is none to go on with.
+pub(super) fn partition(folder: &Path, new_chain: ChainId) -> io::Result<Found> {
     let mut numbers = without_empty(folder)?;
     let (mut positions, known) = Slots::<Position>::open(&folder.join(POSITION_FILE))?;
     let (losses, missing) = Slots::<Missing>::open(&folder.join(LOSSES_FILE))?;
@@ -78,7 +78,7 @@ pub(super) fn lane(folder: &Path, new_chain: ChainId) -> io::Result<Found> {
     Ok(Found { numbers, last, position, positions, missing, losses })
 }
 
-/// The files of the lane, all on the disk now; those that were never begun are removed.
+/// The files of the partition, all on the disk now; those that were never begun are removed.
 fn without_empty(folder: &Path) -> io::Result<Vec<u64>> {
     let mut kept = Vec::new();
     for number in segment::numbers(folder)? {

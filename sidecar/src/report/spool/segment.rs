@@ -1,4 +1,4 @@
-//! One file of a lane: a header, then frames. Written from its beginning to its end and never again.
+//! One file of a partition: a header, then frames. Written from its beginning to its end and never again.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -14,7 +14,7 @@ use rustix::{
 };
 
 /// Bytes before the first frame.
-pub(in crate::report) const HEADER_BYTES: u64 = 40;
+pub(super) const HEADER_BYTES: u64 = 40;
 const MAGIC: &[u8; 8] = b"chspool1";
 /// Mode of every file: nobody but the owner reads them.
 const FILE_MODE: u32 = 0o600;
@@ -22,13 +22,13 @@ const ENDING: &str = "seg";
 
 /// What the header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::report) struct Header {
-    /// The file's number in its lane: numbers rise.
-    pub(in crate::report) number: u64,
+pub(super) struct Header {
+    /// The file's number in its partition: numbers rise.
+    pub(super) number: u64,
     /// Sequence number of the first entry that was to go in.
-    pub(in crate::report) first: u64,
+    pub(super) first: u64,
     /// When it was begun.
-    pub(in crate::report) begun_at: Timestamp,
+    pub(super) begun_at: Timestamp,
 }
 
 impl Header {
@@ -50,12 +50,12 @@ impl Header {
     }
 
     /// Writes it.
-    pub(in crate::report) fn write(&self, file: &File) -> io::Result<()> {
+    pub(super) fn write(&self, file: &File) -> io::Result<()> {
         file.write_all_at(&self.encoded(), 0)
     }
 
     /// Reads it; `None` when there is no sound one.
-    pub(in crate::report) fn read(file: &File) -> io::Result<Option<Self>> {
+    pub(super) fn read(file: &File) -> io::Result<Option<Self>> {
         let mut bytes = [0; HEADER_BYTES as usize];
         match file.read_exact_at(&mut bytes, 0) {
             Ok(()) => Ok(Self::decoded(&bytes)),
@@ -66,20 +66,20 @@ impl Header {
 }
 
 /// Where the file of this number is.
-pub(in crate::report) fn path(lane: &Path, number: u64) -> PathBuf {
-    lane.join(format!("{number:020}.{ENDING}"))
+pub(super) fn path(partition: &Path, number: u64) -> PathBuf {
+    partition.join(format!("{number:020}.{ENDING}"))
 }
 
 /// Makes an empty file that has `bytes` of the disk to itself, and whose name outlasts a power cut.
-pub(super) fn create(lane: &Path, number: u64, bytes: u64) -> io::Result<File> {
-    let path = path(lane, number);
+pub(super) fn create(partition: &Path, number: u64, bytes: u64) -> io::Result<File> {
+    let path = path(partition, number);
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(&path)?;
     let reserved = match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes) {
         // Where a file system cannot reserve, room is found or not found when it is written.
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         result => result.map_err(io::Error::from),
     };
-    if let Err(error) = reserved.and_then(|()| File::open(lane)?.sync_all()) {
+    if let Err(error) = reserved.and_then(|()| File::open(partition)?.sync_all()) {
         // Nothing is in it: it would only take room.
         let _ = fs::remove_file(&path);
         return Err(error);
@@ -87,10 +87,10 @@ pub(super) fn create(lane: &Path, number: u64, bytes: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// Numbers of the files of a lane, rising.
-pub(super) fn numbers(lane: &Path) -> io::Result<Vec<u64>> {
+/// Numbers of the files of a partition, rising.
+pub(super) fn numbers(partition: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
-    for entry in fs::read_dir(lane)? {
+    for entry in fs::read_dir(partition)? {
         let name = entry?.file_name();
         let number = name.to_str().and_then(|name| name.strip_suffix(ENDING)?.strip_suffix('.')?.parse::<u64>().ok());
         numbers.extend(number);
@@ -117,13 +117,13 @@ mod tests {
 
     #[test]
     fn files_are_found_by_their_numbers_and_nothing_else_is() {
-        let lane = tempfile::tempdir().unwrap();
+        let partition = tempfile::tempdir().unwrap();
         for number in [10, 2] {
-            create(lane.path(), number, 4_096).unwrap();
+            create(partition.path(), number, 4_096).unwrap();
         }
-        fs::write(lane.path().join("x.seg"), "").unwrap();
-        fs::write(lane.path().join("acked"), "").unwrap();
-        assert_eq!(numbers(lane.path()).unwrap(), [2, 10]);
-        assert_eq!(fs::metadata(path(lane.path(), 2)).unwrap().len(), 0, "what is reserved is not yet written");
+        fs::write(partition.path().join("x.seg"), "").unwrap();
+        fs::write(partition.path().join("acked"), "").unwrap();
+        assert_eq!(numbers(partition.path()).unwrap(), [2, 10]);
+        assert_eq!(fs::metadata(path(partition.path(), 2)).unwrap().len(), 0, "what is reserved is not yet written");
     }
 }

@@ -14,7 +14,7 @@ const SLOT_BYTES: usize = 4_096;
 const FILE_MODE: u32 = 0o600;
 
 /// What can be kept in a slot.
-pub(in crate::report) trait Fact: Sized {
+pub(super) trait Fact: Sized {
     /// Appends its bytes, less than a slot's worth.
     fn encode(&self, out: &mut Vec<u8>);
     /// Reads them back.
@@ -23,7 +23,7 @@ pub(in crate::report) trait Fact: Sized {
 
 /// The file of one fact.
 #[derive(Debug)]
-pub(in crate::report) struct Slots<F> {
+pub(super) struct Slots<F> {
     file: File,
     turn: u64,
     buffer: Vec<u8>,
@@ -32,7 +32,7 @@ pub(in crate::report) struct Slots<F> {
 
 impl<F: Fact> Slots<F> {
     /// Opens the file, made if it is not there, and reads the fact that was written last; `None` when there is no whole one.
-    pub(in crate::report) fn open(path: &Path) -> io::Result<(Self, Option<F>)> {
+    pub(super) fn open(path: &Path) -> io::Result<(Self, Option<F>)> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
         if file.metadata()?.len() < 2 * SLOT_BYTES as u64 {
             // Written, not only reserved: overwriting then needs nothing of the file system.
@@ -55,7 +55,7 @@ impl<F: Fact> Slots<F> {
     }
 
     /// Writes the fact: safe from a crash of the process.
-    pub(in crate::report) fn write(&mut self, fact: &F) -> io::Result<()> {
+    pub(super) fn write(&mut self, fact: &F) -> io::Result<()> {
         let turn = self.turn + 1;
         self.buffer.clear();
         self.buffer.extend_from_slice(&[0; 8]);
@@ -72,7 +72,7 @@ impl<F: Fact> Slots<F> {
     }
 
     /// Makes what was written safe from a power cut.
-    pub(in crate::report) fn sync(&self) -> io::Result<()> {
+    pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 }

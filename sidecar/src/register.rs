@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
-    link::{Link, LinkProblem, sentence},
+    control_channel::{ControlChannel, ControlChannelError, sentence},
 };
 
 /// Largest descriptor set (`chapar.v1.OfferedService.descriptor_set`), in bytes.
@@ -69,7 +69,7 @@ pub fn offer(config: &Config) -> Result<RegisterRequest, OfferError> {
 #[derive(Debug)]
 pub struct Registrar {
     /// Where the control plane is asked.
-    pub link: Link,
+    pub control_channel: ControlChannel,
     /// Changes whenever the control plane was met anew.
     pub sessions: watch::Receiver<u64>,
     /// What is offered.
@@ -94,7 +94,7 @@ impl Registrar {
     }
 
     async fn register_until_done(&mut self) {
-        let mut backoff = self.link.backoff();
+        let mut backoff = self.control_channel.backoff();
         loop {
             // A session that began before this attempt is answered by it.
             self.sessions.mark_unchanged();
@@ -118,13 +118,13 @@ impl Registrar {
         }
     }
 
-    async fn register(&self) -> Result<Vec<ServiceRegistration>, LinkProblem> {
-        let mut client = RegistrationServiceClient::new(self.link.channel());
+    async fn register(&self) -> Result<Vec<ServiceRegistration>, ControlChannelError> {
+        let mut client = RegistrationServiceClient::new(self.control_channel.channel());
         let asked = client.register(self.offer.clone());
-        match tokio::time::timeout(self.link.request_timeout(), asked).await {
+        match tokio::time::timeout(self.control_channel.request_timeout(), asked).await {
             Ok(Ok(response)) => Ok(response.into_inner().services),
             Ok(Err(status)) => Err(status.into()),
-            Err(_elapsed) => Err(LinkProblem::Away("it does not answer".to_owned())),
+            Err(_elapsed) => Err(ControlChannelError::Away("it does not answer".to_owned())),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     trust::nominal_server_name,
 };
 
-/// How long the answer to a probe of a silent connection may take: some round trips of a slow link.
+/// How long the answer to a probe of a silent connection may take: some round trips of a slow control_channel.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes that may be in flight on the snapshot's stream: a whole snapshot of some thousand grants in one go.

@@ -1,4 +1,4 @@
-//! The files of one lane: which there are, which one is written, and how much of them a power cut would leave.
+//! The files of one partition: which there are, which one is written, and how much of them a power cut would leave.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +24,7 @@ pub(in crate::report) struct Reach {
 
 /// What the writer and the keeper share. Locks are held for a moment, and by the writer only from one file to the next.
 #[derive(Debug)]
-pub(in crate::report) struct Shelf {
+pub(in crate::report) struct Segments {
     folder: PathBuf,
     name: String,
     segment_bytes: u64,
@@ -57,9 +57,9 @@ struct Files {
     synced: Reach,
 }
 
-impl Shelf {
-    /// The shelf of a lane folder that holds the files `numbers`, none of which is written any more.
-    pub(super) fn new(folder: PathBuf, segment_bytes: u64, numbers: &[u64], written: u64, acknowledged: u64) -> Self {
+impl Segments {
+    /// The segments of a partition folder that holds the files `numbers`, none of which is written any more.
+    pub(in crate::report) fn new(folder: PathBuf, segment_bytes: u64, numbers: &[u64], written: u64, acknowledged: u64) -> Self {
         let next = numbers.last().map_or(1, |last| last + 1);
         let files = Files {
             numbers: numbers.iter().copied().collect(),
@@ -88,7 +88,7 @@ impl Shelf {
         &self.folder
     }
 
-    /// The lane's name.
+    /// The partition's name.
     pub(in crate::report) fn name(&self) -> &str {
         &self.name
     }
@@ -127,21 +127,21 @@ impl Shelf {
     }
 
     /// Files that are there, the empty one included.
-    pub(super) fn segments(&self) -> u64 {
+    pub(in crate::report) fn files(&self) -> u64 {
         let files = self.lock();
         files.numbers.len() as u64 + u64::from(files.spare.is_some())
     }
 
     /// Bytes of entries in the files.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::report) fn bytes(&self) -> u64 {
         let numbers = self.lock().numbers.clone();
         let length = |number| fs::metadata(segment::path(&self.folder, number)).map_or(0, |metadata| metadata.len());
         numbers.into_iter().map(length).sum()
     }
 
     /// Makes the next file ready, if there is none.
-    pub(super) fn provide_spare(&self) -> io::Result<()> {
-        // The keeper and the start of a lane may both come here.
+    pub(in crate::report) fn provide_spare(&self) -> io::Result<()> {
+        // The keeper and the start of a partition may both come here.
         let _alone = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let next = {
             let files = self.lock();
@@ -191,7 +191,7 @@ impl Shelf {
     }
 
     /// Puts everything on the disk that was written so far. Returns whether that was anything.
-    pub(super) fn sync(&self) -> io::Result<bool> {
+    pub(in crate::report) fn sync(&self) -> io::Result<bool> {
         let (full, open, reach) = {
             let files = self.lock();
             // Under the lock, the offset is that of the file that is open.
@@ -240,7 +240,7 @@ impl Shelf {
         };
         for number in gone {
             if let Err(error) = fs::remove_file(segment::path(&self.folder, number)) {
-                tracing::warn!(lane = self.name, number, %error, "a file of the spool cannot be removed");
+                tracing::warn!(partition = self.name, number, %error, "a file of the spool cannot be removed");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 mod backoff;
 mod connect;
-mod problem;
+mod error;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ use tonic::transport::Channel;
 pub use self::{
     backoff::{Backoff, jitter},
     connect::channel,
-    problem::{LinkProblem, sentence},
+    error::{ControlChannelError, sentence},
 };
 use crate::{config, trust::Trust};
 
 /// The control plane, as this enrolled sidecar reaches it. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Link {
+pub struct ControlChannel {
     shared: Arc<Shared>,
 }
 
@@ -33,7 +33,7 @@ struct Shared {
     generation: watch::Sender<u64>,
 }
 
-impl Link {
+impl ControlChannel {
     /// Connects when it is first used, and again by itself whenever the connection is lost.
     #[must_use]
     pub fn new(config: config::ControlPlane, trust: Trust) -> Self {

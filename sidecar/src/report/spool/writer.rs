@@ -14,7 +14,13 @@ use chapar_core::{
     time::Timestamp,
 };
 
-use super::spool::{HEADER_BYTES, Header, Missing, Shelf, Slots, Spool};
+use super::{
+    facts::Missing,
+    partitions::{Partition, Spool, SpoolError},
+    segment::{HEADER_BYTES, Header},
+    segments::Segments,
+    slots::Slots,
+};
 use crate::config::WhenFull;
 
 /// Bytes that are held in memory at most while the disk takes nothing.
@@ -24,13 +30,13 @@ const PENDING_BYTES_USUAL: usize = 64 * 1024;
 /// How long a disk that failed is left alone.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// One thread's way into the account. [`Lane::put`] never blocks and never fails, so that it can be called from anywhere on
-/// the path; [`Lane::commit`] makes what was put safe from a crash of the process, and is called before any caller can see
+/// One thread's way into the account. [`SpoolWriter::put`] never blocks and never fails, so that it can be called from anywhere on
+/// the path; [`SpoolWriter::commit`] makes what was put safe from a crash of the process, and is called before any caller can see
 /// the end of a call.
 #[derive(Debug)]
-pub struct Lane {
+pub struct SpoolWriter {
     spool: Arc<Spool>,
-    shelf: Arc<Shelf>,
+    segments: Arc<Segments>,
     when_full: WhenFull,
     file: Option<Arc<File>>,
     /// Where in the file the next frame goes.
@@ -50,18 +56,22 @@ pub struct Lane {
     room_sought_at: Option<Instant>,
 }
 
-impl Lane {
-    pub(super) fn new(
-        spool: Arc<Spool>,
-        shelf: Arc<Shelf>,
-        when_full: WhenFull,
-        missing: Missing,
-        losses: Slots<Missing>,
-    ) -> Self {
-        let next = shelf.written() + 1;
-        let mut lane = Self {
+impl SpoolWriter {
+    /// The writer of the next partition of `spool` that has none.
+    ///
+    /// # Errors
+    /// When its files cannot be made or read.
+    pub(in crate::report) fn open(spool: &Arc<Spool>) -> Result<Self, SpoolError> {
+        let partition = spool.take_partition()?;
+        Ok(Self::new(Arc::clone(spool), partition))
+    }
+
+    fn new(spool: Arc<Spool>, partition: Partition) -> Self {
+        let Partition { segments, when_full, missing, losses } = partition;
+        let next = segments.written() + 1;
+        let mut writer = Self {
             spool,
-            shelf,
+            segments,
             when_full,
             file: None,
             offset: 0,
@@ -75,16 +85,16 @@ impl Lane {
             retry_at: None,
             room_sought_at: None,
         };
-        lane.spool.count_lost(missing.records);
+        writer.spool.count_lost(missing.records);
         // A start on a full disk is a start all the same: see `admits`.
-        if lane.rotate().unwrap_or(false) {
-            lane.tell_missing();
-            lane.note();
+        if writer.rotate().unwrap_or(false) {
+            writer.tell_missing();
+            writer.note();
         }
-        lane
+        writer
     }
 
-    /// Puts a call on record. It is safe once [`Lane::commit`] has returned.
+    /// Puts a call on record. It is safe once [`SpoolWriter::commit`] has returned.
     pub fn put(&mut self, record: &CallRecord<'_>) {
         // Only in a program that is made for this comparison: see `crate::unrecorded`.
         if cfg!(feature = "measure-unrecorded") {
@@ -125,7 +135,7 @@ impl Lane {
             Ok(false) => self.retry_at = None,
             Err(error) => {
                 if !failed_before {
-                    tracing::error!(lane = self.shelf.name(), %error, "the spool cannot be written");
+                    tracing::error!(partition = self.segments.name(), %error, "the spool cannot be written");
                 }
                 self.retry_at = Some(Instant::now() + RETRY);
             }
@@ -142,8 +152,8 @@ impl Lane {
 
     /// Whether there is more room than what running calls may need: the next file, or half of this one.
     fn has_room(&self) -> bool {
-        self.shelf.spare_ready()
-            || (self.file.is_some() && self.offset + (self.pending.len() as u64) < self.shelf.segment_bytes() / 2)
+        self.segments.spare_ready()
+            || (self.file.is_some() && self.offset + (self.pending.len() as u64) < self.segments.segment_bytes() / 2)
     }
 
     /// Makes the next file where the keeper was too slow to: on a busy disk under full load it can be, and calls are refused for
@@ -152,14 +162,14 @@ impl Lane {
         if self.has_room() || self.room_sought_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
-        let made = self.spool.provide_spare(&self.shelf);
+        let made = self.spool.provide_spare(&self.segments);
         self.room_sought_at = made.is_err().then(|| Instant::now() + RETRY);
     }
 
     /// Writes what is pending. `false`: there is no file for all of it.
     fn write(&mut self) -> io::Result<bool> {
         while !self.pending.is_empty() {
-            let room = usize::try_from(self.shelf.segment_bytes().saturating_sub(self.offset)).unwrap_or(usize::MAX);
+            let room = usize::try_from(self.segments.segment_bytes().saturating_sub(self.offset)).unwrap_or(usize::MAX);
             let fits = if self.pending.len() <= room { self.pending.len() } else { frame::whole(&self.pending, room) };
             let Some(file) = self.file.as_ref().filter(|_| fits > 0) else {
                 self.keep_ahead();
@@ -172,7 +182,7 @@ impl Lane {
             file.write_all_at(self.pending.get(..fits).unwrap_or_default(), self.offset)?;
             self.offset += fits as u64;
             self.pending.drain(..fits);
-            self.shelf.wrote(self.offset, self.first_pending() - 1);
+            self.segments.wrote(self.offset, self.first_pending() - 1);
         }
         Ok(true)
     }
@@ -187,14 +197,14 @@ impl Lane {
 
     /// Goes on in the next file. `false`: there is none.
     fn rotate(&mut self) -> io::Result<bool> {
-        let Some((number, file)) = self.shelf.take_spare() else { return Ok(false) };
+        let Some((number, file)) = self.segments.take_spare() else { return Ok(false) };
         let header = Header { number, first: self.first_pending(), begun_at: self.spool.clock.now() };
         if let Err(error) = header.write(&file) {
-            self.shelf.return_spare((number, file));
+            self.segments.return_spare((number, file));
             return Err(error);
         }
         let file = Arc::new(file);
-        self.shelf.begin(number, Arc::clone(&file));
+        self.segments.begin(number, Arc::clone(&file));
         self.file = Some(file);
         self.offset = HEADER_BYTES;
         self.spool.wake_keeper();
@@ -236,13 +246,13 @@ impl Lane {
         match self.losses.write(&missing) {
             Ok(()) => self.noted = records,
             Err(error) => {
-                tracing::error!(lane = self.shelf.name(), records, %error, "records are missing, and it cannot be put down")
+                tracing::error!(partition = self.segments.name(), records, %error, "records are missing, and it cannot be put down")
             }
         }
     }
 }
 
-impl Drop for Lane {
+impl Drop for SpoolWriter {
     fn drop(&mut self) {
         self.commit();
     }

@@ -13,7 +13,7 @@ pub use self::{
     renew::{Renewal, Renewals},
     schedule::renewal_due,
 };
-use crate::{link::LinkProblem, state::StateError, trust::TrustError};
+use crate::{control_channel::ControlChannelError, state::StateError, trust::TrustError};
 use chapar_proto::token::TokenError;
 
 /// Why the sidecar has no certificate, and who must act.
@@ -71,7 +71,7 @@ pub enum EnrolError {
     },
     /// The control plane refused, or is not the one that the token names.
     #[error("the control plane did not enrol this sidecar; {}", advice(.0))]
-    Control(#[source] LinkProblem),
+    Control(#[source] ControlChannelError),
     /// It answered with something that is no usable certificate.
     #[error("the control plane's answer is unusable: {0}")]
     Answer(String),
@@ -87,11 +87,11 @@ pub enum EnrolError {
 }
 
 /// What whoever reads the error should do.
-fn advice(problem: &LinkProblem) -> &'static str {
+fn advice(problem: &ControlChannelError) -> &'static str {
     match problem {
-        LinkProblem::Away(_) => "start it, or check controlPlane.address",
-        LinkProblem::Untrusted(_) => "check that controlPlane.address and the token are of the same exchange",
-        LinkProblem::Refused { reason, .. } => match reason.as_str() {
+        ControlChannelError::Away(_) => "start it, or check controlPlane.address",
+        ControlChannelError::Untrusted(_) => "check that controlPlane.address and the token are of the same exchange",
+        ControlChannelError::Refused { reason, .. } => match reason.as_str() {
             "TOKEN_USED" => "a token works once: ask an admin of the exchange for another one",
             "TOKEN_EXPIRED" | "TOKEN_REVOKED" => "ask an admin of the exchange for another token",
             "TOKEN_UNKNOWN" => "the token was never issued by this exchange: ask its admin for one",

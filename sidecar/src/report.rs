@@ -2,12 +2,10 @@
 
 mod evidence;
 mod export;
-mod lane;
 mod send;
 mod span;
 mod spans;
 mod spool;
-mod tail;
 mod wire;
 
 use std::{
@@ -20,15 +18,19 @@ use chapar_core::{
     time::Timestamp,
 };
 
-pub use self::{export::Exporter, lane::Lane, span::Origin, spool::SpoolError};
-use self::{spool::Spool, tail::Tail};
+use self::spool::{Spool, SpoolReader};
+pub use self::{
+    export::Exporter,
+    span::Origin,
+    spool::{SpoolError, SpoolWriter},
+};
 use crate::{clock::Clock, config};
 
 /// Where records of calls are kept until they are exported. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reporter {
     spool: Arc<Spool>,
-    onlookers: Arc<Mutex<Vec<Tail>>>,
+    onlookers: Arc<Mutex<Vec<SpoolReader>>>,
 }
 
 /// One record that was kept.
@@ -48,7 +50,7 @@ impl Kept {
 
 /// How the account stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct SpoolStatus {
     /// Records that wait for the control plane.
     pub records: u64,
     /// Bytes of the files that hold them.
@@ -65,7 +67,7 @@ pub struct Standing {
 
 impl Reporter {
     /// Opens the spool in `folder`, made if it is not there, with whatever an earlier process left in it. It is shared out
-    /// among as many lanes as there are `workers`.
+    /// among as many partitions as there are `workers`.
     ///
     /// # Errors
     /// When it cannot be made or read.
@@ -74,12 +76,12 @@ impl Reporter {
         Ok(Self { spool, onlookers: Arc::default() })
     }
 
-    /// A lane of its own for whoever puts calls on record: one for each thread that carries calls.
+    /// A writer with files of its own for whoever puts calls on record: one for each thread that carries calls.
     ///
     /// # Errors
     /// When its files cannot be made or read.
-    pub fn lane(&self) -> Result<Lane, SpoolError> {
-        self.spool.lane()
+    pub fn writer(&self) -> Result<SpoolWriter, SpoolError> {
+        SpoolWriter::open(&self.spool)
     }
 
     /// Puts everything that was committed on the disk, without waiting for the next time that it would.
@@ -101,10 +103,10 @@ impl Reporter {
 
     /// How the account stands.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn status(&self) -> SpoolStatus {
         let records = self.depth();
-        let oldest_at = self.spool.shelves().iter().filter_map(|shelf| shelf.oldest_at()).min();
-        Standing {
+        let oldest_at = self.spool.segments().iter().filter_map(|segments| segments.oldest_at()).min();
+        SpoolStatus {
             records,
             bytes: self.spool.bytes(),
             oldest_at: oldest_at.filter(|_| records > 0),
@@ -119,18 +121,18 @@ impl Reporter {
     #[must_use]
     pub fn take(&self, records_max: usize) -> Vec<Kept> {
         let mut onlookers = self.onlookers.lock().unwrap_or_else(PoisonError::into_inner);
-        onlookers.extend(self.spool.take_tails().iter().map(Tail::onlooker));
+        onlookers.extend(self.spool.take_readers().iter().map(SpoolReader::onlooker));
         let mut kept = Vec::new();
-        for tail in onlookers.iter_mut() {
-            let reach = tail.shelf().committed();
-            let seen = tail.next(reach, self.spool.folder(), |numbered| {
+        for reader in onlookers.iter_mut() {
+            let reach = reader.segments().committed();
+            let seen = reader.next(reach, self.spool.folder(), |numbered| {
                 let room = kept.len() < records_max;
                 if room && matches!(numbered.entry, ChainEntry::Call(_)) {
                     kept.push(Kept(numbered.canonical.into()));
                 }
                 room
             });
-            let passed = seen.and_then(|batch| batch.map_or(Ok(()), |batch| tail.acknowledge(batch.after)));
+            let passed = seen.and_then(|batch| batch.map_or(Ok(()), |batch| reader.acknowledge(batch.after)));
             if let Err(error) = passed {
                 tracing::error!(%error, "the spool cannot be read");
             }

@@ -14,7 +14,7 @@ const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 
 /// Why the control plane did not do what was asked.
 #[derive(Debug, Error)]
-pub enum LinkProblem {
+pub enum ControlChannelError {
     /// It did not answer; it may another time.
     #[error("the control plane cannot be reached: {0}")]
     Away(String),
@@ -31,7 +31,7 @@ pub enum LinkProblem {
     },
 }
 
-impl From<Status> for LinkProblem {
+impl From<Status> for ControlChannelError {
     fn from(status: Status) -> Self {
         if let Some(problem) = handshake_problem(&status) {
             return Self::Untrusted(problem);

@@ -1,4 +1,4 @@
-//! Reads a lane's files behind its writer: entry by entry, past whatever is damaged, with the chain going along.
+//! Reads a partition's files behind its writer: entry by entry, past whatever is damaged, with the chain going along.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
@@ -11,15 +11,21 @@ use chapar_core::{
     time::Timestamp,
 };
 
-use super::spool::{HEADER_BYTES, Header, Position, Reach, Shelf, Slots, segment_path, set_aside};
+use super::{
+    aside,
+    facts::Position,
+    segment::{self, HEADER_BYTES, Header},
+    segments::{Reach, Segments},
+    slots::Slots,
+};
 
 /// Bytes that are read at once: some hundreds of records. Only damage makes it more, up to a whole file.
 const READ_BYTES: usize = 128 * 1024;
 
-/// The reader of one lane.
+/// The reader of one partition.
 #[derive(Debug)]
-pub(super) struct Tail {
-    shelf: Arc<Shelf>,
+pub(in crate::report) struct SpoolReader {
+    segments: Arc<Segments>,
     /// From where nothing is acknowledged.
     at: Position,
     /// Where that is kept; `None` for a reader that only looks.
@@ -41,54 +47,54 @@ struct Open {
 
 /// Entries in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Batch {
+pub(in crate::report) struct Batch {
     /// The place before the first.
-    pub(super) before: Position,
+    pub(in crate::report) before: Position,
     /// Sequence number of the first, or the first that it stands for.
-    pub(super) first: u64,
+    pub(in crate::report) first: u64,
     /// The place after the last.
-    pub(super) after: Position,
+    pub(in crate::report) after: Position,
     /// Entries that were missing because of damage.
-    pub(super) damaged: u64,
+    pub(in crate::report) damaged: u64,
     /// When the oldest call was begun.
-    pub(super) oldest_at: Option<Timestamp>,
+    pub(in crate::report) oldest_at: Option<Timestamp>,
 }
 
 /// One entry on its way out.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Numbered<'e> {
-    pub(super) sequence: u64,
-    pub(super) canonical: &'e [u8],
-    pub(super) entry: &'e ChainEntry<'e>,
+pub(in crate::report) struct Numbered<'e> {
+    pub(in crate::report) sequence: u64,
+    pub(in crate::report) canonical: &'e [u8],
+    pub(in crate::report) entry: &'e Entry<'e>,
 }
 
-impl Tail {
-    pub(super) const fn new(shelf: Arc<Shelf>, at: Position, positions: Option<Slots<Position>>) -> Self {
-        Self { shelf, at, positions, open: None, buffer: Vec::new(), buffer_at: 0 }
+impl SpoolReader {
+    pub(in crate::report) const fn new(segments: Arc<Segments>, at: Position, positions: Option<Slots<Position>>) -> Self {
+        Self { segments, at, positions, open: None, buffer: Vec::new(), buffer_at: 0 }
     }
 
-    pub(super) const fn shelf(&self) -> &Arc<Shelf> {
-        &self.shelf
+    pub(in crate::report) const fn segments(&self) -> &Arc<Segments> {
+        &self.segments
     }
 
     /// The chain that its entries belong to.
-    pub(super) const fn chain(&self) -> ChainId {
+    pub(in crate::report) const fn chain(&self) -> ChainId {
         self.at.chain
     }
 
     /// Reads everything anew: what was read before may not be what the files hold.
-    pub(super) fn forget(&mut self) {
+    pub(in crate::report) fn reopen(&mut self) {
         self.open = None;
     }
 
     /// Another reader at the same place, which acknowledges nothing.
-    pub(super) fn onlooker(&self) -> Self {
-        Self::new(Arc::clone(&self.shelf), self.at, None)
+    pub(in crate::report) fn onlooker(&self) -> Self {
+        Self::new(Arc::clone(&self.segments), self.at, None)
     }
 
     /// Hands the entries that follow to `each`, until it takes one no more or `reach` is reached. They stay where they are:
-    /// see [`Tail::acknowledge`]. `None`: there are none.
-    pub(super) fn next(
+    /// see [`SpoolReader::acknowledge`]. `None`: there are none.
+    pub(in crate::report) fn next(
         &mut self,
         reach: Reach,
         spool: &Path,
@@ -109,15 +115,15 @@ impl Tail {
     }
 
     /// Goes on behind `position`: everything before is with the control plane.
-    pub(super) fn acknowledge(&mut self, position: Position) -> io::Result<()> {
+    pub(in crate::report) fn acknowledge(&mut self, position: Position) -> io::Result<()> {
         self.at = position;
         let Some(positions) = &mut self.positions else { return Ok(()) };
         positions.write(&position)?;
-        if self.shelf.holds_before(position.segment) {
+        if self.segments.holds_before(position.segment) {
             // A file goes only when it is certain that it will not be asked for again.
             positions.sync()?;
         }
-        self.shelf.acknowledge(position.sequence, position.segment);
+        self.segments.acknowledge(position.sequence, position.segment);
         Ok(())
     }
 
@@ -167,7 +173,7 @@ impl Tail {
             Step::Damage(taken) => {
                 let from = usize::try_from(walk.at.offset - self.buffer_at).unwrap_or(usize::MAX);
                 let damaged = self.buffer.get(from..).and_then(|rest| rest.get(..taken)).unwrap_or_default();
-                tell_damage(spool, self.shelf.name(), number, walk.at.offset, damaged);
+                tell_damage(spool, self.segments.name(), number, walk.at.offset, damaged);
                 walk.at.offset += taken as u64;
                 Ok(true)
             }
@@ -176,7 +182,7 @@ impl Tail {
     }
 
     fn next_file(&self, walk: &mut Walk, reach: Reach) -> bool {
-        let Some(number) = self.shelf.first_from(walk.at.segment + 1).filter(|number| *number <= reach.segment) else {
+        let Some(number) = self.segments.first_from(walk.at.segment + 1).filter(|number| *number <= reach.segment) else {
             return false;
         };
         // Of the file that is reached last, not even the header may be on the disk.
@@ -195,7 +201,7 @@ impl Tail {
         self.open = None;
         self.buffer.clear();
         self.buffer.shrink_to(READ_BYTES);
-        let file = match File::open(segment_path(self.shelf.folder(), number)) {
+        let file = match File::open(segment::path(self.segments.folder(), number)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
@@ -281,10 +287,12 @@ fn fill<'b>(
     Ok((bytes, bytes.len() >= left))
 }
 
-fn tell_damage(spool: &Path, lane: &str, segment: u64, offset: u64, damaged: &[u8]) {
+fn tell_damage(spool: &Path, partition: &str, segment: u64, offset: u64, damaged: &[u8]) {
     let bytes = damaged.len();
-    match set_aside(spool, lane, segment, offset, damaged) {
-        Ok(path) => tracing::error!(lane, segment, offset, bytes, set_aside = %path.display(), "the spool is damaged"),
-        Err(error) => tracing::error!(lane, segment, offset, bytes, %error, "the spool is damaged, and that cannot be set aside"),
+    match aside::put(spool, partition, segment, offset, damaged) {
+        Ok(path) => tracing::error!(partition, segment, offset, bytes, set_aside = %path.display(), "the spool is damaged"),
+        Err(error) => {
+            tracing::error!(partition, segment, offset, bytes, %error, "the spool is damaged, and that cannot be set aside")
+        }
     }
 }
