@@ -124,6 +124,7 @@ pub(crate) struct Replay {
 pub(crate) enum Problem {
     Unreachable,
     Full,
+    TimedOut,
     NotTaken,
 }
 

@@ -216,8 +216,13 @@ pub enum Cause<'c, G: Gate + ?Sized> {
         /// Why.
         error: &'c G::DialError,
     },
-    /// There was no room for it in time, or too many wait already (`Limits::pending_timeout`, `Limits::pending_per_endpoint_max`).
+    /// There was no room for it, and too many wait already (`Limits::pending_per_endpoint_max`).
     Full {
+        /// Where.
+        endpoint: &'c G::Endpoint,
+    },
+    /// There was no room for it in time (`Limits::pending_timeout`).
+    TimedOut {
         /// Where.
         endpoint: &'c G::Endpoint,
     },

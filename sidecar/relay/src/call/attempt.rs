@@ -45,6 +45,7 @@ impl<G: Gate> Relay<G> {
         let why = match held.attempts.last {
             Some((endpoint, Problem::Unreachable)) => Why::Unreachable(endpoint),
             Some((endpoint, Problem::Full)) => Why::Full(endpoint),
+            Some((endpoint, Problem::TimedOut)) => Why::TimedOut(endpoint),
             Some((endpoint, Problem::NotTaken)) => Why::NotTaken(endpoint),
             None => Why::NoEndpoint,
         };

@@ -185,7 +185,7 @@ impl<G: Gate> Relay<G> {
             if let Stage::Pending { endpoint, .. } = held.stage {
                 let deadline_ms = held.deadline_ms;
                 self.wake_call_by(call, deadline_ms);
-                return self.go_elsewhere(call, endpoint, Some(Problem::Full));
+                return self.go_elsewhere(call, endpoint, Some(Problem::TimedOut));
             }
         }
         let stalled_ms = [Way::Request, Way::Response].map(|way| {

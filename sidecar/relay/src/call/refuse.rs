@@ -15,6 +15,7 @@ pub(crate) enum Why {
     NoEndpoint,
     Unreachable(u32),
     Full(u32),
+    TimedOut(u32),
     PeerVoid(u32),
     NotTaken(u32),
     Lost(u32),
@@ -38,6 +39,7 @@ impl<G: Gate> Relay<G> {
                 Some(Cause::Unreachable { endpoint: &endpoint.own, error })
             }),
             Why::Full(endpoint) => at(endpoint).map(|endpoint| Cause::Full { endpoint: &endpoint.own }),
+            Why::TimedOut(endpoint) => at(endpoint).map(|endpoint| Cause::TimedOut { endpoint: &endpoint.own }),
             Why::PeerVoid(endpoint) => at(endpoint).map(|endpoint| Cause::PeerVoid { endpoint: &endpoint.own }),
             Why::NotTaken(endpoint) => at(endpoint).map(|endpoint| Cause::NotTaken { endpoint: &endpoint.own }),
             Why::Lost(endpoint) => at(endpoint).map(|endpoint| Cause::Lost { endpoint: &endpoint.own }),

@@ -104,7 +104,7 @@ fn full_links_open_more_up_to_their_limit_and_then_calls_wait() {
     for frame in frames.iter().filter(|frame| frame.kind == Kind::Headers) {
         fields = client.fields(&frame.payload);
     }
-    assert_eq!((last.stream, value(&fields, "grpc-message")), (7, Some("full")));
+    assert_eq!((last.stream, value(&fields, "grpc-message")), (7, Some("no room in time")));
 }
 
 #[test]

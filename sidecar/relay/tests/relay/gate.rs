@@ -210,6 +210,7 @@ impl Gate for TestGate {
             Cause::NoEndpoint => ("14", "no endpoint"),
             Cause::Unreachable { error, .. } => ("14", **error),
             Cause::Full { .. } => ("8", "full"),
+            Cause::TimedOut { .. } => ("14", "no room in time"),
             Cause::PeerVoid { .. } => ("14", "peer void"),
             Cause::NotTaken { .. } => ("14", "not taken"),
             Cause::Lost { .. } => ("14", "lost"),
