@@ -13,19 +13,19 @@ use chapar_core::policy::certificate_in_order;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use crate::worker::{Common, Phase};
+use crate::shared::{Phase, Shared};
 
 /// What the pages are made from.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    common: Arc<Common>,
+    shared: Arc<Shared>,
 }
 
 impl Admin {
     /// Pages about what the workers do.
     #[must_use]
-    pub(crate) fn new(common: &Arc<Common>) -> Self {
-        Self { common: Arc::clone(common) }
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared) }
     }
 
     /// Serves the pages until the process ends: metrics stay readable while the sidecar drains.
@@ -48,14 +48,14 @@ impl Admin {
     /// What keeps the sidecar from serving; empty when it is ready. Each says who must act.
     #[must_use]
     pub fn obstacles(&self) -> Vec<String> {
-        let common = &self.common;
-        let now = common.clock.now();
+        let shared = &self.shared;
+        let now = shared.clock.now();
         let mut obstacles = Vec::new();
-        if *common.phase.borrow() != Phase::Serving {
+        if *shared.phase.borrow() != Phase::Serving {
             obstacles.push("the sidecar is shutting down".to_owned());
         }
-        let own = common.trust.own();
-        match common.current.load() {
+        let own = shared.trust.own();
+        match shared.current.load() {
             None => obstacles.push("there is no snapshot yet: the operator must connect it to the control plane".to_owned()),
             Some(snapshot) if now >= snapshot.valid_until() => obstacles.push(format!(
                 "the snapshot was valid until {}: the operator must restore the connection to the control plane",
@@ -64,7 +64,7 @@ impl Admin {
             // Revoked, expired, or of a suspended agency: every call would be refused.
             Some(snapshot) => obstacles.extend(certificate_in_order(&snapshot, &own, now).err().map(|refusal| refusal.detail)),
         }
-        for service in common.upstreams.unwell() {
+        for service in shared.upstreams.unwell() {
             obstacles.push(format!("no server of {service} is well: the agency must see to it"));
         }
         obstacles
@@ -80,10 +80,10 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let common = &admin.common;
-    let (metrics, now) = (&common.metrics, common.clock.now());
+    let shared = &admin.shared;
+    let (metrics, now) = (&shared.metrics, shared.clock.now());
     let seconds = |ms: i64| ms.div_euclid(1_000);
-    match common.current.load() {
+    match shared.current.load() {
         Some(snapshot) => metrics.snapshot(
             snapshot.revision(),
             snapshot.policy_version(),
@@ -92,8 +92,8 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
         ),
         None => metrics.snapshot(0, 0, -1, -1),
     }
-    metrics.certificate(seconds(common.trust.own().not_after.ms_since(now)));
-    metrics.account(&common.reporter.status(), now);
+    metrics.certificate(seconds(shared.trust.own().not_after.ms_since(now)));
+    metrics.account(&shared.reporter.status(), now);
     match metrics.text() {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text),
         Err(problem) => {
@@ -153,8 +153,8 @@ struct EndpointLine {
 }
 
 async fn snapshot(State(admin): State<Admin>) -> impl IntoResponse {
-    let common = &admin.common;
-    let page = common.current.load().map(|snapshot| page(&snapshot, common.clock.now()));
+    let shared = &admin.shared;
+    let page = shared.current.load().map(|snapshot| page(&snapshot, shared.clock.now()));
     match page {
         Some(page) => Json(page).into_response(),
         None => (StatusCode::NOT_FOUND, "there is no snapshot yet\n").into_response(),

@@ -9,8 +9,8 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError},
     control::{Control, ControlError},
+    data_plane::{DataPlane, DataPlaneError, DataPlaneInputs},
     state::{StateError, StateFolder},
-    traffic::{Ties, Traffic, TrafficError},
 };
 
 /// Where the bound addresses are written, for whoever started the sidecar with port 0.
@@ -31,7 +31,7 @@ pub enum AppError {
     Control(#[from] ControlError),
     /// No calls can be taken.
     #[error(transparent)]
-    Traffic(#[from] TrafficError),
+    DataPlane(#[from] DataPlaneError),
     /// The addresses cannot be written.
     #[error("the bound addresses cannot be written")]
     Addresses(#[from] StateError),
@@ -56,13 +56,18 @@ pub async fn run(config_file: &Path) -> Result<(), AppError> {
     };
     // Those of an earlier run would mislead whoever waits for these.
     control.state.remove(ADDRESSES_FILE)?;
-    let ties = Ties { clock, trust: control.trust.clone(), current: control.current.clone(), reporter: control.reporter.clone() };
-    let mut traffic = Traffic::start(&config, ties).await?;
-    control.renewals.count_in(traffic.metrics().registry()).map_err(TrafficError::from)?;
-    write_addresses(&control.state, traffic.addresses())?;
+    let inputs = DataPlaneInputs {
+        clock,
+        trust: control.trust.clone(),
+        current: control.current.clone(),
+        reporter: control.reporter.clone(),
+    };
+    let mut data_plane = DataPlane::start(&config, inputs).await?;
+    control.renewals.count_in(data_plane.metrics().registry()).map_err(DataPlaneError::from)?;
+    write_addresses(&control.state, data_plane.addresses())?;
     control.offer();
     stop.received().await;
-    traffic.drain(config.drain.timeout()).await;
+    data_plane.drain(config.drain.timeout()).await;
     control.stop().await;
     tracing::info!("stopped");
     Ok(())

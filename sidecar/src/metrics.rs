@@ -6,12 +6,12 @@ use chapar_core::time::Timestamp;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use rustls::CommonState;
 
-use crate::{report::SpoolStatus, tally::Tallies};
+use crate::{call_metrics::CallMetrics, report::SpoolStatus};
 
 /// All metrics of the sidecar.
 pub struct Metrics {
     registry: Registry,
-    tallies: Tallies,
+    call_metrics: CallMetrics,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
     connections_passed: IntCounterVec,
@@ -70,8 +70,8 @@ impl Metrics {
     #[allow(clippy::too_many_lines)] // One line a metric.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("chapar_sidecar".to_owned()), None)?;
-        let tallies = Tallies::new()?;
-        registry.register(Box::new(tallies.clone()))?;
+        let call_metrics = CallMetrics::new()?;
+        registry.register(Box::new(call_metrics.clone()))?;
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(counter.clone()))?;
@@ -94,7 +94,7 @@ impl Metrics {
         let records_damaged = IntCounter::new("records_damaged_total", "Records of calls that the spool could not give back.")?;
         registry.register(Box::new(records_damaged.clone()))?;
         Ok(Self {
-            tallies,
+            call_metrics,
             connections: gauges("connections_open", "Connections that came in and are open.", &["listener"])?,
             connections_refused: counters("connections_refused_total", "Connections closed at once.", &["listener", "cause"])?,
             connections_passed: counters(
@@ -143,8 +143,8 @@ impl Metrics {
 
     /// What the workers count of calls.
     #[must_use]
-    pub const fn tallies(&self) -> &Tallies {
-        &self.tallies
+    pub const fn calls(&self) -> &CallMetrics {
+        &self.call_metrics
     }
 
     pub(crate) fn connections(&self, listener: Listener) -> IntGauge {
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn registers_every_metric_once() {
         let metrics = Metrics::new().expect("names differ");
-        metrics.tallies().another().began(chapar_core::policy::Side::Consumer);
+        metrics.calls().add_worker().began(chapar_core::policy::Side::Consumer);
         let text = String::from_utf8(metrics.text().expect("encodes")).expect("is text");
         assert!(text.contains("chapar_sidecar_calls_live{side=\"consumer\"} 1"), "{text}");
     }

@@ -41,16 +41,12 @@ impl Current {
         self.shared.snapshot.load_full()
     }
 
-    /// Brings `held` up to date; true when it was not. For whoever looks often: what has not changed costs neither a lock nor a
-    /// count of references.
-    pub fn refresh(&self, held: &mut Option<Arc<PolicySnapshot>>) -> bool {
+    /// The snapshot in force, if it is another one than `held`. For whoever looks often: what has not changed costs neither a lock
+    /// nor a count of references.
+    #[must_use]
+    pub fn newer(&self, held: Option<&Arc<PolicySnapshot>>) -> Option<Arc<PolicySnapshot>> {
         let newest = self.shared.snapshot.load();
-        let address = |snapshot: &Option<Arc<PolicySnapshot>>| snapshot.as_ref().map(Arc::as_ptr);
-        let changed = address(&newest) != address(held);
-        if changed {
-            held.clone_from(&newest);
-        }
-        changed
+        newest.as_ref().filter(|newest| held.is_none_or(|held| !Arc::ptr_eq(held, newest))).cloned()
     }
 
     /// Changes whenever another snapshot comes into force, also when only its validity was prolonged.

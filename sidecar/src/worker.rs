@@ -4,117 +4,65 @@
 //! A worker is one thread with a single-threaded runtime. One task a connection reads ([`state`]) and feeds the relay; one task
 //! takes turns behind them ([`turn`]), commits the records of what has ended, and writes what the relay has to say.
 
+mod admit;
 mod balance;
+mod connection_limiter;
 mod connections;
-pub(crate) mod dial;
-mod door;
-mod handshake;
-pub(crate) mod io;
-mod linger;
-mod places;
-mod preface;
+mod dialling;
+mod endpoints;
+mod handover;
 mod published;
-mod reach;
-mod socket;
+mod refused_handshake;
 mod state;
-mod tls;
 mod turn;
-mod turnstile;
 mod watch;
-mod welcome;
-mod wire;
 
 use std::{
     cell::{RefCell, RefMut},
     future::poll_fn,
     ops::{Deref, DerefMut},
+    path::{Path, PathBuf},
     rc::Rc,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::Instant,
 };
 
-use chapar_core::identity::Agency;
 use chapar_relay::{ConnectionKey, Relay};
-use tokio::{
-    runtime::{Builder, LocalOptions},
-    sync::watch as changes,
-};
+use tokio::runtime::{Builder, LocalOptions};
 
-pub(crate) use self::{
-    dial::DialError,
-    places::{PlaceBook, Towards, Whither},
-    socket::Bound,
+use self::{
+    admit::ListenerShare, connection_limiter::ConnectionLimiter, handover::Handover, published::Published, state::State,
+    turn::Bell,
 };
-use self::{door::Door, published::Published, state::State, turn::Bell, turnstile::Turnstile, welcome::Entrance};
 use crate::{
-    call::{Book, Desk, Live, Ties},
-    clock::Clock,
-    config::Limits,
+    call::{Accounts, ContextInputs, StageContext},
+    endpoints::EndpointSet,
     gate::Gate,
-    metrics::{Listener, Metrics},
-    report::{Reporter, SpoolError, SpoolWriter},
-    snapshot::Current,
-    trust::Trust,
-    upstream::Upstreams,
+    metrics::Listener,
+    report::{SpoolError, SpoolWriter},
+    shared::{Phase, Shared},
+    transport::{Bound, HandshakePacer},
 };
-
-/// How far the sidecar is in going down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// It is not.
-    Serving,
-    /// No new connections; running calls may finish.
-    Draining,
-    /// What still runs is ended.
-    Cutting,
-    /// The workers end.
-    Stopped,
-}
-
-/// What all workers have in common.
-#[derive(Debug)]
-pub(crate) struct Common {
-    /// The agency that this sidecar speaks for.
-    pub(crate) agency: Agency,
-    /// What time it is.
-    pub(crate) clock: Clock,
-    /// The certificate that this sidecar shows.
-    pub(crate) trust: Trust,
-    /// What the control plane last said.
-    pub(crate) current: Current,
-    /// Where records of calls go.
-    pub(crate) reporter: Reporter,
-    /// The pool of permissions to carry a call.
-    pub(crate) live: Arc<Live>,
-    /// Named limits.
-    pub(crate) limits: Limits,
-    /// The agency's own servers.
-    pub(crate) upstreams: Arc<Upstreams>,
-    /// What is counted.
-    pub(crate) metrics: Arc<Metrics>,
-    /// How far the sidecar is in going down.
-    pub(crate) phase: changes::Sender<Phase>,
-}
 
 /// Everything of one thread.
 #[derive(Debug)]
 struct Worker {
     number: usize,
-    common: Arc<Common>,
+    shared: Arc<Shared>,
     state: RefCell<State>,
     bell: Bell,
     published: Published,
-    turnstile: Turnstile,
+    handshakes: HandshakePacer,
 }
 
 /// The running threads. Dropping this stops them without ceremony.
 #[derive(Debug)]
 pub(crate) struct Workers {
-    common: Arc<Common>,
+    shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     /// Files of Unix sockets.
-    paths: Vec<std::path::PathBuf>,
+    paths: Vec<PathBuf>,
 }
 
 impl Workers {
@@ -123,26 +71,19 @@ impl Workers {
     /// # Errors
     /// When a thread cannot be started, or has no room for its records.
     pub(crate) fn start(
-        common: &Arc<Common>,
+        shared: &Arc<Shared>,
         count: usize,
-        mut outbound: Bound,
-        mut inbound: Option<Bound>,
+        outbound: Bound,
+        inbound: Option<Bound>,
     ) -> Result<Self, WorkerError> {
-        let door = |listener| Door::new(&common.limits, listener, &common.metrics, count);
-        let (outbound_door, to_outbound) = door(Listener::Outbound);
-        let (inbound_door, to_inbound) = door(Listener::Inbound);
-        let (mut to_outbound, mut to_inbound) = (to_outbound.into_iter(), to_inbound.into_iter());
-        let paths = outbound.path().map(std::path::Path::to_owned).into_iter().collect();
-        let mut workers = Self { common: Arc::clone(common), threads: Vec::with_capacity(count), paths };
+        let paths = outbound.path().map(Path::to_owned).into_iter().collect();
+        let mut outbound = share(shared, Listener::Outbound, outbound, count).into_iter();
+        let mut inbound = inbound.map(|inbound| share(shared, Listener::Inbound, inbound, count).into_iter());
+        let mut workers = Self { shared: Arc::clone(shared), threads: Vec::with_capacity(count), paths };
         for number in 0..count {
-            let entrance = |bound: &mut Bound, door, passed: &mut std::vec::IntoIter<_>| {
-                Some(Entrance { socket: bound.take()?, door: Arc::clone(door), passed: passed.next()? })
-            };
-            let outbound = entrance(&mut outbound, &outbound_door, &mut to_outbound);
-            let inbound = inbound.as_mut().and_then(|bound| entrance(bound, &inbound_door, &mut to_inbound));
-            let spool_writer = common.reporter.writer().map_err(WorkerError::Records)?;
-            let entrances = outbound.into_iter().chain(inbound).collect();
-            let worker = Start { number, common: Arc::clone(common), spool_writer, entrances };
+            let spool_writer = shared.reporter.writer().map_err(WorkerError::Records)?;
+            let listeners = outbound.next().into_iter().chain(inbound.as_mut().and_then(Iterator::next)).collect();
+            let worker = Start { number, shared: Arc::clone(shared), spool_writer, listeners };
             let (started, starting) = mpsc::sync_channel(1);
             let thread = thread::Builder::new().name(format!("worker-{number}"));
             workers.threads.push(thread.spawn(move || run(worker, &started)).map_err(WorkerError::Thread)?);
@@ -154,7 +95,7 @@ impl Workers {
 
     /// Ends the threads and waits for them.
     pub(crate) async fn stop(&mut self) {
-        self.common.phase.send_replace(Phase::Stopped);
+        self.shared.phase.send_replace(Phase::Stopped);
         let threads = std::mem::take(&mut self.threads);
         let ended = tokio::task::spawn_blocking(move || threads.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok()));
         if !ended.await.unwrap_or(false) {
@@ -172,7 +113,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.common.phase.send_replace(Phase::Stopped);
+        self.shared.phase.send_replace(Phase::Stopped);
         self.remove_paths();
     }
 }
@@ -188,12 +129,23 @@ pub enum WorkerError {
     Records(#[source] SpoolError),
 }
 
+/// Shares a listener out among so many workers.
+fn share(shared: &Shared, listener: Listener, mut bound: Bound, workers: usize) -> Vec<ListenerShare> {
+    let limiter = ConnectionLimiter::new(&shared.limits, listener, &shared.metrics, workers);
+    let (handover, handed_over) = Handover::new(workers);
+    let handover = Arc::new(handover);
+    let share = |handed_over| {
+        Some(ListenerShare { socket: bound.take()?, limiter: Arc::clone(&limiter), handover: Arc::clone(&handover), handed_over })
+    };
+    handed_over.into_iter().filter_map(share).collect()
+}
+
 fn run(worker: Start, started: &mpsc::SyncSender<std::io::Result<()>>) {
     // It is the thread's own, so that a task that is woken costs no system call.
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let (runtime, result) = match runtime {
         Ok(runtime) => (Some(runtime), Ok(())),
-        Err(problem) => (None, Err(problem)),
+        Err(error) => (None, Err(error)),
     };
     // Whoever starts the workers waits for it.
     let _ = started.send(result);
@@ -205,40 +157,47 @@ fn run(worker: Start, started: &mpsc::SyncSender<std::io::Result<()>>) {
 /// What a thread begins with.
 struct Start {
     number: usize,
-    common: Arc<Common>,
+    shared: Arc<Shared>,
     spool_writer: SpoolWriter,
-    entrances: Vec<Entrance>,
+    listeners: Vec<ListenerShare>,
 }
 
 impl Start {
     /// Carries calls until the sidecar stops.
     async fn serve(self) {
-        let Self { number, common, spool_writer, entrances } = self;
+        let Self { number, shared, spool_writer, listeners } = self;
         let now = Instant::now();
-        let gate = Gate::new(desk(&common, spool_writer, now), PlaceBook::default());
-        let mut relay = Relay::new(gate, common.limits.relay(), rand::random(), now);
-        places::enter_upstreams(&mut relay, &common.upstreams, now);
+        let gate = Gate::new(context(&shared, spool_writer, now), EndpointSet::default());
+        let mut relay = Relay::new(gate, shared.limits.relay(), rand::random(), now);
+        endpoints::enter_upstreams(&mut relay, &shared.upstreams, now);
         let (state, published) = (RefCell::new(State::new(relay)), Published::default());
-        let worker = Rc::new(Worker { number, common, state, bell: Bell::default(), published, turnstile: Turnstile::default() });
-        tokio::task::spawn_local(turn::take(Rc::clone(&worker)));
-        for entrance in entrances {
-            tokio::task::spawn_local(welcome::serve(Rc::clone(&worker), entrance));
+        let worker =
+            Rc::new(Worker { number, shared, state, bell: Bell::default(), published, handshakes: HandshakePacer::default() });
+        tokio::task::spawn_local(turn::run(Rc::clone(&worker)));
+        for listener in listeners {
+            tokio::task::spawn_local(admit::run(Rc::clone(&worker), listener));
         }
-        watch::keep(&worker).await;
+        watch::run(&worker).await;
         worker.end();
     }
 }
 
 /// What the gate of one worker consults.
-fn desk(common: &Common, spool_writer: SpoolWriter, now: Instant) -> Desk {
-    let ties = Ties {
-        agency: common.agency.clone(),
-        clock: common.clock.clone(),
-        trust: common.trust.clone(),
-        current: common.current.clone(),
+fn context(shared: &Shared, spool_writer: SpoolWriter, now: Instant) -> StageContext {
+    let inputs = ContextInputs {
+        agency: shared.agency.clone(),
+        clock: shared.clock.clone(),
+        trust: shared.trust.clone(),
+        current: shared.current.clone(),
     };
-    let book = Book::new(common.agency.clone(), spool_writer, common.metrics.tallies().another(), Arc::clone(&common.live), now);
-    Desk::new(ties, Rc::new(book), now)
+    let accounts = Accounts::new(
+        shared.agency.clone(),
+        spool_writer,
+        shared.metrics.calls().add_worker(),
+        Arc::clone(&shared.call_limit),
+        now,
+    );
+    StageContext::new(inputs, Rc::new(accounts), now)
 }
 
 /// Hold of a worker's state. What a panic leaves half done must not carry calls: the process ends, and is started anew by

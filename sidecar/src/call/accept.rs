@@ -1,17 +1,18 @@
 //! Accept: open the account of a call, and read from its head what every later stage relies on.
 
-use std::time::Instant;
+use std::{rc::Rc, time::Instant};
 
 use chapar_core::{
     metadata,
-    policy::{PolicySnapshot, Reason, Refusal, Side},
+    policy::{Reason, Refusal, Side},
     record::{CallId, PATH_BYTES_MAX},
 };
 use chapar_relay::hpack::KnownName;
 
 use super::{
-    Desk, Head,
-    record::{Account, Form, Refused},
+    context::{SnapshotInForce, StageContext},
+    head::CallHead,
+    record::{Account, Form, Refused, RefusedAccount},
     timeout, trace,
 };
 
@@ -23,13 +24,13 @@ pub struct Accepted<'c>(Opened<'c>);
 #[derive(Debug)]
 pub(super) struct Opened<'c> {
     pub(super) account: Account,
-    pub(super) desk: &'c Desk,
-    pub(super) head: &'c Head<'c>,
+    pub(super) context: &'c StageContext,
+    pub(super) head: &'c CallHead<'c>,
     pub(super) path: &'c str,
     pub(super) deadline: Option<Instant>,
     pub(super) wanted_provider: Option<&'c str>,
     pub(super) trace_joined: trace::Joined,
-    pub(super) snapshot: &'c PolicySnapshot,
+    pub(super) snapshot: &'c Rc<SnapshotInForce>,
 }
 
 impl<'c> Accepted<'c> {
@@ -49,10 +50,10 @@ impl Opened<'_> {
 ///
 /// # Errors
 /// `MALFORMED_CALL`, `RECORDS_FULL`, `DEADLINE_EXCEEDED` or `SNAPSHOT_MISSING`.
-pub fn from_application<'c>(desk: &'c Desk, head: &'c Head<'_>) -> Result<Accepted<'c>, Refused> {
-    let call_id = trace::call_id(&mut desk.chance().borrow_mut());
+pub fn from_application<'c>(context: &'c StageContext, head: &'c CallHead<'_>) -> Result<Accepted<'c>, Refused> {
+    let call_id = trace::call_id(&mut context.rng().borrow_mut());
     let wanted_provider = head.text(KnownName::ChaparProvider);
-    accept(desk, head, Side::Consumer, call_id, wanted_provider)
+    accept(context, head, Side::Consumer, call_id, wanted_provider)
 }
 
 /// Accepts a call that another sidecar brings. That sidecar's tracking ID is kept where it is one, so that both halves of
@@ -60,67 +61,63 @@ pub fn from_application<'c>(desk: &'c Desk, head: &'c Head<'_>) -> Result<Accept
 ///
 /// # Errors
 /// As [`from_application`].
-pub fn from_sidecar<'c>(desk: &'c Desk, head: &'c Head<'_>) -> Result<Accepted<'c>, Refused> {
+pub fn from_sidecar<'c>(context: &'c StageContext, head: &'c CallHead<'_>) -> Result<Accepted<'c>, Refused> {
     let brought = head.text(KnownName::ChaparCallId).and_then(|id| CallId::parse(id.as_bytes()).ok());
-    let call_id = brought.unwrap_or_else(|| trace::call_id(&mut desk.chance().borrow_mut()));
-    accept(desk, head, Side::Provider, call_id, Some(desk.agency().as_str()))
+    let call_id = brought.unwrap_or_else(|| trace::call_id(&mut context.rng().borrow_mut()));
+    accept(context, head, Side::Provider, call_id, Some(context.agency().as_str()))
 }
 
 fn accept<'c>(
-    desk: &'c Desk,
-    head: &'c Head<'_>,
+    context: &'c StageContext,
+    head: &'c CallHead<'_>,
     side: Side,
     call_id: CallId,
     wanted_provider: Option<&'c str>,
 ) -> Result<Accepted<'c>, Refused> {
     let traceparent = head.text(KnownName::Traceparent).map(str::as_bytes);
-    let (place, trace_joined) = trace::join(traceparent, &mut desk.chance().borrow_mut());
-    let mut account = Account::open(desk, side, call_id, place, head);
+    let (trace, trace_joined) = trace::join(traceparent, &mut context.rng().borrow_mut());
+    let mut account = Account::open(context, side, call_id, trace, head);
     if !is_grpc(head) {
         return Err(not_grpc(account, head));
     }
-    match read(desk, head, &mut account) {
+    match read(context, head, &mut account) {
         Ok((path, deadline, snapshot)) => {
-            Ok(Accepted(Opened { account, desk, head, path, deadline, wanted_provider, trace_joined, snapshot }))
+            Ok(Accepted(Opened { account, context, head, path, deadline, wanted_provider, trace_joined, snapshot }))
         }
         Err(refusal) => Err(refuse(account, head, refusal)),
     }
 }
 
-type Read<'c> = (&'c str, Option<Instant>, &'c PolicySnapshot);
+type Read<'c> = (&'c str, Option<Instant>, &'c Rc<SnapshotInForce>);
 
-fn read<'c>(desk: &'c Desk, head: &'c Head<'_>, account: &mut Account) -> Result<Read<'c>, Refusal> {
+fn read<'c>(context: &'c StageContext, head: &'c CallHead<'_>, account: &mut Account) -> Result<Read<'c>, Refusal> {
     let path = well_formed(head)?;
-    if !desk.book().admits() {
+    if !context.accounts().admits() {
         let detail = "there is no room left to keep the account of another call, and no call goes without; \
                       the sidecar's operator must make room or restore the connection to the control plane";
         return Err(Refusal::new(Reason::RecordsFull, detail));
     }
-    let deadline = deadline(desk, head)?;
-    if let Some(purpose) = purpose(desk, head)? {
+    let deadline = deadline(context, head)?;
+    if let Some(purpose) = purpose(context, head)? {
         account.states(purpose);
     }
-    let snapshot = desk.snapshot().ok_or_else(|| {
-        let detail = "this sidecar has no snapshot of the policy yet; its operator must connect it to the control plane";
-        Refusal::new(Reason::SnapshotMissing, detail)
-    })?;
-    Ok((path, deadline, snapshot))
+    Ok((path, deadline, context.in_force()?))
 }
 
-fn refuse(mut account: Account, head: &Head<'_>, refusal: Refusal) -> Refused {
+fn refuse(mut account: Account, head: &CallHead<'_>, refusal: Refusal) -> Refused {
     account.asks_for_path(head.path_on_record());
     account.refuse(&refusal);
-    Refused { account, refusal, form: Form::GrpcStatus }
+    Refused { account: RefusedAccount::Undecided(account), refusal, form: Form::GrpcStatus }
 }
 
-fn not_grpc(account: Account, head: &Head<'_>) -> Refused {
+fn not_grpc(account: Account, head: &CallHead<'_>) -> Refused {
     let detail = "the content type is not application/grpc; the application must use a gRPC client";
     let refused = refuse(account, head, Refusal::new(Reason::MalformedCall, detail));
     Refused { form: Form::UnsupportedMediaType, ..refused }
 }
 
 /// gRPC over HTTP/2: anything else gets HTTP 415, as the protocol asks of servers.
-fn is_grpc(head: &Head<'_>) -> bool {
+fn is_grpc(head: &CallHead<'_>) -> bool {
     const GRPC: &[u8] = b"application/grpc";
     head.metadata.first(KnownName::ContentType).is_some_and(|kind| {
         let rest = kind.get(..GRPC.len()).filter(|start| start.eq_ignore_ascii_case(GRPC));
@@ -133,7 +130,7 @@ fn malformed(detail: impl Into<String>) -> Refusal {
 }
 
 /// The path, if the call is one that gRPC allows.
-fn well_formed<'c>(head: &'c Head<'_>) -> Result<&'c str, Refusal> {
+fn well_formed<'c>(head: &'c CallHead<'_>) -> Result<&'c str, Refusal> {
     if head.method != b"POST" {
         return Err(malformed("a gRPC call is an HTTP POST; the application must use a gRPC client"));
     }
@@ -155,7 +152,7 @@ fn names_a_method(path: &str) -> bool {
 }
 
 /// The value under a name that may occur once at most.
-fn once<'c>(head: &'c Head<'_>, known: KnownName, name: &str) -> Result<Option<&'c [u8]>, Refusal> {
+fn once<'c>(head: &'c CallHead<'_>, known: KnownName, name: &str) -> Result<Option<&'c [u8]>, Refusal> {
     let value = head.metadata.first(known);
     if value.is_some() && head.text(known).is_none() {
         return Err(malformed(format!("the metadata {name} must occur once and be text; the application must correct it")));
@@ -163,7 +160,7 @@ fn once<'c>(head: &'c Head<'_>, known: KnownName, name: &str) -> Result<Option<&
     Ok(value)
 }
 
-fn deadline(desk: &Desk, head: &Head<'_>) -> Result<Option<Instant>, Refusal> {
+fn deadline(context: &StageContext, head: &CallHead<'_>) -> Result<Option<Instant>, Refusal> {
     let Some(text) = head.metadata.first(KnownName::GrpcTimeout) else {
         return Ok(None);
     };
@@ -175,18 +172,18 @@ fn deadline(desk: &Desk, head: &Head<'_>) -> Result<Option<Instant>, Refusal> {
         return Err(Refusal::new(Reason::DeadlineExceeded, detail));
     }
     // A deadline beyond what the machine's clock can count is none.
-    Ok(desk.at().checked_add(timeout))
+    Ok(context.at().checked_add(timeout))
 }
 
-fn purpose(desk: &Desk, head: &Head<'_>) -> Result<Option<String>, Refusal> {
+fn purpose(context: &StageContext, head: &CallHead<'_>) -> Result<Option<String>, Refusal> {
     let Some(stated) = once(head, KnownName::ChaparPurpose, metadata::PURPOSE)? else {
         return Ok(None);
     };
-    let mut text = desk.book().text();
+    let mut text = context.accounts().purpose();
     match chapar_core::purpose::read_into(stated, &mut text) {
         Ok(true) => Ok(Some(text)),
         Ok(false) => {
-            desk.book().keep_text(text);
+            context.accounts().give_back_purpose(text);
             Ok(None)
         }
         Err(problem) => Err(malformed(problem.to_string())),

@@ -8,7 +8,7 @@ use chapar_core::{
 
 use super::{
     identify::Known,
-    record::{Form, Refused},
+    record::{Form, Refused, RefusedAccount},
     route::{Found, Routed},
 };
 
@@ -40,10 +40,10 @@ pub fn decide(routed: Routed<'_>) -> Result<Permitted<'_>, Refused> {
         side: opened.account.side(),
         consumer: known.consumer,
         offer,
-        own: opened.desk.own(),
+        own: opened.context.own(),
         peer: known.peer,
         purpose_stated: opened.account.states_purpose(),
-        now: opened.desk.now(),
+        now: opened.context.now(),
     };
     opened.account.decided_on(opened.snapshot.policy_version());
     match policy::decide(opened.snapshot, &facts) {
@@ -52,14 +52,14 @@ pub fn decide(routed: Routed<'_>) -> Result<Permitted<'_>, Refused> {
             let mut account = known.opened.account;
             account.asks_for(offer.inquiry());
             account.refuse(&refusal);
-            Err(Refused { account, refusal, form: Form::GrpcStatus })
+            Err(Refused { account: RefusedAccount::Undecided(account), refusal, form: Form::GrpcStatus })
         }
     }
 }
 
 /// Who asks whom for what, for as long as the call runs: enough to decide it again.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing<'c> {
+pub struct CallFacts<'c> {
     /// Which side this is.
     pub side: Side,
     /// Who asks.
@@ -78,7 +78,7 @@ pub struct Standing<'c> {
 ///
 /// # Errors
 /// Why the call has to end.
-pub fn again(snapshot: &PolicySnapshot, own: &PeerCertificate, now: Timestamp, call: &Standing<'_>) -> Result<Permit, Refusal> {
+pub fn again(snapshot: &PolicySnapshot, own: &PeerCertificate, now: Timestamp, call: &CallFacts<'_>) -> Result<Permit, Refusal> {
     let offer = snapshot.inquiry(call.path, Some(call.provider.as_str())).map_err(|_| {
         let detail =
             format!("{} is no longer in an approved passport of {}; only an approval brings it back", call.path, call.provider);

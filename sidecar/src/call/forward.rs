@@ -1,6 +1,6 @@
 //! Forward: a permitted call may go on its way, if there is room for it. The engine does the carrying.
 
-use std::time::Instant;
+use std::{rc::Rc, time::Instant};
 
 use chapar_core::{
     policy::{Reason, Refusal},
@@ -9,20 +9,23 @@ use chapar_core::{
 
 use super::{
     authorize::Allowed,
+    context::SnapshotInForce,
     minimise::{Extent, Minimised},
-    record::{Account, Form, Refused},
+    record::{Form, PermittedAccount, Refused, RefusedAccount},
     trace,
 };
 
 /// A call that may go on its way. Only the stages make one; only the gate takes it apart.
 #[derive(Debug)]
-pub struct Forward(Way);
+pub struct Forward(Forwarding);
 
 /// What the gate needs to carry the call.
 #[derive(Debug)]
-pub(crate) struct Way {
+pub(crate) struct Forwarding {
     /// Holds the permit; closed by how the call ends.
-    pub(crate) account: Account,
+    pub(crate) account: PermittedAccount,
+    /// What it was decided on.
+    pub(crate) snapshot: Rc<SnapshotInForce>,
     /// When the caller stops waiting.
     pub(crate) deadline: Option<Instant>,
     /// From then on the call has to be decided again.
@@ -34,7 +37,7 @@ pub(crate) struct Way {
 }
 
 impl Forward {
-    pub(crate) fn into_way(self) -> Way {
+    pub(crate) fn into_forwarding(self) -> Forwarding {
         self.0
     }
 }
@@ -49,22 +52,22 @@ impl Forward {
 pub fn on(minimised: Minimised<'_>) -> Result<Forward, Refused> {
     let (Allowed { known, permit }, extent) = minimised.into_parts();
     let opened = known.opened;
-    let mut account = opened.account;
     let valid_until = permit.valid_until();
-    account.permitted_by(permit);
-    let live = opened.desk.book().share().live();
-    if live.is_closed() {
+    let mut account = opened.account.permitted_by(permit);
+    let limit = opened.context.accounts().share().limit();
+    if limit.is_closed() {
         return Err(refused(account, draining()));
     }
     if !account.enter() {
         let detail = format!(
             "{} calls are under way (limits.callsMax); the sidecar's operator must raise it or add a sidecar",
-            live.calls_max()
+            limit.calls_max()
         );
         return Err(refused(account, Refusal::new(Reason::Overloaded, detail)));
     }
     let keeps_tracestate = opened.trace_joined == trace::Joined::Caller;
-    Ok(Forward(Way { account, deadline: opened.deadline, valid_until, keeps_tracestate, extent }))
+    let snapshot = Rc::clone(opened.snapshot);
+    Ok(Forward(Forwarding { account, snapshot, deadline: opened.deadline, valid_until, keeps_tracestate, extent }))
 }
 
 /// The sidecar goes down.
@@ -72,7 +75,7 @@ pub(crate) fn draining() -> Refusal {
     Refusal::new(Reason::Draining, "this sidecar is shutting down; the call may be made again elsewhere or later")
 }
 
-fn refused(mut account: Account, refusal: Refusal) -> Refused {
+fn refused(mut account: PermittedAccount, refusal: Refusal) -> Refused {
     account.refuse(&refusal);
-    Refused { account, refusal, form: Form::GrpcStatus }
+    Refused { account: RefusedAccount::Permitted(account), refusal, form: Form::GrpcStatus }
 }

@@ -32,7 +32,7 @@ impl<'c> Identified<'c> {
 pub fn application(accepted: Accepted<'_>) -> Identified<'_> {
     let mut opened = accepted.into_opened();
     opened.account.identified();
-    Identified(Known { consumer: opened.desk.agency(), opened, peer: None })
+    Identified(Known { consumer: opened.context.agency(), opened, peer: None })
 }
 
 /// The peer's certificate, verified when its connection was made, says who asks. Whether it is still in order is asked anew
@@ -51,7 +51,7 @@ pub fn sidecar(accepted: Accepted<'_>) -> Result<Identified<'_>, Refused> {
         return Err(opened.refused(Refusal::new(Reason::PeerNotIdentified, detail)));
     };
     opened.account.identified();
-    if let Err(refusal) = certificate_in_order(opened.snapshot, peer, opened.desk.now()) {
+    if let Err(refusal) = certificate_in_order(opened.snapshot, peer, opened.context.now()) {
         return Err(opened.refused(refusal));
     }
     Ok(Identified(Known { opened, consumer, peer: Some(peer) }))

@@ -45,7 +45,7 @@ fn why_not(known: &Known<'_>, error: RouteError) -> Refusal {
     let opened = &known.opened;
     let (path, snapshot) = (opened.path, opened.snapshot);
     // A stale snapshot is no witness that there is no such inquiry.
-    if opened.desk.now() >= snapshot.valid_until() {
+    if opened.context.now() >= snapshot.valid_until() {
         let detail = format!(
             "the snapshot that this sidecar decides on was valid until {}; its operator must restore the connection to the control plane",
             snapshot.valid_until()
@@ -53,15 +53,13 @@ fn why_not(known: &Known<'_>, error: RouteError) -> Refusal {
         return Refusal::new(Reason::SnapshotStale, detail);
     }
     if error == RouteError::Ambiguous {
-        let detail = format!(
-            "several agencies offer {path}; the application must name one in the metadata {name}",
-            name = metadata::PROVIDER
-        );
+        let detail =
+            format!("several agencies offer {path}; the application must name one in the metadata {}", metadata::PROVIDER);
         return Refusal::new(Reason::AmbiguousProvider, detail);
     }
     let here = opened.account.side() == Side::Provider;
     if here && !matches!(snapshot.inquiry(path, None), Err(RouteError::Unknown)) {
-        let agency = opened.desk.agency();
+        let agency = opened.context.agency();
         let detail = format!("{agency} does not offer {path}; its operator must correct the address that it advertises");
         return Refusal::new(Reason::NotOfferedHere, detail);
     }

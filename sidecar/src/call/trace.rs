@@ -11,14 +11,14 @@ const TRACEPARENT_BYTES: usize = 55;
 /// Joins the trace of `traceparent`, as a child of the span that it names; begins a new one where there is none or where it
 /// is malformed (Trace Context, section 3.2.2.5: then `tracestate` must be dropped too).
 #[must_use]
-pub fn join(traceparent: Option<&[u8]>, chance: &mut StdRng) -> (TraceContext, Joined) {
-    let span_id = nonzero(chance);
+pub fn join(traceparent: Option<&[u8]>, rng: &mut StdRng) -> (TraceContext, Joined) {
+    let span_id = nonzero(rng);
     if let Some((trace_id, parent_span_id, flags)) = traceparent.and_then(parse) {
         let trace = TraceContext { trace_id, span_id, parent_span_id: Some(parent_span_id), sampled: flags & 1 == 1 };
         return (trace, Joined::Caller);
     }
     let trace = TraceContext {
-        trace_id: nonzero(chance),
+        trace_id: nonzero(rng),
         span_id,
         parent_span_id: None,
         // Every call of the exchange is recorded, so whatever comes below may count on the rest of the trace.
@@ -50,8 +50,8 @@ pub fn traceparent(trace: &TraceContext) -> [u8; TRACEPARENT_BYTES] {
 
 /// A new tracking ID: 128 random bits.
 #[must_use]
-pub fn call_id(chance: &mut StdRng) -> CallId {
-    CallId::from_bytes(nonzero(chance))
+pub fn call_id(rng: &mut StdRng) -> CallId {
+    CallId::from_bytes(nonzero(rng))
 }
 
 fn parse(bytes: &[u8]) -> Option<([u8; 16], [u8; 8], u8)> {
@@ -72,10 +72,10 @@ fn parse(bytes: &[u8]) -> Option<([u8; 16], [u8; 8], u8)> {
     (ends_well && trace_id != [0; 16] && span_id != [0; 8]).then_some((trace_id, span_id, flags))
 }
 
-fn nonzero<const N: usize>(chance: &mut StdRng) -> [u8; N] {
+fn nonzero<const N: usize>(rng: &mut StdRng) -> [u8; N] {
     let mut bytes = [0; N];
     while bytes == [0; N] {
-        chance.fill_bytes(&mut bytes);
+        rng.fill_bytes(&mut bytes);
     }
     bytes
 }
@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn tracking_ids_differ() {
-        let mut chance = StdRng::seed_from_u64(1);
-        assert_ne!(call_id(&mut chance), call_id(&mut chance));
+        let mut rng = StdRng::seed_from_u64(1);
+        assert_ne!(call_id(&mut rng), call_id(&mut rng));
     }
 
     proptest::proptest! {

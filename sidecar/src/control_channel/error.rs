@@ -73,7 +73,7 @@ fn handshake_problem(error: &(dyn Error + 'static)) -> Option<HandshakeProblem> 
     let mut next = error.source();
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            let problem = HandshakeProblem::of(io);
+            let problem = HandshakeProblem::from_io(io);
             return (!matches!(problem, HandshakeProblem::Broken(_))).then_some(problem);
         }
         next = error.source();

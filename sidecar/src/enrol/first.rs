@@ -31,9 +31,9 @@ pub async fn credentials(config: &Config, state: &StateFolder, clock: &Clock) ->
     let agency = || config.agency.to_string();
     let token = match state.credentials()? {
         None => token(config)?.ok_or_else(|| EnrolError::NoToken { agency: agency() })?,
-        Some((credentials, bundle)) => match standing(config, state, (&credentials, &bundle), clock)? {
-            Standing::Good => return Ok((credentials, bundle)),
-            Standing::Revoked(problem) => {
+        Some((credentials, bundle)) => match kept_certificate(config, state, (&credentials, &bundle), clock)? {
+            KeptCertificate::Good => return Ok((credentials, bundle)),
+            KeptCertificate::Revoked(problem) => {
                 let Some(token) = token(config)? else {
                     // It starts all the same: its callers are told why they are refused.
                     tracing::error!(%problem, "the certificate is revoked: ask an admin of the exchange for a token, and start anew");
@@ -42,7 +42,7 @@ pub async fn credentials(config: &Config, state: &StateFolder, clock: &Clock) ->
                 tracing::warn!(%problem, "the kept certificate is revoked; enrolling anew with the token");
                 token
             }
-            Standing::Unusable(problem) => {
+            KeptCertificate::Unusable(problem) => {
                 let Some(token) = token(config)? else {
                     return Err(EnrolError::CertificateUnusable { problem, agency: agency() });
                 };
@@ -60,37 +60,39 @@ pub async fn credentials(config: &Config, state: &StateFolder, clock: &Clock) ->
 }
 
 /// What the kept credentials are worth.
-enum Standing {
+enum KeptCertificate {
     Good,
     Revoked(String),
     Unusable(String),
 }
 
-fn standing(
+fn kept_certificate(
     config: &Config,
     state: &StateFolder,
     (credentials, bundle): (&Credentials, &Bundle),
     clock: &Clock,
-) -> Result<Standing, EnrolError> {
+) -> Result<KeptCertificate, EnrolError> {
     let own = peer_certificate(&credentials.chain).map_err(|problem| EnrolError::Answer(problem.to_string()))?;
     let configured = identity(config, bundle.trust_domain.clone());
     if own.spiffe_id != configured {
         return Err(EnrolError::OtherState { kept: own.spiffe_id.to_string(), configured: configured.to_string() });
     }
     if clock.now() >= own.not_after {
-        return Ok(Standing::Unusable(format!("expired at {}", own.not_after)));
+        return Ok(KeptCertificate::Unusable(format!("expired at {}", own.not_after)));
     }
     let trust = match Trust::new(credentials, bundle.clone(), clock.clone()) {
         Ok(trust) => trust,
-        Err(problem) => return Ok(Standing::Unusable(format!("is not in order ({})", control_channel::sentence(&problem)))),
+        Err(problem) => {
+            return Ok(KeptCertificate::Unusable(format!("is not in order ({})", control_channel::sentence(&problem))));
+        }
     };
     if let Some(end) = revocation_of_own(state, &trust, clock.now())? {
-        return Ok(Standing::Revoked(format!("revoked at {}: {}", end.at, end.reason)));
+        return Ok(KeptCertificate::Revoked(format!("revoked at {}: {}", end.at, end.reason)));
     }
     if was_refused(state, &own.serial)? {
-        return Ok(Standing::Revoked("the control plane refused it as revoked".to_owned()));
+        return Ok(KeptCertificate::Revoked("the control plane refused it as revoked".to_owned()));
     }
-    Ok(Standing::Good)
+    Ok(KeptCertificate::Good)
 }
 
 struct Token {

@@ -1,13 +1,19 @@
 //! Why the relay ends a call by itself, in the words that the caller is told.
 
+use std::sync::Arc;
+
 use chapar_core::{
     identity::Agency,
-    policy::{Inquiry, Reason, Refusal},
+    policy::{Inquiry, Reason, Refusal, Side},
 };
 use chapar_relay::{Cause, Reply};
 
-use super::{Call, DialError, Gate, Towards, Whither, reply};
-use crate::call::{forward, record::Form};
+use super::{Call, Gate, reply};
+use crate::{
+    call::{forward, record::Form},
+    endpoints::{Endpoint, EndpointKind},
+    transport::DialError,
+};
 
 /// What the caller is told, and what it means for the account.
 #[derive(Debug)]
@@ -30,7 +36,7 @@ impl Told {
     /// A message came that had to be narrowed, and nothing said how.
     pub(super) fn not_narrowed() -> Self {
         let detail = "a message of the answer could not be narrowed to what the grant lets through, so it does not pass";
-        Self::broken(Refusal::new(Reason::Overloaded, detail))
+        Self::broken(Refusal::new(Reason::NotNarrowed, detail))
     }
 }
 
@@ -41,15 +47,12 @@ pub(super) fn put(call: &mut Call, told: &Told, reply: &mut Reply) {
     } else {
         call.account.refuse(&told.refusal);
     }
-    reply::put(&call.account, &told.refusal, Form::GrpcStatus, reply);
+    reply::put(&call.account.record(), &told.refusal, Form::GrpcStatus, reply);
 }
 
 /// What is to be told of a call that ends for `cause`.
 pub(super) fn told(call: &mut Call, cause: &Cause<'_, Gate>, agency: &Agency) -> Told {
-    // Every call that goes on its way has a permit.
-    let Some(inquiry) = call.account.permit().map(|permit| permit.inquiry().clone()) else {
-        return Told::refused(forward::draining());
-    };
+    let inquiry = Arc::clone(call.account.permit().inquiry());
     let inquiry = &*inquiry;
     match cause {
         Cause::DeadlineExceeded => {
@@ -64,6 +67,10 @@ pub(super) fn told(call: &mut Call, cause: &Cause<'_, Gate>, agency: &Agency) ->
         Cause::Full { endpoint } => {
             call.account.forwarded_to(&endpoint.address);
             Told::refused(takes_none(inquiry, endpoint, Reason::Overloaded, "all connections are full"))
+        }
+        Cause::TimedOut { endpoint } => {
+            call.account.forwarded_to(&endpoint.address);
+            Told::refused(takes_none(inquiry, endpoint, Reason::TimedOut, "there was no room in time"))
         }
         Cause::PeerVoid { endpoint } => {
             call.account.forwarded_to(&endpoint.address);
@@ -80,71 +87,75 @@ pub(super) fn told(call: &mut Call, cause: &Cause<'_, Gate>, agency: &Agency) ->
         Cause::MessageTooLong => {
             let detail = "a message of the answer is too long to be narrowed to what the grant lets through; \
                           the provider's operator must send shorter ones";
-            Told::broken(Refusal::new(Reason::Overloaded, detail))
+            Told::broken(Refusal::new(Reason::MessageTooLong, detail))
         }
         Cause::Stalled => {
             let detail = "the caller or the server took nothing for too long, and the call was given up";
-            Told::broken(Refusal::new(Reason::Overloaded, detail))
+            Told::broken(Refusal::new(Reason::Stalled, detail))
+        }
+        Cause::Draining if call.was_sent() => {
+            let detail = "the call still ran at the end of the time that this sidecar, which shuts down, gives to its calls; it may have \
+                          been carried out";
+            Told::broken(Refusal::new(Reason::TimedOut, detail))
         }
         Cause::Draining => Told::refused(forward::draining()),
     }
 }
 
-/// Whose place it is, for a refusal's sentence, and the reason that says so.
-fn sought(inquiry: &Inquiry, place: &Whither) -> (Reason, String) {
+/// Whose endpoint it is, for a refusal's sentence, and the reason that says so.
+fn sought(inquiry: &Inquiry, endpoint: &Endpoint) -> (Reason, String) {
     let provider = &inquiry.key.provider;
-    match place.towards {
-        Towards::Peer => (Reason::ProviderUnreachable, format!("the sidecar of {provider}")),
-        Towards::Upstream => (Reason::UpstreamUnreachable, format!("{provider}'s own server of {}", inquiry.grpc_service)),
+    match endpoint.kind {
+        EndpointKind::Peer => (Reason::ProviderUnreachable, format!("the sidecar of {provider}")),
+        EndpointKind::Upstream => (Reason::UpstreamUnreachable, format!("{provider}'s own server of {}", inquiry.grpc_service)),
     }
 }
 
-fn unreachable(inquiry: &Inquiry, place: &Whither, error: &DialError) -> Refusal {
-    let reason = match place.towards {
-        Towards::Peer if error.is_identity_mismatch() => Reason::PeerIdentityMismatch,
-        Towards::Peer | Towards::Upstream => sought(inquiry, place).0,
+fn unreachable(inquiry: &Inquiry, endpoint: &Endpoint, error: &DialError) -> Refusal {
+    let reason = match endpoint.kind {
+        EndpointKind::Peer if error.is_identity_mismatch() => Reason::PeerIdentityMismatch,
+        EndpointKind::Peer | EndpointKind::Upstream => sought(inquiry, endpoint).0,
     };
-    takes_none(inquiry, place, reason, error)
+    takes_none(inquiry, endpoint, reason, error)
 }
 
-fn takes_none(inquiry: &Inquiry, place: &Whither, reason: Reason, why: impl std::fmt::Display) -> Refusal {
-    let (_, whom) = sought(inquiry, place);
-    Refusal::new(reason, format!("{whom}{} takes no call; the provider's operator must see to it", shown(place, why)))
+fn takes_none(inquiry: &Inquiry, endpoint: &Endpoint, reason: Reason, why: impl std::fmt::Display) -> Refusal {
+    let (_, whom) = sought(inquiry, endpoint);
+    Refusal::new(reason, format!("{whom}{} takes no call; the provider's operator must see to it", shown(endpoint, why)))
 }
 
-fn lost(inquiry: &Inquiry, place: &Whither) -> Refusal {
-    let (reason, whom) = sought(inquiry, place);
-    Refusal::new(reason, format!("the connection to {whom}{} broke under the call", at(place)))
+fn lost(inquiry: &Inquiry, endpoint: &Endpoint) -> Refusal {
+    let (reason, whom) = sought(inquiry, endpoint);
+    Refusal::new(reason, format!("the connection to {whom}{} broke under the call", at(endpoint)))
 }
 
-fn malformed(inquiry: &Inquiry, place: &Whither) -> Refusal {
-    let (reason, whom) = sought(inquiry, place);
-    let detail = format!("{whom}{} answered against the rules of HTTP/2; the provider's operator must see to it", at(place));
+fn malformed(inquiry: &Inquiry, endpoint: &Endpoint) -> Refusal {
+    let (reason, whom) = sought(inquiry, endpoint);
+    let detail = format!("{whom}{} answered against the rules of HTTP/2; the provider's operator must see to it", at(endpoint));
     Refusal::new(reason, detail)
 }
 
 /// Where it is: told of another agency's sidecar, whose address the snapshot names anyway. How an agency's own servers are
 /// reached is nobody else's business.
-fn at(place: &Whither) -> String {
-    match place.towards {
-        Towards::Peer => format!(" at {}", place.address),
-        Towards::Upstream => String::new(),
+fn at(endpoint: &Endpoint) -> String {
+    match endpoint.kind {
+        EndpointKind::Peer => format!(" at {}", endpoint.address),
+        EndpointKind::Upstream => String::new(),
     }
 }
 
 /// As [`at`], and what is wrong there. Of an agency's own server that goes into the log of its own sidecar.
-fn shown(place: &Whither, why: impl std::fmt::Display) -> String {
-    match place.towards {
-        Towards::Peer => format!(" at {} ({why})", place.address),
-        Towards::Upstream => {
-            tracing::debug!(address = %place.address, error = %why, "no call taken by the agency's own server");
+fn shown(endpoint: &Endpoint, why: impl std::fmt::Display) -> String {
+    match endpoint.kind {
+        EndpointKind::Peer => format!(" at {} ({why})", endpoint.address),
+        EndpointKind::Upstream => {
+            tracing::debug!(address = %endpoint.address, error = %why, "no call taken by the agency's own server");
             String::new()
         }
     }
 }
 
 fn nowhere(call: &Call, inquiry: &Inquiry, agency: &Agency) -> Refusal {
-    use chapar_core::policy::Side;
     match call.account.side() {
         Side::Consumer => {
             let detail = format!(

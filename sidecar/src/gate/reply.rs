@@ -10,7 +10,7 @@ use chapar_proto::rpc::{ErrorInfo, Status};
 use chapar_relay::Reply;
 use prost::Message as _;
 
-use crate::call::record::{Account, Form};
+use crate::call::record::Form;
 
 /// The domain of our reasons (google.rpc.ErrorInfo).
 const DOMAIN: &str = "chapar";
@@ -18,16 +18,15 @@ const ERROR_INFO_TYPE: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 /// "Unsupported Media Type" (RFC 9110, section 15.5.16): what gRPC asks of servers where the content type is another.
 const UNSUPPORTED_MEDIA_TYPE: u16 = 415;
 
-/// Writes what the caller of `account` is told. Refusals are rare: here, text is made as it is needed.
-pub(super) fn put(account: &Account, refusal: &Refusal, form: Form, reply: &mut Reply) {
-    let record = account.record();
+/// Writes what the caller is told of the call that `record` is of. Refusals are rare: here, text is made as it is needed.
+pub(super) fn put(record: &CallRecord<'_>, refusal: &Refusal, form: Form, reply: &mut Reply) {
     if form == Form::UnsupportedMediaType {
         reply.http_status(UNSUPPORTED_MEDIA_TYPE);
     } else {
         let code = refusal.reason.code();
         reply.field(b"grpc-status", (code as u32).to_string().as_bytes());
         reply.field(b"grpc-message", percent_encoded(&refusal.detail).as_bytes());
-        reply.field(b"grpc-status-details-bin", STANDARD_NO_PAD.encode(details(&record, refusal, code)).as_bytes());
+        reply.field(b"grpc-status-details-bin", STANDARD_NO_PAD.encode(details(record, refusal, code)).as_bytes());
         if record.side == Side::Provider {
             reply.field(metadata::REFUSED.as_bytes(), refusal.reason.as_str().as_bytes());
         }

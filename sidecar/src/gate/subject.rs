@@ -4,14 +4,57 @@
 //! message until nobody can read it would ask without a trace. A message that can be read and names nobody passes: the field may be
 //! optional.
 
+use std::rc::Rc;
+
 use chapar_core::{
     policy::{Reason, Refusal},
     subject::{Coding, INFLATED_BYTES_MAX, SubjectField, SubjectHash, SubjectKey, Unreadable, of_message},
 };
 use chapar_relay::{FirstMessage, RequestHead, hpack::KnownName};
 
+use crate::call::forward::Forwarding;
+
+/// Whether the first message of a call is looked into for whom the call asks about.
+#[derive(Debug)]
+pub(super) enum SubjectSearch {
+    /// It passes unread: the passport marks no field that tells, or the exchange keeps no subjects on record.
+    NotAsked,
+    /// It is looked into.
+    Asked {
+        /// What the subject is hashed with.
+        key: Rc<SubjectKey>,
+        /// How the message may be compressed; `None` where that is not known.
+        coding: Option<Coding>,
+    },
+}
+
+impl SubjectSearch {
+    /// What is asked of a call that goes on as `forwarding` says.
+    pub(super) fn new(forwarding: &Forwarding, head: &RequestHead<'_>) -> Self {
+        let names_its_subject = !forwarding.account.permit().inquiry().subjects.is_empty();
+        match forwarding.snapshot.shared_subject_key().filter(|_| names_its_subject) {
+            Some(key) => Self::Asked { key: Rc::clone(key), coding: coding(head) },
+            None => Self::NotAsked,
+        }
+    }
+
+    /// The hash of whom `message` asks about; `None` where it names nobody.
+    ///
+    /// # Errors
+    /// The refusal of a message that cannot be read for it, or that nobody asked to see.
+    pub(super) fn hash(&self, message: FirstMessage<'_>, fields: &[SubjectField]) -> Result<Option<SubjectHash>, Refusal> {
+        match self {
+            Self::Asked { key, coding } => hash(message, *coding, fields, key),
+            Self::NotAsked => {
+                debug_assert!(false, "the relay shows the first messages that it is asked for");
+                Err(unreadable("was to pass unread; the sidecar's maintainers must be told"))
+            }
+        }
+    }
+}
+
 /// What a message that says that it is compressed is compressed by: `None` where nobody here can tell.
-pub(super) fn coding(head: &RequestHead<'_>) -> Option<Coding> {
+fn coding(head: &RequestHead<'_>) -> Option<Coding> {
     // Of two values one server believes the first and another the last.
     match head.first(KnownName::GrpcEncoding).filter(|_| !head.repeats(KnownName::GrpcEncoding))? {
         b"gzip" => Some(Coding::Gzip),
@@ -21,11 +64,7 @@ pub(super) fn coding(head: &RequestHead<'_>) -> Option<Coding> {
     }
 }
 
-/// The hash of whom `message` asks about; `None` where it names nobody.
-///
-/// # Errors
-/// The refusal of a message that cannot be read for it.
-pub(super) fn hash(
+fn hash(
     message: FirstMessage<'_>,
     coding: Option<Coding>,
     fields: &[SubjectField],

@@ -99,7 +99,7 @@ impl PeerProblem {
     }
 }
 
-/// Goes through the TLS library as an error of its own kind, so that [`HandshakeProblem::of`] finds it again.
+/// Goes through the TLS library as an error of its own kind, so that [`HandshakeProblem::from_io`] finds it again.
 impl From<PeerProblem> for rustls::Error {
     fn from(problem: PeerProblem) -> Self {
         Self::InvalidCertificate(match problem {
@@ -130,7 +130,7 @@ pub enum HandshakeProblem {
 impl HandshakeProblem {
     /// What a failed handshake came to; `error` is what the TLS stream returned.
     #[must_use]
-    pub fn of(error: &io::Error) -> Self {
+    pub fn from_io(error: &io::Error) -> Self {
         let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
             return Self::Broken(error.to_string());
         };

@@ -5,7 +5,8 @@ use std::task::Waker;
 use chapar_relay::ConnectionKey;
 use prometheus::IntGauge;
 
-use super::{door::Admitted, wire::Wire};
+use super::connection_limiter::Admission;
+use crate::transport::Wire;
 
 /// All of them. The relay's keys are dense, so that finding one is an index and a comparison.
 #[derive(Debug, Default)]
@@ -31,16 +32,16 @@ pub(super) struct Connection {
 /// What an open connection counts towards.
 #[derive(Debug)]
 pub(super) enum Counted {
-    /// The connections that a listener lets in.
-    CameIn { _admitted: Admitted },
-    /// The links to peers or upstreams.
+    /// The connections that a listener admits.
+    CameIn { _admission: Admission },
+    /// The connections to peers or upstreams.
     Dialled(IntGauge),
 }
 
 impl Counted {
-    pub(super) fn dialled(links: IntGauge) -> Self {
-        links.inc();
-        Self::Dialled(links)
+    pub(super) fn dialled(open: IntGauge) -> Self {
+        open.inc();
+        Self::Dialled(open)
     }
 }
 
@@ -48,7 +49,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         match self {
             Self::CameIn { .. } => {}
-            Self::Dialled(links) => links.dec(),
+            Self::Dialled(open) => open.dec(),
         }
     }
 }
@@ -59,9 +60,9 @@ impl Connections {
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        if let Some(place) = self.slots.get_mut(slot) {
+        if let Some(room) = self.slots.get_mut(slot) {
             let waker = Waker::noop().clone();
-            *place = Some(Connection { key, wire, waker, blocked: false, brings_many_calls: false, _counted: counted });
+            *room = Some(Connection { key, wire, waker, blocked: false, brings_many_calls: false, _counted: counted });
         }
     }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use chapar_relay::Relay;
 
-use super::places;
+use super::endpoints;
 use crate::{gate::Gate, metrics::Metrics};
 
 /// How much of it is in the metrics already.
@@ -31,10 +31,10 @@ impl Published {
         }
         let retries = self.retries.replace(counters.retries);
         metrics.retried(counters.retries.saturating_sub(retries));
-        let now = places::ejected(relay);
+        let now = endpoints::count_ejected(relay);
         let before = self.ejected.replace(now.map(|(_, count)| count));
-        for ((towards, now), before) in now.into_iter().zip(before) {
-            metrics.ejected(towards.as_str(), now, before);
+        for ((kind, now), before) in now.into_iter().zip(before) {
+            metrics.ejected(kind.as_str(), now, before);
         }
     }
 }

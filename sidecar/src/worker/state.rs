@@ -7,11 +7,11 @@ use std::{
 
 use chapar_relay::{CloseReason, ConnectionKey, Relay};
 
-use super::{
-    connections::{Connections, Counted},
-    wire::{Arrived, Wire},
+use super::connections::{Connections, Counted};
+use crate::{
+    gate::Gate,
+    transport::{Arrived, Wire},
 };
-use crate::gate::Gate;
 
 /// Bytes that are read from a socket at a time, through one buffer for all connections of the worker: as much as a socket
 /// commonly holds under load, in one system call.

@@ -13,7 +13,8 @@ use std::{
 use chapar_relay::Event;
 use tokio::time::Sleep;
 
-use super::{Worker, linger, state::Gone};
+use super::{Worker, state::Gone};
+use crate::transport::linger;
 
 /// Calls for the next turn. The task that takes it runs behind all connections that are ready by then.
 #[derive(Debug, Default)]
@@ -67,7 +68,7 @@ impl Alarm {
 }
 
 /// Takes turns for as long as the worker runs.
-pub(super) async fn take(worker: Rc<Worker>) {
+pub(super) async fn run(worker: Rc<Worker>) {
     let mut alarm = Alarm::default();
     poll_fn(|cx| {
         worker.turn(&mut alarm, cx);
@@ -105,10 +106,10 @@ impl Worker {
             let Some((gone, why)) = state.write(key, now) else { continue };
             if let Some(why) = why {
                 tracing::debug!(?why, "connection closed");
-                self.published.publish(&state.relay, &self.common.metrics);
+                self.published.publish(&state.relay, &self.shared.metrics);
             }
             if let Gone::Closed(wire) = gone {
-                tokio::task::spawn_local(linger::linger(wire));
+                tokio::task::spawn_local(linger(wire));
             }
         }
         // What was put down of calls that nobody is told about.

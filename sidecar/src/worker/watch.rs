@@ -1,4 +1,4 @@
-//! What a worker heeds beside its connections: new policy, renewed credentials, health of upstreams, the clock, and the end.
+//! What a worker acts on beside its connections: new policy, renewed credentials, health of upstreams, the clock, and the end.
 
 use std::{
     rc::Rc,
@@ -7,7 +7,8 @@ use std::{
 
 use tokio::time::MissedTickBehavior;
 
-use super::{Phase, Worker, places};
+use super::{Worker, endpoints};
+use crate::shared::Phase;
 
 /// How often running calls are compared with the clock: a grant or certificate that ends takes its calls with it within
 /// this time.
@@ -15,13 +16,13 @@ const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Calls decided again before other work gets a turn.
 const DECISIONS_A_TURN: usize = 512;
 
-/// Heeds all of it until the sidecar stops.
-pub(super) async fn keep(worker: &Rc<Worker>) {
-    let common = &worker.common;
-    let mut snapshots = common.current.watch();
-    let mut credentials = common.trust.generation();
-    let mut health = common.upstreams.watch();
-    let mut phase = common.phase.subscribe();
+/// Acts on all of it until the sidecar stops.
+pub(super) async fn run(worker: &Rc<Worker>) {
+    let shared = &worker.shared;
+    let mut snapshots = shared.current.watch();
+    let mut credentials = shared.trust.generation();
+    let mut health = shared.upstreams.watch();
+    let mut phase = shared.phase.subscribe();
     let mut clock = tokio::time::interval(CLOCK_CHECK_INTERVAL);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     worker.follow_snapshot().await;
@@ -29,8 +30,8 @@ pub(super) async fn keep(worker: &Rc<Worker>) {
         // A channel whose sender is gone brings nothing more: only the phase ends this.
         tokio::select! {
             Ok(()) = snapshots.changed() => worker.follow_snapshot().await,
-            Ok(()) = credentials.changed() => places::retire_links(&mut worker.state().relay, Instant::now()),
-            Ok(()) = health.changed() => places::heed_health(&mut worker.state().relay, &common.upstreams, Instant::now()),
+            Ok(()) = credentials.changed() => endpoints::retire_connections(&mut worker.state().relay, Instant::now()),
+            Ok(()) = health.changed() => endpoints::follow_health(&mut worker.state().relay, &shared.upstreams, Instant::now()),
             changed = phase.changed() => {
                 let now = *phase.borrow_and_update();
                 if changed.is_err() || worker.enter(now) {
@@ -48,11 +49,11 @@ pub(super) async fn keep(worker: &Rc<Worker>) {
 
 impl Worker {
     async fn follow_snapshot(&self) {
-        let common = &self.common;
-        let Some(snapshot) = common.current.load() else { return };
-        let gone = places::follow(&mut self.state().relay, &snapshot, &common.agency, &common.trust);
+        let shared = &self.shared;
+        let Some(snapshot) = shared.current.load() else { return };
+        let gone = endpoints::follow_snapshot(&mut self.state().relay, &snapshot, &shared.agency, &shared.trust);
         self.recheck().await;
-        places::leave(&mut self.state().relay, &gone, Instant::now());
+        endpoints::remove(&mut self.state().relay, &gone, Instant::now());
     }
 
     /// Decides running calls again; those that the policy no longer allows are ended.
@@ -86,8 +87,8 @@ impl Worker {
     /// Brings the metrics up to date.
     fn publish(&self) {
         let mut state = self.state();
-        let recent = self.common.limits.idle_timeout();
-        places::keep_warm(&mut state.relay, recent, Instant::now());
-        self.published.publish(&state.relay, &self.common.metrics);
+        let recent = self.shared.limits.idle_timeout();
+        endpoints::keep_warm(&mut state.relay, recent, Instant::now());
+        self.published.publish(&state.relay, &self.shared.metrics);
     }
 }

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// What the control plane saw, and how it shall answer.
-pub(crate) struct Desk {
+pub(crate) struct StageContext {
     pub(crate) authority: Authority,
     /// Certificates begin at this time and last a day.
     pub(crate) issue_from: Timestamp,
@@ -54,7 +54,7 @@ pub(crate) struct Desk {
     pub(crate) exports: Vec<ExportTraceServiceRequest>,
 }
 
-impl Desk {
+impl StageContext {
     /// What calls and losses became, without the checkpoints.
     pub(crate) fn spans(&self) -> Vec<Span> {
         self.exports.iter().flat_map(records).collect()
@@ -84,8 +84,8 @@ fn all_spans(export: &ExportTraceServiceRequest) -> Vec<Span> {
 
 pub(crate) struct ControlPlane {
     pub(crate) address: SocketAddr,
-    desk: Arc<Mutex<Desk>>,
-    /// Raised by everything that happens at the desk.
+    context: Arc<Mutex<StageContext>>,
+    /// Raised by everything that happens at the context.
     events: Arc<watch::Sender<u64>>,
     /// The newest update; every stream sends it, and each that follows.
     updates: watch::Sender<Option<v1::Update>>,
@@ -95,14 +95,14 @@ pub(crate) struct ControlPlane {
 
 #[derive(Clone)]
 struct Service {
-    desk: Arc<Mutex<Desk>>,
+    context: Arc<Mutex<StageContext>>,
     events: Arc<watch::Sender<u64>>,
     updates: watch::Sender<Option<v1::Update>>,
 }
 
 impl Service {
-    fn note<T>(&self, note: impl FnOnce(&mut Desk) -> T) -> T {
-        let noted = note(&mut self.desk.lock().unwrap());
+    fn note<T>(&self, note: impl FnOnce(&mut StageContext) -> T) -> T {
+        let noted = note(&mut self.context.lock().unwrap());
         self.events.send_modify(|events| *events += 1);
         noted
     }
@@ -110,7 +110,7 @@ impl Service {
 
 impl ControlPlane {
     pub(crate) async fn start() -> Self {
-        let desk = Desk {
+        let context = StageContext {
             authority: Authority::new("exchange.example"),
             issue_from: NOW,
             refuse_credentials: None,
@@ -124,7 +124,7 @@ impl ControlPlane {
         };
         let mut control_plane = Self {
             address: ([127, 0, 0, 1], 0).into(),
-            desk: Arc::new(Mutex::new(desk)),
+            context: Arc::new(Mutex::new(context)),
             events: Arc::new(watch::Sender::new(0)),
             updates: watch::Sender::new(None),
             clock: Clock::wound(NOW),
@@ -134,16 +134,16 @@ impl ControlPlane {
         control_plane
     }
 
-    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap()
+    pub(crate) fn context(&self) -> MutexGuard<'_, StageContext> {
+        self.context.lock().unwrap()
     }
 
-    /// Returns once `seen` finds at the desk what it looks for.
-    pub(crate) async fn until<T>(&self, what: &str, mut seen: impl FnMut(&Desk) -> Option<T>) -> T {
+    /// Returns once `seen` finds at the context what it looks for.
+    pub(crate) async fn until<T>(&self, what: &str, mut seen: impl FnMut(&StageContext) -> Option<T>) -> T {
         let mut events = self.events.subscribe();
         let waiting = async {
             loop {
-                if let Some(found) = seen(&self.desk()) {
+                if let Some(found) = seen(&self.context()) {
                     return found;
                 }
                 events.changed().await.unwrap();
@@ -168,7 +168,7 @@ impl ControlPlane {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
         let acceptor = TlsAcceptor::from(self.tls());
-        let service = Service { desk: self.desk.clone(), events: self.events.clone(), updates: self.updates.clone() };
+        let service = Service { context: self.context.clone(), events: self.events.clone(), updates: self.updates.clone() };
         let connections = futures_util::stream::unfold((listener, acceptor), |(listener, acceptor)| async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -190,16 +190,16 @@ impl ControlPlane {
     }
 
     fn tls(&self) -> Arc<ServerConfig> {
-        let desk = self.desk();
+        let context = self.context();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(desk.authority.root.der().clone()).unwrap();
+        roots.add(context.authority.root.der().clone()).unwrap();
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
             .allow_unauthenticated()
             .build()
             .unwrap();
-        let credentials = desk.authority.signer.credentials();
-        let chain = [credentials.chain, vec![desk.authority.root.der().clone()]].concat();
+        let credentials = context.authority.signer.credentials();
+        let chain = [credentials.chain, vec![context.authority.root.der().clone()]].concat();
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(self.clock.clone()))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
@@ -215,7 +215,7 @@ impl ControlPlane {
             trust_domain: "exchange.example".to_owned(),
             agency: agency.to_owned(),
             sidecar: None,
-            root_sha256: digest(&SHA256, self.desk().authority.root.der()).as_ref().try_into().unwrap(),
+            root_sha256: digest(&SHA256, self.context().authority.root.der()).as_ref().try_into().unwrap(),
             id: "t1".to_owned(),
             secret: [7; 32],
         }
@@ -248,13 +248,13 @@ fn peer<T>(request: &Request<T>) -> Result<(SpiffeId, String), Status> {
     Ok((peer.spiffe_id, peer.serial.to_string()))
 }
 
-fn credentials(desk: &mut Desk, csr_der: &[u8], spiffe_id: &str) -> Result<v1::Credentials, Status> {
-    if let Some(refusal) = &desk.refuse_credentials {
+fn credentials(context: &mut StageContext, csr_der: &[u8], spiffe_id: &str) -> Result<v1::Credentials, Status> {
+    if let Some(refusal) = &context.refuse_credentials {
         return Err(refusal.clone());
     }
-    let chain = desk.authority.sign_request(csr_der, desk.issue_from, 24 * HOUR_MS);
+    let chain = context.authority.sign_request(csr_der, context.issue_from, 24 * HOUR_MS);
     let bundle =
-        v1::TrustBundle { trust_domain: "exchange.example".to_owned(), roots_der: vec![desk.authority.root.der().to_vec()] };
+        v1::TrustBundle { trust_domain: "exchange.example".to_owned(), roots_der: vec![context.authority.root.der().to_vec()] };
     Ok(v1::Credentials {
         chain_der: chain.iter().map(|der| der.to_vec()).collect(),
         bundle: Some(bundle),
@@ -268,18 +268,18 @@ fn credentials(desk: &mut Desk, csr_der: &[u8], spiffe_id: &str) -> Result<v1::C
 impl enrolment::EnrolmentService for Service {
     async fn enrol(&self, request: Request<v1::EnrolRequest>) -> Result<Response<v1::EnrolResponse>, Status> {
         let request = request.into_inner();
-        self.note(|desk| {
-            let answer = credentials(desk, &request.csr_der, "");
-            desk.enrolments.push(request.clone());
+        self.note(|context| {
+            let answer = credentials(context, &request.csr_der, "");
+            context.enrolments.push(request.clone());
             Ok(Response::new(v1::EnrolResponse { credentials: Some(answer?) }))
         })
     }
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
         let (spiffe_id, serial) = peer(&request)?;
-        self.note(|desk| {
-            desk.renewals.push(serial);
-            let answer = credentials(desk, &request.get_ref().csr_der, &spiffe_id.to_string())?;
+        self.note(|context| {
+            context.renewals.push(serial);
+            let answer = credentials(context, &request.get_ref().csr_der, &spiffe_id.to_string())?;
             Ok(Response::new(v1::RenewResponse { credentials: Some(answer) }))
         })
     }
@@ -297,7 +297,7 @@ impl registration::RegistrationService for Service {
             breaks: Vec::new(),
         });
         let response = v1::RegisterResponse { services: services.collect() };
-        self.note(|desk| desk.registrations.push(request.clone()));
+        self.note(|context| context.registrations.push(request.clone()));
         Ok(Response::new(response))
     }
 }
@@ -312,9 +312,9 @@ impl snapshot::SnapshotService for Service {
         let service = self.clone();
         tokio::spawn(async move {
             while let Ok(Some(v1::FollowRequest { message: Some(message) })) = said.message().await {
-                service.note(|desk| match message {
-                    Message::Hello(hello) => desk.hellos.push(hello),
-                    Message::Ack(ack) => desk.acks.push(ack),
+                service.note(|context| match message {
+                    Message::Hello(hello) => context.hellos.push(hello),
+                    Message::Ack(ack) => context.acks.push(ack),
                 });
             }
         });
@@ -328,12 +328,12 @@ impl snapshot::SnapshotService for Service {
 impl TraceService for Service {
     async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
         peer(&request)?;
-        self.note(|desk| {
-            if desk.exports_to_fail > 0 {
-                desk.exports_to_fail -= 1;
+        self.note(|context| {
+            if context.exports_to_fail > 0 {
+                context.exports_to_fail -= 1;
                 return Err(Status::unavailable("not now"));
             }
-            desk.exports.push(request.into_inner());
+            context.exports.push(request.into_inner());
             Ok(Response::new(ExportTraceServiceResponse::default()))
         })
     }

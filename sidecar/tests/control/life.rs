@@ -65,7 +65,7 @@ async fn a_sidecar_enrols_follows_and_registers() {
 
     let own = sidecar("ipm");
     let (first, second) = {
-        let authority = &control_plane.desk().authority;
+        let authority = &control_plane.context().authority;
         let (one, two) = (set(authority, &[("ipm", false)]), set(authority, &[("ipm", false), ("cra", false)]));
         let second = delta(authority, &manifest(&own, 2, &two), &one, &two);
         (full(authority, &manifest(&own, 1, &one), &one), second)
@@ -74,11 +74,11 @@ async fn a_sidecar_enrols_follows_and_registers() {
     revision(&control.current, 1).await;
     control_plane.send(second);
     revision(&control.current, 2).await;
-    control_plane.until("both acknowledged", |desk| (desk.acks.len() == 2).then_some(())).await;
-    assert!(control_plane.desk().acks.iter().all(|ack| ack.accepted && ack.problem.is_empty()));
-    assert_eq!(control_plane.desk().hellos[0].revision, 0);
-    control_plane.until("registered", |desk| desk.registrations.first().map(drop)).await;
-    let offered = control_plane.desk().registrations[0].clone();
+    control_plane.until("both acknowledged", |context| (context.acks.len() == 2).then_some(())).await;
+    assert!(control_plane.context().acks.iter().all(|ack| ack.accepted && ack.problem.is_empty()));
+    assert_eq!(control_plane.context().hellos[0].revision, 0);
+    control_plane.until("registered", |context| context.registrations.first().map(drop)).await;
+    let offered = control_plane.context().registrations[0].clone();
     assert_eq!(offered.advertised_address, "127.0.0.1:15002");
     assert_eq!(offered.services[0].descriptor_set, b"descriptors");
     control.stop().await;
@@ -90,7 +90,7 @@ async fn a_refused_update_changes_nothing_and_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let control = start(&control_plane.config(folder.path(), "ipm", "")).await;
     let (good, foreign) = {
-        let authority = &control_plane.desk().authority;
+        let authority = &control_plane.context().authority;
         let set = set(authority, &[("ipm", false)]);
         let foreign = full(authority, &manifest(&sidecar("cra"), 9, &set), &set);
         (full(authority, &manifest(&sidecar("ipm"), 1, &set), &set), foreign)
@@ -98,7 +98,7 @@ async fn a_refused_update_changes_nothing_and_is_explained() {
     control_plane.send(good);
     revision(&control.current, 1).await;
     control_plane.send(foreign);
-    let nack = control_plane.until("refused", |desk| desk.acks.iter().find(|ack| !ack.accepted).cloned()).await;
+    let nack = control_plane.until("refused", |context| context.acks.iter().find(|ack| !ack.accepted).cloned()).await;
     assert_eq!(nack.revision, 9);
     assert!(nack.problem.contains("agency/cra/"), "{}", nack.problem);
     assert_eq!(control.current.load().unwrap().revision(), 1);
@@ -114,15 +114,15 @@ async fn it_starts_and_serves_without_the_control_plane_and_finds_it_again() {
     control.offer();
     let own = sidecar("ipm");
     let (first, second) = {
-        let authority = &control_plane.desk().authority;
+        let authority = &control_plane.context().authority;
         let (one, two) = (set(authority, &[("ipm", false)]), set(authority, &[("ipm", false), ("cra", false)]));
         let second = delta(authority, &manifest(&own, 6, &two), &one, &two);
         (full(authority, &manifest(&own, 5, &one), &one), second)
     };
     control_plane.send(first);
     revision(&control.current, 5).await;
-    control_plane.until("acknowledged", |desk| desk.acks.first().map(drop)).await;
-    control_plane.until("registered", |desk| desk.registrations.first().map(drop)).await;
+    control_plane.until("acknowledged", |context| context.acks.first().map(drop)).await;
+    control_plane.until("registered", |context| context.registrations.first().map(drop)).await;
     control_plane.kill().await;
     control.stop().await;
     std::fs::remove_file(folder.path().join("token")).unwrap();
@@ -130,14 +130,14 @@ async fn it_starts_and_serves_without_the_control_plane_and_finds_it_again() {
     let mut control = start(&config).await;
     control.offer();
     assert_eq!(control.current.load().unwrap().revision(), 5);
-    let greeted = control_plane.desk().hellos.len();
-    let registered = control_plane.desk().registrations.len();
+    let greeted = control_plane.context().hellos.len();
+    let registered = control_plane.context().registrations.len();
     control_plane.send(second);
     control_plane.open().await;
     revision(&control.current, 6).await;
-    assert_eq!(control_plane.desk().hellos[greeted].revision, 5);
-    control_plane.until("registered anew", |desk| (desk.registrations.len() > registered).then_some(())).await;
-    assert_eq!(control_plane.desk().enrolments.len(), 1);
+    assert_eq!(control_plane.context().hellos[greeted].revision, 5);
+    control_plane.until("registered anew", |context| (context.registrations.len() > registered).then_some(())).await;
+    assert_eq!(control_plane.context().enrolments.len(), 1);
     control.stop().await;
 }
 
@@ -148,12 +148,12 @@ async fn a_tampered_snapshot_on_disk_is_not_served_from() {
     let config = control_plane.config(folder.path(), "ipm", "");
     let control = start(&config).await;
     let first = {
-        let authority = &control_plane.desk().authority;
+        let authority = &control_plane.context().authority;
         let set = set(authority, &[("ipm", true)]);
         full(authority, &manifest(&sidecar("ipm"), 5, &set), &set)
     };
     control_plane.send(first);
-    control_plane.until("acknowledged", |desk| desk.acks.first().map(drop)).await;
+    control_plane.until("acknowledged", |context| context.acks.first().map(drop)).await;
     control_plane.kill().await;
     control.stop().await;
     let file = folder.path().join("state/snapshot.binpb");
@@ -174,14 +174,14 @@ async fn a_snapshot_that_has_become_stale_on_disk_still_explains_refusals() {
     let config = control_plane.config(folder.path(), "ipm", "");
     let control = start(&config).await;
     let first = {
-        let authority = &control_plane.desk().authority;
+        let authority = &control_plane.context().authority;
         let set = set(authority, &[("ipm", false)]);
         let mut manifest = manifest(&sidecar("ipm"), 5, &set);
         manifest.valid_until = manifest.issued_at.map(|at| prost_types::Timestamp { seconds: at.seconds + 60, ..at });
         full(authority, &manifest, &set)
     };
     control_plane.send(first);
-    control_plane.until("acknowledged", |desk| desk.acks.first().map(drop)).await;
+    control_plane.until("acknowledged", |context| context.acks.first().map(drop)).await;
     control_plane.kill().await;
     control.stop().await;
     let control = Control::start(&config, &Clock::wound(NOW.plus_ms(HOUR_MS))).await.unwrap();
@@ -200,7 +200,7 @@ async fn enrolment_waits_for_a_control_plane_that_is_away() {
     tokio::task::yield_now().await;
     control_plane.open().await;
     let control = starting.await.unwrap();
-    assert_eq!(control_plane.desk().enrolments.len(), 1);
+    assert_eq!(control_plane.context().enrolments.len(), 1);
     control.stop().await;
 }
 
@@ -214,7 +214,7 @@ async fn a_refused_token_ends_the_start_and_says_what_to_do() {
         ("AGENCY_SUSPENDED", "only an admin of the exchange can reinstate it"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        control_plane.desk().refuse_credentials = Some(refusal(Code::Unauthenticated, reason));
+        control_plane.context().refuse_credentials = Some(refusal(Code::Unauthenticated, reason));
         let config = control_plane.config(folder.path(), "ipm", "");
         let (error, text) = start_error(&config).await;
         assert!(matches!(error, ControlError::Enrol(EnrolError::Control(_))));
@@ -240,7 +240,7 @@ async fn a_missing_foreign_or_damaged_token_ends_the_start_before_anything_is_se
     std::fs::write(&token, other_exchange.to_string()).unwrap();
     let text = start_error(&config).await.1;
     assert!(text.contains("fingerprint in the token") && text.contains("same exchange"), "{text}");
-    assert!(control_plane.desk().enrolments.is_empty());
+    assert!(control_plane.context().enrolments.is_empty());
 }
 
 #[tokio::test]
@@ -257,7 +257,7 @@ async fn a_certificate_that_ran_out_while_off_needs_a_new_token_and_uses_one_tha
     let control_plane = ControlPlane::start().await;
     let folder = tempfile::tempdir().unwrap();
     let config = control_plane.config(folder.path(), "ipm", "");
-    control_plane.desk().issue_from = NOW.plus_ms(-20 * HOUR_MS);
+    control_plane.context().issue_from = NOW.plus_ms(-20 * HOUR_MS);
     start(&config).await.stop().await;
 
     let late = Clock::wound(NOW.plus_ms(5 * HOUR_MS));
@@ -265,7 +265,7 @@ async fn a_certificate_that_ran_out_while_off_needs_a_new_token_and_uses_one_tha
     let error = Control::start(&config, &late).await.unwrap_err();
     assert!(sentence(&error).contains("expired at 2026-11-22T09:00:00.000Z"), "{}", sentence(&error));
 
-    control_plane.desk().issue_from = NOW;
+    control_plane.context().issue_from = NOW;
     let config = control_plane.config(folder.path(), "ipm", "");
     let control = Control::start(&config, &late).await.unwrap();
     assert_eq!(control.trust.own().not_after, NOW.plus_ms(24 * HOUR_MS));
@@ -280,7 +280,7 @@ async fn a_revoked_sidecar_starts_to_tell_why_and_enrols_anew_as_soon_as_there_i
     let control = start(&config).await;
     let first = control.trust.own();
     let update = {
-        let authority = &control_plane.desk().authority;
+        let authority = &control_plane.context().authority;
         let mut set = set(authority, &[("ipm", false)]);
         let revocation = v1::RevocationResource {
             serial: first.serial.to_string(),
@@ -294,7 +294,7 @@ async fn a_revoked_sidecar_starts_to_tell_why_and_enrols_anew_as_soon_as_there_i
         full(authority, &manifest(&sidecar("ipm"), 5, &set), &set)
     };
     control_plane.send(update);
-    control_plane.until("acknowledged", |desk| desk.acks.first().map(drop)).await;
+    control_plane.until("acknowledged", |context| context.acks.first().map(drop)).await;
     control.stop().await;
 
     std::fs::remove_file(folder.path().join("token")).unwrap();

@@ -78,7 +78,7 @@ async fn a_call_becomes_a_standard_span_of_its_side() {
         ..record(1)
     };
     put(&control.reporter, &[refused]);
-    let spans = control_plane.until("two spans", |desk| Some(desk.spans()).filter(|spans| spans.len() == 2)).await;
+    let spans = control_plane.until("two spans", |context| Some(context.spans()).filter(|spans| spans.len() == 2)).await;
 
     let served = &spans[0];
     assert_eq!(served.name, "ir.cra.v1.Shahkar/Match");
@@ -93,7 +93,7 @@ async fn a_call_becomes_a_standard_span_of_its_side() {
     assert_eq!(attribute(&spans[1], "chapar.reason"), Some(Value::StringValue("GRANT_REVOKED".to_owned())));
     assert_eq!(attribute(&spans[1], "rpc.response.status_code"), Some(Value::StringValue("PERMISSION_DENIED".to_owned())));
 
-    let resource = control_plane.desk().exports[0].resource_spans[0].resource.clone().unwrap();
+    let resource = control_plane.context().exports[0].resource_spans[0].resource.clone().unwrap();
     let text = |key: &str| {
         resource.attributes.iter().find(|attribute| attribute.key == key).and_then(|found| found.value.clone()?.value)
     };
@@ -108,13 +108,13 @@ async fn a_call_becomes_a_standard_span_of_its_side() {
 async fn records_wait_for_a_control_plane_that_is_away_and_come_once_and_in_order() {
     let control_plane = ControlPlane::start().await;
     let folder = tempfile::tempdir().unwrap();
-    control_plane.desk().exports_to_fail = 3;
+    control_plane.context().exports_to_fail = 3;
     let control = start(&control_plane, folder.path(), "batchRecordsMax: 10, batchDelayMs: 1").await;
     put(&control.reporter, &(0..45).map(record).collect::<Vec<_>>());
-    let spans = control_plane.until("all spans", |desk| Some(desk.spans()).filter(|spans| spans.len() >= 45)).await;
+    let spans = control_plane.until("all spans", |context| Some(context.spans()).filter(|spans| spans.len() >= 45)).await;
     let expected: Vec<_> = (0..45).map(|number| record(number).trace.span_id.to_vec()).collect();
     assert_eq!(spans.iter().map(|span| span.span_id.clone()).collect::<Vec<_>>(), expected);
-    assert!(control_plane.desk().exports.iter().all(|export| records(export).len() <= 10));
+    assert!(control_plane.context().exports.iter().all(|export| records(export).len() <= 10));
     assert_eq!(control.reporter.lost(), 0);
     control.stop().await;
 }
@@ -126,7 +126,7 @@ async fn what_is_left_at_the_stop_is_still_sent() {
     let control = start(&control_plane, folder.path(), "batchRecordsMax: 7, batchDelayMs: 60000").await;
     put(&control.reporter, &(0..20).map(record).collect::<Vec<_>>());
     control.stop().await;
-    assert_eq!(control_plane.desk().spans().len(), 20);
+    assert_eq!(control_plane.context().spans().len(), 20);
 }
 
 #[tokio::test]
@@ -149,13 +149,13 @@ async fn what_is_not_taken_before_the_stop_is_sent_by_the_next_process_once() {
     control.stop().await;
     control_plane.open().await;
     let control = start(&control_plane, folder.path(), "batchDelayMs: 1").await;
-    control_plane.until("all spans", |desk| (desk.spans().len() >= 5).then_some(())).await;
+    control_plane.until("all spans", |context| (context.spans().len() >= 5).then_some(())).await;
     control.stop().await;
-    let sent = control_plane.desk().spans().len();
+    let sent = control_plane.context().spans().len();
     let control = start(&control_plane, folder.path(), "batchDelayMs: 1").await;
     put(&control.reporter, &[record(5)]);
     control.stop().await;
-    let spans = control_plane.desk().spans();
+    let spans = control_plane.context().spans();
     assert_eq!(spans.len(), sent + 1, "what was acknowledged is not sent again");
     // What the first process sent may have got there without its knowing.
     let mut numbers: Vec<_> = spans.iter().map(|span| span.span_id.clone()).collect();
@@ -171,8 +171,8 @@ async fn every_export_ends_with_a_checkpoint_that_its_certificate_vouches_for() 
     let control = start(&control_plane, folder.path(), "batchDelayMs: 1").await;
     put(&control.reporter, &(0..3).map(record).collect::<Vec<_>>());
     control.stop().await;
-    let spans = control_plane.desk().spans();
-    let checkpoints = control_plane.desk().checkpoints();
+    let spans = control_plane.context().spans();
+    let checkpoints = control_plane.context().checkpoints();
     let bytes = |span: &Span, key: &str| match attribute(span, key) {
         Some(Value::BytesValue(bytes)) => bytes,
         other => panic!("{key}: {other:?}"),
@@ -220,8 +220,8 @@ async fn one_export_stays_within_its_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let control = start(&control_plane, folder.path(), "batchBytesMax: 600, batchDelayMs: 1").await;
     put(&control.reporter, &(0..9).map(record).collect::<Vec<_>>());
-    control_plane.until("all spans", |desk| (desk.spans().len() == 9).then_some(())).await;
-    let sizes: Vec<_> = control_plane.desk().exports.iter().map(|export| records(export).len()).collect();
+    control_plane.until("all spans", |context| (context.spans().len() == 9).then_some(())).await;
+    let sizes: Vec<_> = control_plane.context().exports.iter().map(|export| records(export).len()).collect();
     assert!(sizes.iter().all(|spans| *spans == 1), "{sizes:?}");
     control.stop().await;
 }

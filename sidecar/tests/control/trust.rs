@@ -76,7 +76,7 @@ async fn shake_and_tell(
         })
     };
     let (client, server) = tokio::join!(client, server);
-    (client.map_err(|error| HandshakeProblem::of(&error)), server.map_err(|error| HandshakeProblem::of(&error)))
+    (client.map_err(|error| HandshakeProblem::from_io(&error)), server.map_err(|error| HandshakeProblem::from_io(&error)))
 }
 
 #[tokio::test]
@@ -220,11 +220,11 @@ async fn a_client_without_tls_is_told_apart_from_a_broken_connection() {
     let (mut near, far) = tokio::io::duplex(1024);
     tokio::io::AsyncWriteExt::write_all(&mut near, b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     let refused = TlsAcceptor::from(post.server_config()).accept(far).await.unwrap_err();
-    assert_eq!(HandshakeProblem::of(&refused).as_str(), "protocol");
+    assert_eq!(HandshakeProblem::from_io(&refused).as_str(), "protocol");
     let (near, far) = tokio::io::duplex(1024);
     drop(near);
     let broken = TlsAcceptor::from(post.server_config()).accept(far).await.unwrap_err();
-    assert_eq!(HandshakeProblem::of(&broken).as_str(), "broken");
+    assert_eq!(HandshakeProblem::from_io(&broken).as_str(), "broken");
 }
 
 #[tokio::test]

@@ -8,11 +8,12 @@ use chapar_core::{
 };
 use chapar_relay::{Assignment, Flows, Gate as _, Opening, RequestHook, ResponseHook};
 
-use super::{
-    super::{Met, Towards, Whither},
-    world::{CONSUMER, Changes, EXCHANGE, HOUR_MS, NOW, PATH, PROVIDER, World, certificate, parties},
+use super::world::{CONSUMER, Changes, EXCHANGE, HOUR_MS, NOW, PATH, PROVIDER, World, certificate, parties};
+use crate::{
+    call::Caller,
+    endpoints::{Endpoint, EndpointKind},
+    transport::FarEnd,
 };
-use crate::call::Caller;
 
 #[test]
 fn a_permitted_call_goes_on_unread_with_its_deadline() {
@@ -53,7 +54,7 @@ fn what_is_refused_is_on_record_with_what_was_known_of_it() {
         assert_eq!((parties(&record), record.peer_address), (known, "127.0.0.1:5"), "{path} {fields:?}");
     }
     world.assert_nothing_more_on_record();
-    assert_eq!(world.tallies.live(), 0);
+    assert_eq!(world.call_metrics.live(), 0);
 }
 
 #[test]
@@ -146,17 +147,17 @@ fn a_grant_that_ends_takes_its_running_calls_with_it() {
 fn a_link_whose_peer_is_void_takes_no_call_and_a_peer_that_expires_ends_it() {
     let mut world = World::of(CONSUMER);
     let mut call = world.forwarded(&[]);
-    let place = Whither::of_tests(Towards::Peer, "10.0.0.2:15002");
+    let endpoint = Endpoint::of_tests(EndpointKind::Peer, "10.0.0.2:15002");
     let revoked = certificate(PROVIDER);
     world.in_force(&Changes { revoked_serial: Some(revoked.serial.clone()), ..Changes::default() });
     world.gate.refresh(world.began);
-    let met = Met { peer: Some(Rc::new(revoked)) };
-    assert_eq!(world.gate.assigned(&mut call, &place, &met, world.began), Assignment::Void);
+    let far_end = Rc::new(FarEnd::Sidecar(revoked));
+    assert_eq!(world.gate.assigned(&mut call, &endpoint, &far_end, world.began), Assignment::Void);
 
     let mut renewed = certificate(PROVIDER);
     (renewed.serial, renewed.not_after) = ("aa".into(), NOW.plus_ms(100));
-    let met = Met { peer: Some(Rc::new(renewed)) };
-    assert_eq!(world.gate.assigned(&mut call, &place, &met, world.began), Assignment::Go);
+    let far_end = Rc::new(FarEnd::Sidecar(renewed));
+    assert_eq!(world.gate.assigned(&mut call, &endpoint, &far_end, world.began), Assignment::Go);
     world.clock.wind_to(NOW.plus_ms(100));
     assert!(!world.gate.recheck(&mut call, world.began + Duration::from_millis(100), &mut world.reply));
     drop(call);
@@ -172,10 +173,10 @@ fn no_more_calls_are_taken_than_may_be_under_way_and_none_when_draining() {
     let held = [world.forwarded(&[]), world.forwarded(&[])];
     assert!(matches!(world.arrives(&caller, PATH, &[]), Opening::Refuse));
     assert_eq!(world.record().record().reason, Some(Reason::Overloaded));
-    assert_eq!(world.tallies.live(), 2);
+    assert_eq!(world.call_metrics.live(), 2);
     drop(held);
     drop(world.forwarded(&[]));
-    world.live.close();
+    world.call_limit.close();
     assert!(matches!(world.arrives(&caller, PATH, &[]), Opening::Refuse));
     world.gate.commit();
     let reasons: Vec<_> = world.reporter.take(10).iter().map(|kept| kept.record().reason).collect();
@@ -194,4 +195,24 @@ fn a_purpose_is_asked_for_where_the_grant_demands_it_and_is_on_record() {
     assert!(world.gate.recheck(&mut call, world.began, &mut world.reply), "the purpose still stands");
     drop(call);
     assert_eq!(world.record().record().purpose, "بیمه");
+}
+
+#[test]
+fn no_call_goes_to_a_far_end_that_is_not_of_the_endpoint_s_kind() {
+    let mut world = World::of(CONSUMER);
+    let mut call = world.forwarded(&[]);
+    for (kind, far_end) in
+        [(EndpointKind::Peer, FarEnd::OwnServer), (EndpointKind::Upstream, FarEnd::Sidecar(certificate(PROVIDER)))]
+    {
+        let endpoint = Endpoint::of_tests(kind, "10.0.0.2:15002");
+        assert_eq!(world.gate.assigned(&mut call, &endpoint, &Rc::new(far_end), world.began), Assignment::Void);
+    }
+}
+
+#[test]
+fn nothing_is_decided_without_a_snapshot() {
+    let mut world = World::without_snapshot(CONSUMER);
+    let caller = world.application();
+    assert!(matches!(world.arrives(&caller, PATH, &[]), Opening::Refuse));
+    assert_eq!(world.record().record().reason, Some(Reason::SnapshotMissing));
 }

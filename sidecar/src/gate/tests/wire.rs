@@ -13,10 +13,15 @@ use chapar_relay::{
 };
 
 use super::{
-    super::{Gate, Met, PlaceBook, Towards, Whither},
+    super::Gate,
     world::{Authority, CONSUMER, EXCHANGE, PATH, PROVIDER, World, block, certificate, inquiry},
 };
-use crate::{call::Caller, report::Reporter};
+use crate::{
+    call::Caller,
+    endpoints::{Endpoint, EndpointKind, EndpointSet},
+    report::Reporter,
+    transport::FarEnd,
+};
 
 /// Frames of our own ends are no longer.
 const FRAME_BYTES_MAX: u32 = 16_384;
@@ -122,22 +127,22 @@ pub(super) struct Sidecar {
     pub(super) reporter: Reporter,
     /// Holds the records for as long as the sidecar runs.
     _folder: tempfile::TempDir,
-    place: chapar_relay::EndpointKey,
+    endpoint: chapar_relay::EndpointKey,
 }
 
 impl Sidecar {
-    fn new(authority: &Authority, agency: &'static str, towards: Towards, now: Instant) -> Self {
+    fn new(authority: &Authority, agency: &'static str, kind: EndpointKind, now: Instant) -> Self {
         let World { gate, reporter, folder, .. } = World::under(authority, agency, 16_384);
         let mut relay = Relay::new(gate, Limits::default(), 1, now);
-        let config = EndpointConfig { https: towards == Towards::Peer, authority: "there", probe: Probe::Never };
-        let place = relay.add_endpoint(Whither::of_tests(towards, "10.0.0.2:1"), &config);
-        relay.gate_mut().places = PlaceBook::of_tests(&inquiry("Echo", false), towards, place);
-        Self { relay, reporter, _folder: folder, place }
+        let config = EndpointConfig { https: kind == EndpointKind::Peer, authority: "there", probe: Probe::Never };
+        let endpoint = relay.add_endpoint(Endpoint::of_tests(kind, "10.0.0.2:1"), &config);
+        relay.gate_mut().endpoints = EndpointSet::of_tests(&inquiry("Echo", false), kind, endpoint);
+        Self { relay, reporter, _folder: folder, endpoint }
     }
 
-    fn dialled(&mut self, met: impl FnOnce() -> Met, now: Instant) -> Option<ConnectionKey> {
+    fn dialled(&mut self, far_end: impl FnOnce() -> FarEnd, now: Instant) -> Option<ConnectionKey> {
         let wanted = std::iter::from_fn(|| self.relay.next_event()).any(|event| matches!(event, Event::Dial { .. }));
-        wanted.then(|| self.relay.dialled(self.place, met(), now)).flatten()
+        wanted.then(|| self.relay.dialled(self.endpoint, Rc::new(far_end()), now)).flatten()
     }
 
     /// Hands `to` everything that is to be written to `connection`; true if there was anything.
@@ -175,8 +180,8 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn new() -> Self {
         let (authority, now) = (Authority::new(), Instant::now());
-        let mut consumer = Sidecar::new(&authority, CONSUMER, Towards::Peer, now);
-        let provider = Sidecar::new(&authority, PROVIDER, Towards::Upstream, now);
+        let mut consumer = Sidecar::new(&authority, CONSUMER, EndpointKind::Peer, now);
+        let provider = Sidecar::new(&authority, PROVIDER, EndpointKind::Upstream, now);
         let outer = consumer.relay.accept(Rc::new(Caller::application("127.0.0.1:5")), Probe::Never, now);
         Self {
             client: End::client(),
@@ -220,11 +225,11 @@ impl Wire {
             self.client.outbox.clear();
             moved = true;
         }
-        if let Some(ours) = self.consumer.dialled(|| Met { peer: Some(Rc::new(certificate(PROVIDER))) }, now) {
+        if let Some(ours) = self.consumer.dialled(|| FarEnd::Sidecar(certificate(PROVIDER)), now) {
             let caller = Caller::sidecar(certificate(CONSUMER), &EXCHANGE.parse().unwrap(), "10.0.0.1:9");
             self.link = Some((ours, self.provider.relay.accept(Rc::new(caller), Probe::Never, now)));
         }
-        if let Some(ours) = self.provider.dialled(Met::default, now) {
+        if let Some(ours) = self.provider.dialled(|| FarEnd::OwnServer, now) {
             self.inner = Some(ours);
         }
         moved |= self.between_sidecars(now);

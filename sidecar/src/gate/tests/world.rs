@@ -21,14 +21,15 @@ use chapar_relay::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, IsCa, KeyPair, KeyUsagePurpose, SanType};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
-use super::super::{Call, Gate, Origin, PlaceBook};
+use super::super::{Call, Gate};
 use crate::{
-    call::{Book, Caller, Desk, Live, Ties},
+    call::{Accounts, CallLimit, Caller, ContextInputs, StageContext},
+    call_metrics::CallMetrics,
     clock::Clock,
     config,
+    endpoints::EndpointSet,
     report::{Kept, Reporter},
     snapshot::Current,
-    tally::Tallies,
     trust::{Bundle, Credentials, Trust},
 };
 
@@ -84,8 +85,8 @@ pub(super) struct World {
     pub(super) current: Current,
     pub(super) reporter: Reporter,
     pub(super) folder: tempfile::TempDir,
-    pub(super) tallies: Tallies,
-    pub(super) live: Arc<Live>,
+    pub(super) call_metrics: CallMetrics,
+    pub(super) call_limit: Arc<CallLimit>,
     pub(super) agency: &'static str,
     pub(super) began: Instant,
     pub(super) reply: Reply,
@@ -113,17 +114,28 @@ impl World {
     }
 
     pub(super) fn under(authority: &Authority, agency: &'static str, calls_max: usize) -> Self {
+        let world = Self::made(authority, agency, calls_max);
+        world.in_force(&Changes::default());
+        world
+    }
+
+    /// A sidecar that has heard nothing from the control plane yet.
+    pub(super) fn without_snapshot(agency: &'static str) -> Self {
+        Self::made(&Authority::new(), agency, 16_384)
+    }
+
+    fn made(authority: &Authority, agency: &'static str, calls_max: usize) -> Self {
         let (clock, current, folder) = (Clock::wound(NOW), Current::default(), tempfile::tempdir().unwrap());
         let reporter = Reporter::open(folder.path(), config::Spool::default(), 1, clock.clone()).unwrap();
         let trust = authority.trust(agency, &clock);
-        let (tallies, live, began) = (Tallies::new().unwrap(), Arc::new(Live::new(calls_max)), Instant::now());
+        let (call_metrics, call_limit, began) =
+            (CallMetrics::new().unwrap(), Arc::new(CallLimit::new(calls_max)), Instant::now());
         let name = || agency.parse().unwrap();
-        let book = Book::new(name(), reporter.writer().unwrap(), tallies.another(), Arc::clone(&live), began);
-        let ties = Ties { agency: name(), clock: clock.clone(), trust, current: current.clone() };
-        let gate = Gate::new(Desk::new(ties, Rc::new(book), began), PlaceBook::default());
-        let world = Self { clock, current, reporter, folder, tallies, live, agency, began, reply: Reply::default(), gate };
-        world.in_force(&Changes::default());
-        world
+        let accounts =
+            Accounts::new(name(), reporter.writer().unwrap(), call_metrics.add_worker(), Arc::clone(&call_limit), began);
+        let inputs = ContextInputs { agency: name(), clock: clock.clone(), trust, current: current.clone() };
+        let gate = Gate::new(StageContext::new(inputs, Rc::new(accounts), began), EndpointSet::default());
+        Self { clock, current, reporter, folder, call_metrics, call_limit, agency, began, reply: Reply::default(), gate }
     }
 
     /// Puts a snapshot in force.
@@ -132,12 +144,12 @@ impl World {
     }
 
     /// An application of the sidecar's own agency.
-    pub(super) fn application(&self) -> Origin {
+    pub(super) fn application(&self) -> Rc<Caller> {
         Rc::new(Caller::application("127.0.0.1:5"))
     }
 
     /// A call comes.
-    pub(super) fn arrives(&mut self, caller: &Origin, path: &str, fields: &[(&str, &str)]) -> Opening<Call> {
+    pub(super) fn arrives(&mut self, caller: &Rc<Caller>, path: &str, fields: &[(&str, &str)]) -> Opening<Call> {
         let block = block(path, fields);
         let (gate, reply, now) = (&mut self.gate, &mut self.reply, self.began);
         *reply = Reply::default();

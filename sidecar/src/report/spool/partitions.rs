@@ -65,13 +65,13 @@ struct Partitions {
 
 /// What a writer takes over of its partition.
 #[derive(Debug)]
-pub(in crate::report) struct Partition {
-    pub(in crate::report) segments: Arc<Segments>,
-    pub(in crate::report) when_full: WhenFull,
+pub(super) struct Partition {
+    pub(super) segments: Arc<Segments>,
+    pub(super) when_full: WhenFull,
     /// What was lost before, and is told by no record yet.
-    pub(in crate::report) missing: Missing,
+    pub(super) missing: Missing,
     /// Where that is kept.
-    pub(in crate::report) losses: Slots<Missing>,
+    pub(super) losses: Slots<Missing>,
 }
 
 impl Spool {
@@ -120,7 +120,7 @@ impl Spool {
     ///
     /// # Errors
     /// When its files cannot be made or read.
-    pub(in crate::report) fn take_partition(&self) -> Result<Partition, SpoolError> {
+    pub(super) fn take_partition(&self) -> Result<Partition, SpoolError> {
         let failed = |source| SpoolError { path: self.folder.clone(), source };
         let number = {
             let mut partitions = self.partitions();

@@ -65,11 +65,11 @@ pub(in crate::report) struct Batch {
 pub(in crate::report) struct Numbered<'e> {
     pub(in crate::report) sequence: u64,
     pub(in crate::report) canonical: &'e [u8],
-    pub(in crate::report) entry: &'e Entry<'e>,
+    pub(in crate::report) entry: &'e ChainEntry<'e>,
 }
 
 impl SpoolReader {
-    pub(in crate::report) const fn new(segments: Arc<Segments>, at: Position, positions: Option<Slots<Position>>) -> Self {
+    pub(super) const fn new(segments: Arc<Segments>, at: Position, positions: Option<Slots<Position>>) -> Self {
         Self { segments, at, positions, open: None, buffer: Vec::new(), buffer_at: 0 }
     }
 

@@ -32,14 +32,14 @@ pub(crate) struct Bound {
 
 /// One worker's share of a listener.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Tcp(StdTcpListener),
     Unix(StdUnixListener, PathBuf),
 }
 
 /// A share that is being served.
 #[derive(Debug)]
-pub(super) enum Listening {
+pub(crate) enum Listening {
     Tcp(TcpListener),
     Unix(UnixListener, Arc<str>),
 }
@@ -99,12 +99,12 @@ impl Bound {
     }
 
     /// The file to take away when nobody listens any more.
-    pub(super) fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
     /// The share of one more worker.
-    pub(super) fn take(&mut self) -> Option<Socket> {
+    pub(crate) fn take(&mut self) -> Option<Socket> {
         self.sockets.pop()
     }
 }
@@ -119,7 +119,7 @@ fn shared(address: SocketAddr) -> io::Result<StdTcpListener> {
 
 impl Socket {
     /// Begins to listen in the runtime that this is called in.
-    pub(super) fn listen(self) -> io::Result<Listening> {
+    pub(crate) fn listen(self) -> io::Result<Listening> {
         Ok(match self {
             Self::Tcp(tcp) => Listening::Tcp(TcpListener::from_std(tcp)?),
             Self::Unix(unix, path) => Listening::Unix(UnixListener::from_std(unix)?, format!("unix:{}", path.display()).into()),
@@ -129,7 +129,7 @@ impl Socket {
 
 impl Listening {
     /// The next connection, and where it comes from.
-    pub(super) async fn accept(&self) -> io::Result<(Io, Arc<str>)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Io, Arc<str>)> {
         match self {
             Self::Tcp(tcp) => {
                 let (tcp, from) = tcp.accept().await?;
@@ -156,7 +156,7 @@ mod tests {
         assert_ne!(address.port(), 0);
         assert_eq!(bound.sockets.len(), 3);
         let taken = Bound::tcp(address, 1).map(|bound| bound.address().to_owned());
-        assert_eq!(taken.map_err(|problem| problem.kind()), Err(io::ErrorKind::AddrInUse));
+        assert_eq!(taken.map_err(|error| error.kind()), Err(io::ErrorKind::AddrInUse));
     }
 
     #[tokio::test]

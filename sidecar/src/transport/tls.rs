@@ -10,7 +10,7 @@ use rustls::Connection;
 use tokio::{io::AsyncWrite as _, net::TcpStream};
 use tokio_rustls::TlsStream;
 
-use super::wire::{Arrived, Left, Sink, poll_read};
+use super::socket::{Arrived, Left, Sink, poll_read};
 
 /// Sealed bytes that wait for the socket at most, in bytes. Enough to fill a socket's buffer in one system call; what the
 /// socket does not take stays unsealed with the relay, which counts it.
@@ -45,10 +45,10 @@ impl Tls {
             if self.session.read_tls(&mut sealed)? == 0 {
                 return Poll::Ready(Ok(Arrived::End));
             }
-            if let Err(problem) = self.session.process_new_packets() {
+            if let Err(error) = self.session.process_new_packets() {
                 // The other end is told by an alert; whether it arrives makes no difference.
                 let _ = self.flush(cx);
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, problem)));
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
             }
             if self.hand_on(&mut sink)? == Arrived::End {
                 return Poll::Ready(Ok(Arrived::End));
@@ -136,86 +136,5 @@ impl From<TlsStream<TcpStream>> for Tls {
         };
         session.set_buffer_limit(Some(SEALED_BYTES_MAX));
         Self { tcp, session }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{future::poll_fn, sync::Arc};
-
-    use rustls::{
-        ClientConfig, RootCertStore, ServerConfig,
-        pki_types::{PrivatePkcs8KeyDer, ServerName},
-        version::TLS13,
-    };
-    use tokio::net::TcpListener;
-    use tokio_rustls::{TlsAcceptor, TlsConnector};
-
-    use super::*;
-    use crate::{
-        trust::tls::provider,
-        worker::{io::Io, wire::Wire},
-    };
-
-    /// Both ends of a connection, over TLS or not.
-    async fn ends(tls: bool) -> (Wire, Wire) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connects");
-        let (server, _) = listener.accept().await.expect("accepts");
-        if !tls {
-            return (Io::Tcp(client).into(), Io::Tcp(server).into());
-        }
-        let made = rcgen::generate_simple_self_signed(vec!["end.test".to_owned()]).expect("a certificate");
-        let mut roots = RootCertStore::empty();
-        roots.add(made.cert.der().clone()).expect("a root");
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let accept = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&TLS13])
-            .and_then(|config| config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key.into()))
-            .expect("a server");
-        let connect = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&TLS13])
-            .expect("TLS 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let (acceptor, connector) = (TlsAcceptor::from(Arc::new(accept)), TlsConnector::from(Arc::new(connect)));
-        let name = ServerName::try_from("end.test").expect("a name");
-        let (client, server) = tokio::join!(connector.connect(name, client), acceptor.accept(server));
-        let (client, server) = (client.expect("a handshake"), server.expect("a handshake"));
-        (Io::Tls(Box::new(client.into())).into(), Io::Tls(Box::new(server.into())).into())
-    }
-
-    /// Says all of `says` and then goodbye, and hears until the other end has said goodbye.
-    async fn talk(mut wire: Wire, says: &[u8]) -> Vec<u8> {
-        let (mut said, mut heard, mut buffer) = (0, Vec::new(), vec![0; 64 * 1024]);
-        let mut ended = wire.read_ahead(|bytes| heard.extend_from_slice(bytes)).expect("it is whole") == Arrived::End;
-        poll_fn(|cx| {
-            let left = wire.write(cx, &says[said..]).expect("it can be written");
-            said += left.taken;
-            assert!(left.blocked || said == says.len());
-            while !ended {
-                match wire.poll_read(cx, &mut buffer, |bytes| heard.extend_from_slice(bytes)) {
-                    Poll::Ready(arrived) => ended = arrived.expect("it is whole") == Arrived::End,
-                    Poll::Pending => break,
-                }
-            }
-            let done = !left.blocked && wire.poll_finish(cx).is_ready();
-            if done && ended { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        heard
-    }
-
-    #[tokio::test]
-    async fn everything_arrives_both_ways_however_full_the_sockets_are() {
-        let bytes = |seed: u8, count: usize| (0..count).map(|at| (at % 251) as u8 ^ seed).collect::<Vec<u8>>();
-        for tls in [false, true] {
-            for (there, back) in [(0, 1), (1, 16_384), (16_385, 65_537), (9_000_000, 7_000_001)] {
-                let (client, server) = ends(tls).await;
-                let (says, answers) = (bytes(1, there), bytes(2, back));
-                let (heard, understood) = tokio::join!(talk(client, &says), talk(server, &answers));
-                assert!(heard == answers && understood == says, "{tls} {there} {back}");
-            }
-        }
     }
 }

@@ -7,21 +7,23 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
     admin::Admin,
-    call::Live,
+    call::CallLimit,
     clock::Clock,
     config::{BindAddress, Config},
     drain,
+    endpoints::{UpstreamTlsError, Upstreams},
     metrics::Metrics,
     report::Reporter,
+    shared::{Phase, Shared},
     snapshot::Current,
+    transport::Bound,
     trust::Trust,
-    upstream::{UpstreamTlsError, Upstreams},
-    worker::{Bound, Common, Phase, WorkerError, Workers},
+    worker::{WorkerError, Workers},
 };
 
 /// Why no calls can be taken; the sidecar's operator must act.
 #[derive(Debug, Error)]
-pub enum TrafficError {
+pub enum DataPlaneError {
     /// A listener cannot be bound.
     #[error("listen.{listener}: cannot listen on {address}: {source}")]
     Listen {
@@ -45,7 +47,7 @@ pub enum TrafficError {
 
 /// What traffic needs from the tie to the control plane.
 #[derive(Debug, Clone)]
-pub struct Ties {
+pub struct DataPlaneInputs {
     /// What time it is.
     pub clock: Clock,
     /// Credentials and roots in use.
@@ -58,23 +60,23 @@ pub struct Ties {
 
 /// Running listeners and the workers behind them.
 #[derive(Debug)]
-pub struct Traffic {
-    common: Arc<Common>,
+pub struct DataPlane {
+    shared: Arc<Shared>,
     addresses: BTreeMap<&'static str, String>,
     workers: Workers,
     /// Watchers and pages; they end with this value.
     _background: JoinSet<()>,
 }
 
-impl Traffic {
+impl DataPlane {
     /// Binds every listener and begins to serve.
     ///
     /// # Errors
     /// When a listener cannot be bound or an upstream cannot be set up.
-    pub async fn start(config: &Config, ties: Ties) -> Result<Self, TrafficError> {
-        let common = common(config, ties)?;
+    pub async fn start(config: &Config, inputs: DataPlaneInputs) -> Result<Self, DataPlaneError> {
+        let shared = shared(config, inputs)?;
         let workers = config.workers();
-        let refused = |listener, address: String| move |source| TrafficError::Listen { listener, address, source };
+        let refused = |listener, address: String| move |source| DataPlaneError::Listen { listener, address, source };
         let outbound = &config.listen.outbound;
         let outbound = Bound::bind(outbound, workers).map_err(refused("outbound", outbound.to_string()))?;
         if let BindAddress::Tcp(address) = &config.listen.outbound
@@ -99,9 +101,9 @@ impl Traffic {
         if let Some(inbound) = &inbound {
             addresses.insert("inbound", inbound.address().to_owned());
         }
-        let workers = Workers::start(&common, workers, outbound, inbound)?;
-        let background = background(&common, admin);
-        Ok(Self { common, addresses, workers, _background: background })
+        let workers = Workers::start(&shared, workers, outbound, inbound)?;
+        let background = background(&shared, admin);
+        Ok(Self { shared, addresses, workers, _background: background })
     }
 
     /// The bound address of each listener by its name.
@@ -113,34 +115,34 @@ impl Traffic {
     /// The metrics, for those who have some of their own to register.
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.common.metrics
+        &self.shared.metrics
     }
 
     /// Calls under way.
     #[must_use]
     pub fn calls(&self) -> usize {
-        self.common.metrics.tallies().live()
+        self.shared.metrics.calls().live()
     }
 
     /// Stops: no new calls, running ones may take `timeout` to finish. Returns how many had to be cut. The admin pages stay
     /// up until the value is dropped.
     pub async fn drain(&mut self, timeout: Duration) -> usize {
-        let cut = drain::drain(&self.common, timeout).await;
+        let cut = drain::drain(&self.shared, timeout).await;
         self.workers.stop().await;
         cut
     }
 }
 
-fn common(config: &Config, ties: Ties) -> Result<Arc<Common>, TrafficError> {
+fn shared(config: &Config, inputs: DataPlaneInputs) -> Result<Arc<Shared>, DataPlaneError> {
     let metrics = Arc::new(Metrics::new()?);
     let upstreams = Upstreams::new(&config.services, &metrics)?;
-    Ok(Arc::new(Common {
+    Ok(Arc::new(Shared {
         agency: config.agency.clone().into(),
-        clock: ties.clock,
-        trust: ties.trust,
-        current: ties.current,
-        reporter: ties.reporter,
-        live: Arc::new(Live::new(config.limits.calls_max)),
+        clock: inputs.clock,
+        trust: inputs.trust,
+        current: inputs.current,
+        reporter: inputs.reporter,
+        call_limit: Arc::new(CallLimit::new(config.limits.calls_max)),
         limits: config.limits,
         upstreams: Arc::new(upstreams),
         metrics,
@@ -148,13 +150,13 @@ fn common(config: &Config, ties: Ties) -> Result<Arc<Common>, TrafficError> {
     }))
 }
 
-fn background(common: &Arc<Common>, admin: TcpListener) -> JoinSet<()> {
+fn background(shared: &Arc<Shared>, admin: TcpListener) -> JoinSet<()> {
     let mut background = JoinSet::new();
-    background.spawn(Arc::clone(&common.upstreams).keep());
-    let pages = Admin::new(common);
+    background.spawn(Arc::clone(&shared.upstreams).run());
+    let pages = Admin::new(shared);
     background.spawn(async move {
-        if let Err(problem) = pages.serve(admin).await {
-            tracing::error!(%problem, "the admin listener broke down");
+        if let Err(error) = pages.serve(admin).await {
+            tracing::error!(%error, "the admin listener broke down");
         }
     });
     background

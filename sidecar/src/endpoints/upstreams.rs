@@ -13,14 +13,14 @@ use tokio::sync::watch;
 use crate::{
     config::{HealthCheck, HostPort, Service, UpstreamAddress},
     metrics::Metrics,
-    worker::dial::Dial,
+    transport::DialTarget,
 };
 
-pub use tls::UpstreamTlsError;
+pub(crate) use tls::UpstreamTlsError;
 
 /// The servers of every service that the agency offers.
 #[derive(Debug)]
-pub struct Upstreams {
+pub(crate) struct Upstreams {
     servers: Vec<Server>,
     /// Changes whenever a server falls ill or is well again.
     changes: watch::Sender<u64>,
@@ -34,7 +34,7 @@ pub(crate) struct Server {
     /// As people write it.
     pub(crate) address: Arc<str>,
     /// How to connect.
-    pub(crate) dial: Dial,
+    pub(crate) target: DialTarget,
     /// What the server sees as `:authority`.
     pub(crate) authority: String,
     check: HealthCheck,
@@ -54,15 +54,15 @@ impl Upstreams {
     ///
     /// # Errors
     /// When a certificate or key file cannot be used.
-    pub fn new(services: &[Service], metrics: &Arc<Metrics>) -> Result<Self, UpstreamTlsError> {
+    pub(crate) fn new(services: &[Service], metrics: &Arc<Metrics>) -> Result<Self, UpstreamTlsError> {
         let mut servers = Vec::new();
         for service in services {
             for address in &service.upstreams {
-                let (dial, authority) = dial(service, address)?;
+                let (target, authority) = target(service, address)?;
                 servers.push(Server {
                     service: service.name.as_str().into(),
                     address: address.to_string().into(),
-                    dial,
+                    target,
                     authority,
                     check: service.health_check.clone(),
                     well: AtomicBool::new(true),
@@ -84,7 +84,7 @@ impl Upstreams {
 
     /// Services none of whose servers is well, for readiness.
     #[must_use]
-    pub fn unwell(&self) -> Vec<&str> {
+    pub(crate) fn unwell(&self) -> Vec<&str> {
         let well = |service: &str| self.servers.iter().any(|server| *server.service == *service && server.is_well());
         let mut unwell: Vec<&str> = self.servers.iter().map(|server| &*server.service).filter(|service| !well(service)).collect();
         unwell.dedup();
@@ -92,13 +92,13 @@ impl Upstreams {
     }
 
     /// Watches over the servers for as long as the sidecar runs.
-    pub async fn keep(self: Arc<Self>) {
+    pub(crate) async fn run(self: Arc<Self>) {
         let mut watches = tokio::task::JoinSet::new();
         for at in 0..self.servers.len() {
             let upstreams = Arc::clone(&self);
             watches.spawn(async move {
                 if let Some(server) = upstreams.servers.get(at).filter(|server| server.check.enabled) {
-                    health::watch(server, &upstreams).await;
+                    health::run(server, &upstreams).await;
                 }
             });
         }
@@ -115,19 +115,19 @@ impl Upstreams {
 }
 
 /// How to connect, and the `:authority` that the server sees: its own address, as if it were called directly.
-fn dial(service: &Service, address: &UpstreamAddress) -> Result<(Dial, String), UpstreamTlsError> {
+fn target(service: &Service, address: &UpstreamAddress) -> Result<(DialTarget, String), UpstreamTlsError> {
     let plain = |at: &HostPort| (at.host().to_owned(), at.port());
     Ok(match address {
         UpstreamAddress::Plain(at) => {
             let (host, port) = plain(at);
-            (Dial::Plain { host, port }, at.to_string())
+            (DialTarget::Plain { host, port }, at.to_string())
         }
         UpstreamAddress::Tls(at) => {
             let (host, port) = plain(at);
             let (config, name) = tls::client(service, at)?;
-            (Dial::Tls { host, port, name, config }, at.to_string())
+            (DialTarget::Tls { host, port, name, config }, at.to_string())
         }
         // What gRPC libraries send over a Unix socket.
-        UpstreamAddress::Unix(path) => (Dial::Unix { path: path.clone() }, "localhost".to_owned()),
+        UpstreamAddress::Unix(path) => (DialTarget::Unix { path: path.clone() }, "localhost".to_owned()),
     })
 }

@@ -139,7 +139,7 @@ async fn unrelated_changes_of_policy_leave_a_stream_alone() {
     pair.both(&Changes { revoked_grant: Some("Size"), revision: 1, ..Changes::default() });
     // The change has passed every running call once a refused call shows it to be in force.
     while pair.client().await.call("Size", &[("x-size", "1")], &[b"x"]).await.status() != "7" {}
-    assert_eq!(pair.consumer.traffic.calls(), 1);
+    assert_eq!(pair.consumer.data_plane.calls(), 1);
     drop((body, answer));
 }
 
@@ -149,7 +149,7 @@ async fn draining_lets_running_calls_finish_and_takes_no_new_connections() {
     let (response, mut body) = pair.client().await.begin("Echo", &[]).await;
     body.send_data(message(b"a"), false).unwrap();
     let answer = response.await.unwrap().into_body();
-    let outbound = pair.consumer.traffic.addresses()["outbound"].clone();
+    let outbound = pair.consumer.data_plane.addresses()["outbound"].clone();
     let finishing = async {
         while tokio::net::TcpStream::connect(&outbound).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -157,7 +157,7 @@ async fn draining_lets_running_calls_finish_and_takes_no_new_connections() {
         body.send_data(message(b"b"), true).unwrap();
         rest(answer).await.unwrap()
     };
-    let (cut, (bytes, trailers)) = tokio::join!(pair.consumer.traffic.drain(PATIENCE), finishing);
+    let (cut, (bytes, trailers)) = tokio::join!(pair.consumer.data_plane.drain(PATIENCE), finishing);
     assert_eq!((cut, &trailers["grpc-status"]), (0, &"0".parse().unwrap()));
     assert_eq!(bytes, [message(b"a"), message(b"b")].concat());
 }
@@ -166,8 +166,8 @@ async fn draining_lets_running_calls_finish_and_takes_no_new_connections() {
 async fn what_still_runs_at_the_drain_limit_is_told_so() {
     let mut pair = Pair::start().await;
     let (_body, answer) = lingering(&pair).await;
-    let (cut, end) = tokio::join!(pair.consumer.traffic.drain(Duration::from_millis(50)), rest(answer));
+    let (cut, end) = tokio::join!(pair.consumer.data_plane.drain(Duration::from_millis(50)), rest(answer));
     assert_eq!((cut, &end.unwrap().1["grpc-status"]), (1, &"14".parse().unwrap()));
-    assert_eq!(pair.consumer.record().await.reason, Some(Reason::Draining));
+    assert_eq!(pair.consumer.record().await.reason, Some(Reason::TimedOut));
     pair.seen.broken_off().await;
 }

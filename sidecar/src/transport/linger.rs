@@ -17,7 +17,7 @@ const BYTES_MAX: usize = 1024 * 1024;
 const PIECE_BYTES: usize = 4 * 1024;
 
 /// Says goodbye on `wire`, and lets go of it.
-pub(super) async fn linger(mut wire: Wire) {
+pub(crate) async fn linger(mut wire: Wire) {
     let mut said = false;
     let mut left = BYTES_MAX;
     let ended = poll_fn(|cx| {

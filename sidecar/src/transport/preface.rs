@@ -13,7 +13,7 @@ const NOT_HTTP_2: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
 
 /// Why a connection did not begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotHttp2 {
+pub(crate) enum NotHttp2 {
     /// It closed or broke first.
     Closed,
     /// Something else was sent.
@@ -22,7 +22,7 @@ pub(super) enum NotHttp2 {
 
 impl NotHttp2 {
     /// Stable name, for metrics.
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::OtherProtocol => "not_http2",
@@ -31,7 +31,7 @@ impl NotHttp2 {
 }
 
 /// Reads into `first`, which has room for it, until the preface is there. Gives back what was read: it begins with the preface.
-pub(super) async fn expect<'f>(io: &mut Io, first: &'f mut [u8]) -> Result<&'f [u8], NotHttp2> {
+pub(crate) async fn expect_preface<'f>(io: &mut Io, first: &'f mut [u8]) -> Result<&'f [u8], NotHttp2> {
     let mut len = 0;
     while len < PREFACE.len() {
         match io.read(&mut first[len..]).await {

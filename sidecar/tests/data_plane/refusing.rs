@@ -99,7 +99,7 @@ async fn a_provider_that_has_renewed_is_judged_by_its_new_certificate() {
 #[tokio::test]
 async fn whoever_answers_at_the_providers_address_must_be_the_provider() {
     let pair = Pair::start().await;
-    let wrong = pair.consumer.traffic.addresses()["inbound"].clone();
+    let wrong = pair.consumer.data_plane.addresses()["inbound"].clone();
     pair.both(&Changes { endpoint: Some(wrong), ..Changes::default() });
     let refusal = pair.client().await.call("Echo", &[], &[b"x"]).await.refusal();
     assert_eq!(refusal.reason, "PEER_IDENTITY_MISMATCH");
@@ -128,7 +128,7 @@ async fn without_a_fresh_snapshot_nothing_is_served() {
 #[tokio::test]
 async fn other_protocols_are_told_what_is_spoken_here() {
     let pair = Pair::start().await;
-    let outbound = pair.consumer.traffic.addresses()["outbound"].clone();
+    let outbound = pair.consumer.data_plane.addresses()["outbound"].clone();
     let mut tcp = TcpStream::connect(&outbound).await.unwrap();
     tcp.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut told = Vec::new();
@@ -192,7 +192,7 @@ async fn whoever_pads_or_packs_a_request_about_somebody_until_nobody_can_read_it
 /// Connects with this certificate; true when the sidecar then speaks HTTP/2.
 async fn attack(pair: &Pair, leaf: Option<Leaf>) -> bool {
     let config = crate::gullible::client(leaf.as_ref());
-    let tcp = TcpStream::connect(&pair.provider.traffic.addresses()["inbound"]).await.unwrap();
+    let tcp = TcpStream::connect(&pair.provider.data_plane.addresses()["inbound"]).await.unwrap();
     let connector = tokio_rustls::TlsConnector::from(config);
     let Ok(mut tls) = connector.connect(ServerName::try_from("x.test").unwrap(), tcp).await else { return false };
     let begun = tls.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;

@@ -18,22 +18,22 @@ const REST: Duration = Duration::from_millis(1);
 /// A step that takes no longer is none that others notice: it waited for the other end, say.
 const LIGHT: Duration = Duration::from_micros(50);
 
-/// The turnstile of one worker. Who waits is let through in order.
+/// Paces the handshakes of one worker. They take their steps in the order in which they came.
 #[derive(Debug)]
-pub(super) struct Turnstile {
+pub(crate) struct HandshakePacer {
     /// When the next step may be taken.
     next: Mutex<Instant>,
 }
 
-impl Default for Turnstile {
+impl Default for HandshakePacer {
     fn default() -> Self {
         Self { next: Mutex::new(Instant::now()) }
     }
 }
 
-impl Turnstile {
+impl HandshakePacer {
     /// Completes `handshake`, step by step. While it waits for the other end, others go through.
-    pub(super) async fn through<F: Future>(&self, handshake: F) -> F::Output {
+    pub(crate) async fn pace<F: Future>(&self, handshake: F) -> F::Output {
         let mut handshake = pin!(handshake);
         loop {
             let mut next = self.next.lock().await;
@@ -82,16 +82,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn others_get_their_turn_between_two_steps() {
-        let (turnstile, log) = (Rc::new(Turnstile::default()), Rc::new(RefCell::new(Vec::new())));
+        let (pacer, log) = (Rc::new(HandshakePacer::default()), Rc::new(RefCell::new(Vec::new())));
         let tasks = LocalSet::new();
         for name in ["first", "second"] {
-            let (turnstile, log) = (Rc::clone(&turnstile), Rc::clone(&log));
+            let (pacer, log) = (Rc::clone(&pacer), Rc::clone(&log));
             tasks.spawn_local(async move {
                 let handshake = async {
                     toil();
                     log.borrow_mut().push(name);
                 };
-                turnstile.through(handshake).await;
+                pacer.pace(handshake).await;
             });
         }
         let calls = Rc::clone(&log);
@@ -102,15 +102,15 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_keeps_the_other_end_waiting_keeps_nobody_else() {
-        let turnstile = Rc::new(Turnstile::default());
+        let pacer = Rc::new(HandshakePacer::default());
         let (answers, answer) = oneshot::channel::<()>();
         let tasks = LocalSet::new();
-        let slow = Rc::clone(&turnstile);
-        let waiting = tasks.spawn_local(async move { slow.through(answer).await });
+        let slow = Rc::clone(&pacer);
+        let waiting = tasks.spawn_local(async move { slow.pace(answer).await });
         tasks
             .run_until(async {
                 yield_now().await;
-                turnstile.through(async {}).await;
+                pacer.pace(async {}).await;
                 assert!(!waiting.is_finished());
                 answers.send(()).expect("it waits");
                 assert!(waiting.await.expect("it does not panic").is_ok());

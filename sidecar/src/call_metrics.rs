@@ -31,7 +31,7 @@ const REASONS: usize = Reason::ALL.len() + 1;
 const ENDINGS: usize = SIDES.len() * Outcome::ALL.len() * REASONS * CODES;
 
 /// What one worker has counted. It alone writes; others read.
-pub struct Tally {
+pub struct CallCounters {
     endings: Box<[AtomicU64]>,
     sides: [OfSide; 2],
 }
@@ -54,13 +54,13 @@ struct Flowed {
     bytes: AtomicU64,
 }
 
-impl fmt::Debug for Tally {
+impl fmt::Debug for CallCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tally").field("live", &SIDES.map(|side| self.live(side))).finish_non_exhaustive()
+        f.debug_struct("CallCounters").field("live", &SIDES.map(|side| self.live(side))).finish_non_exhaustive()
     }
 }
 
-impl Default for Tally {
+impl Default for CallCounters {
     fn default() -> Self {
         Self { endings: std::iter::repeat_with(AtomicU64::default).take(ENDINGS).collect(), sides: Default::default() }
     }
@@ -75,7 +75,7 @@ fn read(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
 }
 
-impl Tally {
+impl CallCounters {
     /// A call has begun.
     pub fn began(&self, side: Side) {
         add(&self.sides[side as usize].began, 1);
@@ -119,16 +119,16 @@ fn ending(side: Side, outcome: Outcome, reason: Option<Reason>, status: GrpcCode
     ((side as usize * Outcome::ALL.len() + outcome as usize) * REASONS + reason) * CODES + usize::from(status as u8)
 }
 
-/// The tallies of all workers, as Prometheus finds them.
+/// The call_metrics of all workers, as Prometheus finds them.
 #[derive(Clone)]
-pub struct Tallies {
-    all: Arc<Mutex<Vec<Arc<Tally>>>>,
+pub struct CallMetrics {
+    all: Arc<Mutex<Vec<Arc<CallCounters>>>>,
     descs: Arc<[Desc]>,
 }
 
-impl fmt::Debug for Tallies {
+impl fmt::Debug for CallMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tallies").finish_non_exhaustive()
+        f.debug_struct("CallMetrics").finish_non_exhaustive()
     }
 }
 
@@ -146,7 +146,7 @@ const METRICS: [(&str, &str, &[&str], MetricType); 5] = [
     ("calls_live", "Calls under way.", &["side"], MetricType::GAUGE),
 ];
 
-impl Tallies {
+impl CallMetrics {
     /// No worker counts yet.
     ///
     /// # Errors
@@ -160,23 +160,23 @@ impl Tallies {
         Ok(Self { all: Arc::default(), descs: descs.into() })
     }
 
-    /// A tally for one worker more.
+    /// A counters for one worker more.
     #[must_use]
-    pub fn another(&self) -> Arc<Tally> {
-        let tally = Arc::new(Tally::default());
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&tally));
-        tally
+    pub fn add_worker(&self) -> Arc<CallCounters> {
+        let counters = Arc::new(CallCounters::default());
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&counters));
+        counters
     }
 
     /// Calls under way.
     #[must_use]
     pub fn live(&self) -> usize {
-        let live: u64 = SIDES.iter().map(|side| self.sum(|tally| tally.live(*side))).sum();
+        let live: u64 = SIDES.iter().map(|side| self.sum(|counters| counters.live(*side))).sum();
         usize::try_from(live).unwrap_or(usize::MAX)
     }
 
-    fn sum(&self, count: impl Fn(&Tally) -> u64) -> u64 {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|tally| count(tally)).sum()
+    fn sum(&self, count: impl Fn(&CallCounters) -> u64) -> u64 {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|counters| count(counters)).sum()
     }
 
     fn endings(&self) -> Vec<Metric> {
@@ -185,7 +185,7 @@ impl Tallies {
         for (side, outcome) in SIDES.iter().flat_map(|side| Outcome::ALL.iter().map(move |outcome| (*side, *outcome))) {
             for (reason, code) in reasons().flat_map(|reason| (0..=16).map(move |code| (reason, GrpcCode::from_number(code)))) {
                 let at = ending(side, outcome, reason, code);
-                let count = self.sum(|tally| tally.endings.get(at).map_or(0, read));
+                let count = self.sum(|counters| counters.endings.get(at).map_or(0, read));
                 if count > 0 {
                     let reason = reason.map_or("", Reason::as_str);
                     let values = [side.as_str(), outcome.as_str(), reason, code.as_str()];
@@ -200,17 +200,17 @@ impl Tallies {
         let mut below = 0;
         let mut buckets = Vec::with_capacity(DURATION_BUCKETS_US.len());
         for (at, bound_us) in DURATION_BUCKETS_US.into_iter().enumerate() {
-            below += self.sum(|tally| read(&tally.sides[side as usize].durations[at]));
+            below += self.sum(|counters| read(&counters.sides[side as usize].durations[at]));
             let mut bucket = Bucket::default();
             bucket.set_cumulative_count(below);
             bucket.set_upper_bound(seconds(bound_us));
             buckets.push(bucket);
         }
-        let above = self.sum(|tally| read(&tally.sides[side as usize].durations[DURATION_BUCKETS_US.len()]));
+        let above = self.sum(|counters| read(&counters.sides[side as usize].durations[DURATION_BUCKETS_US.len()]));
         let mut histogram = Histogram::default();
         histogram.set_bucket(buckets);
         histogram.set_sample_count(below + above);
-        histogram.set_sample_sum(seconds(self.sum(|tally| read(&tally.sides[side as usize].duration_us))));
+        histogram.set_sample_sum(seconds(self.sum(|counters| read(&counters.sides[side as usize].duration_us))));
         let mut metric = Metric::from_label(labels(METRICS[1].2, &[side.as_str()]));
         metric.set_histogram(histogram);
         metric
@@ -219,13 +219,13 @@ impl Tallies {
     fn flows(&self, metric: usize, count: impl Fn(&Flowed) -> u64) -> Vec<Metric> {
         let mut metrics = Vec::new();
         for side in SIDES {
-            let of = |tally: &Tally| {
-                let side = &tally.sides[side as usize];
+            let of = |counters: &CallCounters| {
+                let side = &counters.sides[side as usize];
                 [count(&side.request), count(&side.response)]
             };
             for (at, direction) in ["request", "response"].into_iter().enumerate() {
                 let labels = labels(METRICS[metric].2, &[side.as_str(), direction]);
-                metrics.push(counter(labels, self.sum(|tally| of(tally)[at])));
+                metrics.push(counter(labels, self.sum(|counters| of(counters)[at])));
             }
         }
         metrics
@@ -234,7 +234,7 @@ impl Tallies {
     fn lives(&self) -> Vec<Metric> {
         let live = |side: Side| {
             let mut gauge = Gauge::default();
-            gauge.set_value(float(self.sum(|tally| tally.live(side))));
+            gauge.set_value(float(self.sum(|counters| counters.live(side))));
             let mut metric = Metric::from_label(labels(METRICS[4].2, &[side.as_str()]));
             metric.set_gauge(gauge);
             metric
@@ -243,7 +243,7 @@ impl Tallies {
     }
 }
 
-impl Collector for Tallies {
+impl Collector for CallMetrics {
     fn desc(&self) -> Vec<&Desc> {
         self.descs.iter().collect()
     }
@@ -315,9 +315,9 @@ mod tests {
         record
     }
 
-    fn page(tallies: &Tallies) -> String {
+    fn page(call_metrics: &CallMetrics) -> String {
         let registry = Registry::new_custom(Some("chapar_sidecar".to_owned()), None).expect("a name");
-        registry.register(Box::new(tallies.clone())).expect("names differ");
+        registry.register(Box::new(call_metrics.clone())).expect("names differ");
         let mut page = Vec::new();
         TextEncoder::new().encode(&registry.gather(), &mut page).expect("encodes");
         String::from_utf8(page).expect("is text")
@@ -325,17 +325,17 @@ mod tests {
 
     #[test]
     fn what_all_workers_counted_is_on_the_page() {
-        let tallies = Tallies::new().expect("names are good");
-        let workers = [tallies.another(), tallies.another()];
-        for tally in &workers {
-            tally.began(Side::Consumer);
-            tally.began(Side::Consumer);
-            tally.ended(&record(Side::Consumer, 500));
+        let call_metrics = CallMetrics::new().expect("names are good");
+        let workers = [call_metrics.add_worker(), call_metrics.add_worker()];
+        for counters in &workers {
+            counters.began(Side::Consumer);
+            counters.began(Side::Consumer);
+            counters.ended(&record(Side::Consumer, 500));
         }
         let mut refused = record(Side::Consumer, 90_000_000);
         (refused.outcome, refused.reason, refused.status) = (Outcome::Refused, Some(Reason::NoGrant), GrpcCode::PermissionDenied);
         workers[1].ended(&refused);
-        let page = page(&tallies);
+        let page = page(&call_metrics);
         for line in [
             "chapar_sidecar_calls_total{outcome=\"abandoned\",reason=\"\",side=\"consumer\",status=\"CANCELLED\"} 2",
             "chapar_sidecar_calls_total{outcome=\"refused\",reason=\"NO_GRANT\",side=\"consumer\",status=\"PERMISSION_DENIED\"} 1",
@@ -350,7 +350,7 @@ mod tests {
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }
-        assert_eq!(tallies.live(), 1);
+        assert_eq!(call_metrics.live(), 1);
     }
 
     #[test]

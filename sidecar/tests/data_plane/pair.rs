@@ -16,9 +16,9 @@ use chapar_core::{
 use chapar_sidecar::{
     clock::Clock,
     config::Config,
+    data_plane::{DataPlane, DataPlaneInputs},
     report::Reporter,
     snapshot::Current,
-    traffic::{Ties, Traffic},
     trust::Trust,
 };
 
@@ -39,7 +39,7 @@ pub fn id(agency: &str) -> SpiffeId {
 
 /// One sidecar.
 pub struct Node {
-    pub traffic: Traffic,
+    pub data_plane: DataPlane,
     pub trust: Trust,
     pub current: Current,
     pub reporter: Reporter,
@@ -93,11 +93,11 @@ impl Pair {
     }
 
     pub async fn client(&self) -> Client {
-        Client::connect(&self.consumer.traffic.addresses()["outbound"]).await
+        Client::connect(&self.consumer.data_plane.addresses()["outbound"]).await
     }
 
     pub fn snapshot(&self, recipient: &str, changes: &Changes) -> PolicySnapshot {
-        let inbound = self.provider.traffic.addresses()["inbound"].clone();
+        let inbound = self.provider.data_plane.addresses()["inbound"].clone();
         let inquiry = |method: &&str| Inquiry {
             key: key(method),
             grpc_service: SERVICE.into(),
@@ -167,9 +167,10 @@ async fn node(authority: &Authority, clock: &Clock, agency: &str, upstream: Opti
     let folder = tempfile::tempdir().unwrap();
     let (current, reporter) =
         (Current::default(), Reporter::open(folder.path(), config.spool, config.workers(), clock.clone()).unwrap());
-    let ties = Ties { clock: clock.clone(), trust: trust.clone(), current: current.clone(), reporter: reporter.clone() };
-    let traffic = Traffic::start(&config, ties).await.unwrap();
-    Node { traffic, trust, current, reporter, _folder: folder }
+    let inputs =
+        DataPlaneInputs { clock: clock.clone(), trust: trust.clone(), current: current.clone(), reporter: reporter.clone() };
+    let data_plane = DataPlane::start(&config, inputs).await.unwrap();
+    Node { data_plane, trust, current, reporter, _folder: folder }
 }
 
 impl Node {

@@ -1,8 +1,7 @@
-//! How many connections are let in: over all workers, and of one peer.
+//! How many connections of one listener are admitted: over all workers, and of one peer.
 
 use std::{
     collections::HashMap,
-    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,19 +10,18 @@ use std::{
 
 use chapar_core::identity::SpiffeId;
 use prometheus::IntGauge;
-use tokio::sync::mpsc;
 
-use super::balance::{Balance, Newcomer, Passed};
+use super::balance::Balance;
 use crate::{
     config::Limits,
     metrics::{Listener, Metrics},
 };
 
-/// The door of one listener, the same for all workers.
+/// The limiter of one listener, the same for all workers.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct ConnectionLimiter {
     listener: Listener,
-    inside: AtomicUsize,
+    admitted: AtomicUsize,
     by_peer: Mutex<HashMap<SpiffeId, usize>>,
     balance: Balance,
     connections_max: usize,
@@ -32,55 +30,43 @@ pub(super) struct Door {
     open: IntGauge,
 }
 
-/// One connection that was let in; dropping it makes room.
+/// One connection that was admitted; dropping it makes room.
 #[derive(Debug)]
-pub(super) struct Admitted {
-    door: Arc<Door>,
+pub(super) struct Admission {
+    limiter: Arc<ConnectionLimiter>,
     worker: usize,
     peer: Option<SpiffeId>,
 }
 
-impl Door {
-    /// For so many workers; also the connections that each of them is passed by another.
-    pub(super) fn new(
-        limits: &Limits,
-        listener: Listener,
-        metrics: &Arc<Metrics>,
-        workers: usize,
-    ) -> (Arc<Self>, Vec<mpsc::Receiver<Passed>>) {
-        let (balance, passed) = Balance::of(workers);
-        let door = Self {
+impl ConnectionLimiter {
+    /// For so many workers.
+    pub(super) fn new(limits: &Limits, listener: Listener, metrics: &Arc<Metrics>, workers: usize) -> Arc<Self> {
+        Arc::new(Self {
             listener,
-            inside: AtomicUsize::new(0),
+            admitted: AtomicUsize::new(0),
             by_peer: Mutex::default(),
-            balance,
+            balance: Balance::new(workers),
             connections_max: limits.connections_max,
             per_peer_max: limits.connections_per_peer_max,
             metrics: Arc::clone(metrics),
             open: metrics.connections(listener),
-        };
-        (Arc::new(door), passed)
+        })
     }
 
     pub(super) const fn listener(&self) -> Listener {
         self.listener
     }
 
-    /// Lets a connection in that came to `worker`, unless the listener is full: then it is closed at once, and counted.
-    pub(super) fn admit(self: &Arc<Self>, worker: usize) -> Option<Admitted> {
-        if self.inside.fetch_add(1, Ordering::AcqRel) >= self.connections_max {
-            self.inside.fetch_sub(1, Ordering::AcqRel);
+    /// Admits a connection that came to `worker`, unless the listener is full: then it is to be closed at once, and is counted.
+    pub(super) fn admit(self: &Arc<Self>, worker: usize) -> Option<Admission> {
+        if self.admitted.fetch_add(1, Ordering::AcqRel) >= self.connections_max {
+            self.admitted.fetch_sub(1, Ordering::AcqRel);
             self.metrics.connection_refused(self.listener, "full");
             return None;
         }
         self.open.inc();
         self.balance.enter(worker);
-        Some(Admitted { door: Arc::clone(self), worker, peer: None })
-    }
-
-    /// Passes a connection to a worker that has fewer, if there is one: [`Balance::pass`].
-    pub(super) fn pass(&self, newcomer: Newcomer) -> io::Result<Option<Newcomer>> {
-        self.balance.pass(newcomer)
+        Some(Admission { limiter: Arc::clone(self), worker, peer: None })
     }
 
     fn by_peer(&self) -> MutexGuard<'_, HashMap<SpiffeId, usize>> {
@@ -89,30 +75,30 @@ impl Door {
     }
 }
 
-impl Admitted {
-    /// Whose door it came through.
+impl Admission {
+    /// Which listener it came through.
     pub(super) fn listener(&self) -> Listener {
-        self.door.listener()
+        self.limiter.listener()
     }
 
-    /// Whose it is.
-    pub(super) const fn worker(&self) -> usize {
-        self.worker
+    /// A worker that should have it rather than the one that has it now, if there is one.
+    pub(super) fn better_worker(&self) -> Option<usize> {
+        self.limiter.balance.better_than(self.worker)
     }
 
     /// It is another worker's from now on.
     pub(super) fn passed_to(&mut self, worker: usize) {
-        self.door.balance.leave(self.worker);
-        self.door.balance.enter(worker);
+        self.limiter.balance.leave(self.worker);
+        self.limiter.balance.enter(worker);
         self.worker = worker;
-        self.door.metrics.connection_passed(self.door.listener);
+        self.limiter.metrics.connection_passed(self.limiter.listener);
     }
 
     /// The peer is known now; false when it has too many connections already.
     pub(super) fn identified(&mut self, peer: &SpiffeId) -> bool {
-        let mut by_peer = self.door.by_peer();
+        let mut by_peer = self.limiter.by_peer();
         let of_peer = by_peer.entry(peer.clone()).or_default();
-        if *of_peer >= self.door.per_peer_max {
+        if *of_peer >= self.limiter.per_peer_max {
             drop(by_peer);
             self.ended_early("peer_full");
             return false;
@@ -125,14 +111,14 @@ impl Admitted {
 
     /// The connection ended before it carried anything.
     pub(super) fn ended_early(&self, cause: &'static str) {
-        self.door.metrics.connection_refused(self.door.listener, cause);
+        self.limiter.metrics.connection_refused(self.limiter.listener, cause);
     }
 }
 
-impl Drop for Admitted {
+impl Drop for Admission {
     fn drop(&mut self) {
         if let Some(peer) = &self.peer {
-            let mut by_peer = self.door.by_peer();
+            let mut by_peer = self.limiter.by_peer();
             if let Some(of_peer) = by_peer.get_mut(peer) {
                 *of_peer -= 1;
                 if *of_peer == 0 {
@@ -140,9 +126,9 @@ impl Drop for Admitted {
                 }
             }
         }
-        self.door.balance.leave(self.worker);
-        self.door.inside.fetch_sub(1, Ordering::AcqRel);
-        self.door.open.dec();
+        self.limiter.balance.leave(self.worker);
+        self.limiter.admitted.fetch_sub(1, Ordering::AcqRel);
+        self.limiter.open.dec();
     }
 }
 
@@ -150,30 +136,30 @@ impl Drop for Admitted {
 mod tests {
     use super::*;
 
-    fn door(connections_max: usize, connections_per_peer_max: usize) -> Arc<Door> {
+    fn limiter(connections_max: usize, connections_per_peer_max: usize) -> Arc<ConnectionLimiter> {
         let limits = Limits { connections_max, connections_per_peer_max, ..Limits::default() };
-        Door::new(&limits, Listener::Inbound, &Arc::new(Metrics::new().expect("names differ")), 1).0
+        ConnectionLimiter::new(&limits, Listener::Inbound, &Arc::new(Metrics::new().expect("names differ")), 1)
     }
 
     #[test]
-    fn lets_so_many_in_and_another_when_one_leaves() {
-        let door = door(2, 2);
-        let (one, two) = (door.admit(0), door.admit(0));
-        assert!(one.is_some() && two.is_some() && door.admit(0).is_none());
+    fn admits_so_many_and_another_when_one_leaves() {
+        let limiter = limiter(2, 2);
+        let (one, two) = (limiter.admit(0), limiter.admit(0));
+        assert!(one.is_some() && two.is_some() && limiter.admit(0).is_none());
         drop(one);
-        assert!(door.admit(0).is_some());
+        assert!(limiter.admit(0).is_some());
     }
 
     #[test]
     fn one_peer_cannot_take_all_the_room() {
-        let door = door(10, 1);
+        let limiter = limiter(10, 1);
         let id = |agency: &str| format!("spiffe://a.test/agency/{agency}/sidecar/main").parse::<SpiffeId>().expect("an ID");
-        let (mut first, mut second) = (door.admit(0).expect("room"), door.admit(0).expect("room"));
+        let (mut first, mut second) = (limiter.admit(0).expect("room"), limiter.admit(0).expect("room"));
         assert!(first.identified(&id("a")) && !second.identified(&id("a")));
-        let mut other = door.admit(0).expect("room");
+        let mut other = limiter.admit(0).expect("room");
         assert!(other.identified(&id("b")));
         drop(first);
-        let mut again = door.admit(0).expect("room");
+        let mut again = limiter.admit(0).expect("room");
         assert!(again.identified(&id("a")));
     }
 }

@@ -1,4 +1,4 @@
-//! Connecting to a place.
+//! Connecting to an endpoint.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -11,9 +11,9 @@ use tokio_rustls::TlsConnector;
 use super::io::Io;
 use crate::trust::{HandshakeProblem, PeerProblem, Trust, nominal_server_name};
 
-/// How a place is reached.
+/// How an endpoint is reached.
 #[derive(Debug, Clone)]
-pub(crate) enum Dial {
+pub(crate) enum DialTarget {
     /// By mutual TLS; who answers must be `expected`.
     Peer { address: Arc<str>, expected: SpiffeId, trust: Trust },
     /// By TCP without TLS.
@@ -24,7 +24,7 @@ pub(crate) enum Dial {
     Unix { path: PathBuf },
 }
 
-/// Why a place was not reached.
+/// Why an endpoint was not reached.
 #[derive(Debug, Error)]
 pub(crate) enum DialError {
     /// Nobody answered.
@@ -53,14 +53,23 @@ impl DialError {
     }
 }
 
+/// Who is at the other end of a connection that was dialled.
+#[derive(Debug)]
+pub(crate) enum FarEnd {
+    /// A sidecar of another agency, with this certificate, which was verified.
+    Sidecar(PeerCertificate),
+    /// The agency's own server.
+    OwnServer,
+}
+
 /// An open connection, and who is at its other end.
 #[derive(Debug)]
 pub(crate) struct Dialled {
     pub(crate) io: Io,
-    pub(crate) peer: Option<PeerCertificate>,
+    pub(crate) far_end: FarEnd,
 }
 
-impl Dial {
+impl DialTarget {
     /// Connects, once. The caller sets the time limit.
     pub(crate) async fn connect(&self) -> Result<Dialled, DialError> {
         match self {
@@ -70,7 +79,7 @@ impl Dial {
             }
             Self::Plain { host, port } => {
                 let tcp = tcp(TcpStream::connect((host.as_str(), *port)).await)?;
-                Ok(Dialled { io: Io::Tcp(tcp), peer: None })
+                Ok(Dialled { io: Io::Tcp(tcp), far_end: FarEnd::OwnServer })
             }
             Self::Tls { host, port, name, config } => {
                 let tcp = tcp(TcpStream::connect((host.as_str(), *port)).await)?;
@@ -79,11 +88,11 @@ impl Dial {
                 if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
                     return Err(DialError::NotHttp2);
                 }
-                Ok(Dialled { io: Io::Tls(Box::new(tls.into())), peer: None })
+                Ok(Dialled { io: Io::Tls(Box::new(tls.into())), far_end: FarEnd::OwnServer })
             }
             Self::Unix { path } => {
                 let unix = UnixStream::connect(path).await?;
-                Ok(Dialled { io: Io::Unix(unix), peer: None })
+                Ok(Dialled { io: Io::Unix(unix), far_end: FarEnd::OwnServer })
             }
         }
     }
@@ -110,7 +119,7 @@ async fn peer(tcp: TcpStream, expected: &SpiffeId, trust: &Trust) -> Result<Dial
     let tls = connector.connect(nominal_server_name(), tcp).await.map_err(|error| handshake(&error))?;
     let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = trust.peer_certificate(chain).map_err(|problem| DialError::Handshake(problem.into()))?;
-    Ok(Dialled { io: Io::Tls(Box::new(tls.into())), peer: Some(peer) })
+    Ok(Dialled { io: Io::Tls(Box::new(tls.into())), far_end: FarEnd::Sidecar(peer) })
 }
 
 fn tcp(connected: io::Result<TcpStream>) -> Result<TcpStream, DialError> {
@@ -121,5 +130,5 @@ fn tcp(connected: io::Result<TcpStream>) -> Result<TcpStream, DialError> {
 }
 
 fn handshake(error: &io::Error) -> DialError {
-    DialError::Handshake(HandshakeProblem::of(error))
+    DialError::Handshake(HandshakeProblem::from_io(error))
 }

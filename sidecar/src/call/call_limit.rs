@@ -18,14 +18,14 @@ const PART_MAX: usize = 64;
 
 /// The pool of permissions to carry a call.
 #[derive(Debug)]
-pub struct Live {
+pub struct CallLimit {
     calls_max: usize,
     /// Permissions that no worker holds.
     free: AtomicUsize,
     closed: AtomicBool,
 }
 
-impl Live {
+impl CallLimit {
     /// A pool for `calls_max` calls at a time.
     #[must_use]
     pub const fn new(calls_max: usize) -> Self {
@@ -63,31 +63,31 @@ impl Live {
 
 /// One worker's share of the pool.
 #[derive(Debug)]
-pub struct Share {
-    live: Arc<Live>,
+pub struct CallLimitShare {
+    limit: Arc<CallLimit>,
     spare: Cell<usize>,
     part: usize,
 }
 
-impl Share {
+impl CallLimitShare {
     /// A share that holds nothing yet.
     #[must_use]
-    pub fn new(live: Arc<Live>) -> Self {
-        let part = (live.calls_max / PARTS).clamp(1, PART_MAX);
-        Self { live, spare: Cell::new(0), part }
+    pub fn new(limit: Arc<CallLimit>) -> Self {
+        let part = (limit.calls_max / PARTS).clamp(1, PART_MAX);
+        Self { limit, spare: Cell::new(0), part }
     }
 
     /// The pool.
     #[must_use]
-    pub const fn live(&self) -> &Arc<Live> {
-        &self.live
+    pub const fn limit(&self) -> &Arc<CallLimit> {
+        &self.limit
     }
 
     /// Permission for one call more; false when there is none.
     #[must_use]
     pub fn enter(&self) -> bool {
         if self.spare.get() == 0 {
-            self.spare.set(self.live.take(self.part));
+            self.spare.set(self.limit.take(self.part));
         }
         let spare = self.spare.get();
         self.spare.set(spare.saturating_sub(1));
@@ -100,7 +100,7 @@ impl Share {
         // Between nothing and two parts no other worker is disturbed. A pool so small that its part is one is shared at once.
         let keep = if self.part == 1 { 0 } else { self.part };
         if spare >= keep + self.part {
-            self.live.free.fetch_add(spare - keep, Ordering::AcqRel);
+            self.limit.free.fetch_add(spare - keep, Ordering::AcqRel);
             self.spare.set(keep);
         } else {
             self.spare.set(spare);
@@ -108,9 +108,9 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for CallLimitShare {
     fn drop(&mut self) {
-        self.live.free.fetch_add(self.spare.get(), Ordering::AcqRel);
+        self.limit.free.fetch_add(self.spare.get(), Ordering::AcqRel);
     }
 }
 
@@ -118,15 +118,15 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
-    fn entered(share: &Share) -> usize {
+    fn entered(share: &CallLimitShare) -> usize {
         std::iter::repeat_with(|| share.enter()).take_while(|entered| *entered).count()
     }
 
     #[test]
     fn as_many_calls_are_taken_as_the_pool_holds_whoever_takes_them() {
         for calls_max in [1, 2, 5, 255, 256, 1_000, 16_384] {
-            let live = Arc::new(Live::new(calls_max));
-            let (one, other) = (Share::new(Arc::clone(&live)), Share::new(Arc::clone(&live)));
+            let limit = Arc::new(CallLimit::new(calls_max));
+            let (one, other) = (CallLimitShare::new(Arc::clone(&limit)), CallLimitShare::new(Arc::clone(&limit)));
             assert_eq!((entered(&one), entered(&other)), (calls_max, 0));
             for _ in 0..calls_max {
                 one.leave();
@@ -138,8 +138,8 @@ mod tests {
 
     #[test]
     fn what_an_idle_worker_keeps_back_is_little() {
-        let live = Arc::new(Live::new(16_384));
-        let (one, other) = (Share::new(Arc::clone(&live)), Share::new(Arc::clone(&live)));
+        let limit = Arc::new(CallLimit::new(16_384));
+        let (one, other) = (CallLimitShare::new(Arc::clone(&limit)), CallLimitShare::new(Arc::clone(&limit)));
         assert_eq!(entered(&one), 16_384);
         for _ in 0..16_384 {
             one.leave();
@@ -149,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_pool_of_one_goes_back_and_forth() {
-        let live = Arc::new(Live::new(1));
-        let (one, other) = (Share::new(Arc::clone(&live)), Share::new(Arc::clone(&live)));
+        let limit = Arc::new(CallLimit::new(1));
+        let (one, other) = (CallLimitShare::new(Arc::clone(&limit)), CallLimitShare::new(Arc::clone(&limit)));
         for _ in 0..3 {
             assert!(one.enter() && !other.enter());
             one.leave();

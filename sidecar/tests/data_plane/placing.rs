@@ -65,7 +65,7 @@ async fn another_connection_is_opened_when_a_server_takes_no_more_on_one() {
         body.send_data(message(b"x"), false).unwrap();
         open.push((response.await.unwrap(), body));
     }
-    assert_eq!(pair.provider.traffic.calls(), 5);
+    assert_eq!(pair.provider.data_plane.calls(), 5);
 }
 
 #[tokio::test]
@@ -101,12 +101,12 @@ async fn connections_are_served_by_whichever_worker_they_are_passed_to() {
     for client in &open {
         assert_eq!(client.call("Echo", &[], &[b"again"]).await.status(), "0");
     }
-    let metrics = get(&pair.consumer.traffic.addresses()["admin"], "/metrics").await;
+    let metrics = get(&pair.consumer.data_plane.addresses()["admin"], "/metrics").await;
     assert!(metrics.contains(r#"chapar_sidecar_connections_open{listener="outbound"} 32"#), "{metrics}");
     drop(open);
     let gone = r#"chapar_sidecar_connections_open{listener="outbound"} 0"#;
     let all_gone = async {
-        while !get(&pair.consumer.traffic.addresses()["admin"], "/metrics").await.contains(gone) {
+        while !get(&pair.consumer.data_plane.addresses()["admin"], "/metrics").await.contains(gone) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -128,7 +128,7 @@ async fn the_operators_pages_tell_what_is_going_on() {
     let pair = Pair::start().await;
     assert_eq!(pair.client().await.call("Echo", &[], &[b"x"]).await.status(), "0");
     pair.consumer.record().await;
-    let page = |path: &'static str| get(&pair.consumer.traffic.addresses()["admin"], path);
+    let page = |path: &'static str| get(&pair.consumer.data_plane.addresses()["admin"], path);
     assert!(page("/healthz").await.starts_with("HTTP/1.1 200"));
     assert!(page("/readyz").await.starts_with("HTTP/1.1 200"));
     let metrics = page("/metrics").await;
