@@ -9,23 +9,25 @@ mod exchange;
 #[path = "../../sidecar/relay/fuzz/src/lib.rs"]
 mod relay;
 
-use std::{fs, path::Path};
+use std::{fs::File, io::Read as _, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// Gives every input of `corpus`, a folder of the repository, to `target`. An input that breaks it panics there.
+/// Gives every input of `corpus`, an archive of the repository, to `target`. An input that breaks it panics there.
 fn replay(corpus: &str, target: fn(&[u8])) -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(corpus);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(corpus).with_added_extension("tar.gz");
+    let file = File::open(&path).with_context(|| path.display().to_string())?;
     let mut inputs = 0;
-    for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        let bytes = fs::read(&path)?;
+    for entry in tar::Archive::new(flate2::read::GzDecoder::new(file)).entries()? {
+        let mut entry = entry?;
         // Shown only when the test fails: the last one is what it failed on.
-        println!("{}", path.display());
+        println!("{}", entry.path()?.display());
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
         target(&bytes);
         inputs += 1;
     }
-    ensure!(inputs > 0, "{} is empty", folder.display());
+    ensure!(inputs > 0, "{} is empty", path.display());
     Ok(())
 }
 
