@@ -6,7 +6,9 @@
 pub mod admin;
 pub mod attack;
 pub mod attacker;
+pub mod behaviour;
 pub mod binaries;
+pub mod cli;
 pub mod control_plane;
 pub mod echo;
 pub mod evidence;

@@ -1,21 +1,16 @@
 //! The account of calls, from end to end: paired, searched, told to inspectors, and proven.
 
-#[allow(dead_code)] // The CLI's own tests use the rest.
-#[path = "cli/chapar.rs"]
-mod chapar;
-
 use std::time::Duration;
 
 use anyhow::Result;
 use chapar_tests::{
+    cli::Chapar,
     echo::pb::{AboutRequest, EchoRequest},
     mesh::{GRANTS, Mesh},
     refusal, wait,
 };
 use serde_json::{Value, json};
 use tonic::{Request, metadata::MetadataValue};
-
-use crate::chapar::Chapar;
 
 /// How long records may take to reach the ledger on a loaded machine.
 const RECORDS_LIMIT: Duration = Duration::from_secs(30);

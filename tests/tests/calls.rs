@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use chapar_proto::admin::v1 as admin;
-use chapar_tests::{echo::pb::EchoRequest, mesh::Mesh, refusal, wait};
+use chapar_tests::{behaviours, echo::pb::EchoRequest, mesh::Mesh, refusal, wait};
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request, metadata::MetadataValue};
 
@@ -15,18 +15,17 @@ fn ask(payload: &[u8]) -> EchoRequest {
     EchoRequest { payload: payload.to_vec(), ..Default::default() }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn serves_granted_calls_and_refuses_all_others() -> Result<()> {
-    let mesh = Mesh::start().await?;
-    all_four_kinds_are_served(&mesh).await?;
-    metadata_and_status_are_kept(&mesh).await?;
-    exact_window_size_is_no_trap(&mesh).await?;
-    forged_metadata_is_stripped(&mesh).await?;
-    what_is_not_granted_is_refused(&mesh).await?;
-    each_call_is_traced_by_both_sides(&mesh).await
-}
+behaviours!(Mesh::start:
+    all_four_kinds_are_served,
+    metadata_and_status_are_kept,
+    exact_window_size_is_no_trap,
+    forged_metadata_is_stripped,
+    what_is_not_granted_is_refused,
+    each_call_is_traced_by_both_sides,
+    traces_are_listed_by_status_and_agency,
+);
 
-async fn all_four_kinds_are_served(mesh: &Mesh) -> Result<()> {
+async fn all_four_kinds_are_served(mesh: &mut Mesh) -> Result<()> {
     let mut client = mesh.client()?;
     assert_eq!(client.unary(ask(b"one")).await?.into_inner().payload, b"one");
     let many = tokio_stream::iter([ask(b"a"), ask(b"b"), ask(b"c")]);
@@ -40,7 +39,7 @@ async fn all_four_kinds_are_served(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-async fn metadata_and_status_are_kept(mesh: &Mesh) -> Result<()> {
+async fn metadata_and_status_are_kept(mesh: &mut Mesh) -> Result<()> {
     let mut request = Request::new(ask(b""));
     request.metadata_mut().insert("echo-text", "hello: no, twice".parse()?);
     request.metadata_mut().insert_bin("echo-bin", MetadataValue::from_bytes(&[0, 255, 1]));
@@ -61,7 +60,7 @@ async fn metadata_and_status_are_kept(mesh: &Mesh) -> Result<()> {
 }
 
 /// The body of one of these answers is exactly as long as HTTP/2's first window.
-async fn exact_window_size_is_no_trap(mesh: &Mesh) -> Result<()> {
+async fn exact_window_size_is_no_trap(mesh: &mut Mesh) -> Result<()> {
     let mut client = mesh.client()?;
     for filler_bytes in (65_535 - 400)..=(65_535 + 4) {
         let answer = client.unary(EchoRequest { filler_bytes, ..Default::default() }).await?.into_inner();
@@ -70,7 +69,7 @@ async fn exact_window_size_is_no_trap(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-async fn forged_metadata_is_stripped(mesh: &Mesh) -> Result<()> {
+async fn forged_metadata_is_stripped(mesh: &mut Mesh) -> Result<()> {
     let forged_id = "00000000000000000000000000000001";
     let mut request = Request::new(ask(b""));
     request.metadata_mut().insert("chapar-consumer", "stranger".parse()?);
@@ -81,7 +80,7 @@ async fn forged_metadata_is_stripped(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-async fn what_is_not_granted_is_refused(mesh: &Mesh) -> Result<()> {
+async fn what_is_not_granted_is_refused(mesh: &mut Mesh) -> Result<()> {
     let mut client = mesh.client()?;
     let unlisted = client.unlisted(ask(b"")).await.expect_err("no passport holds it");
     let refused = refusal::of(&unlisted).expect("refused by the exchange");
@@ -93,7 +92,7 @@ async fn what_is_not_granted_is_refused(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-async fn each_call_is_traced_by_both_sides(mesh: &Mesh) -> Result<()> {
+async fn each_call_is_traced_by_both_sides(mesh: &mut Mesh) -> Result<()> {
     let trace_id = "0af7651916cd43dd8448eb211c80319c";
     let mut request = Request::new(ask(b"traced"));
     request.metadata_mut().insert("traceparent", format!("00-{trace_id}-b7ad6b7169203331-01").parse()?);
@@ -121,7 +120,7 @@ async fn each_call_is_traced_by_both_sides(mesh: &Mesh) -> Result<()> {
     holds_the_account(server, "provider", &call_id);
     assert!(client.reporter.ends_with("/agency/asker/sidecar/main"), "{}", client.reporter);
     assert!(server.reporter.ends_with("/agency/answerer/sidecar/main"), "{}", server.reporter);
-    filters_choose(traces).await
+    Ok(())
 }
 
 fn holds_the_account(span: &admin::Span, side: &str, call_id: &str) {
@@ -143,12 +142,21 @@ fn holds_the_account(span: &admin::Span, side: &str, call_id: &str) {
     }
 }
 
-async fn filters_choose(mut traces: admin::trace_service_client::TraceServiceClient<tonic::transport::Channel>) -> Result<()> {
-    let refused = admin::ListTracesRequest { status: "refused".to_owned(), agency: "asker".to_owned(), ..Default::default() };
-    let listed = traces.list_traces(refused).await?.into_inner().traces;
-    assert!(listed.iter().any(|trace| trace.reason == "INQUIRY_NOT_YET_IN_FORCE"), "{listed:?}");
+async fn traces_are_listed_by_status_and_agency(mesh: &mut Mesh) -> Result<()> {
+    mesh.client()?.pushed(ask(b"")).await.expect_err("its kind is not in force");
+    let traces = admin::trace_service_client::TraceServiceClient::new(mesh.control_plane.channel());
+    let listed = wait::until("the refused call to be listed", SPANS_LIMIT, || {
+        let mut traces = traces.clone();
+        async move {
+            let refused =
+                admin::ListTracesRequest { status: "refused".to_owned(), agency: "asker".to_owned(), ..Default::default() };
+            let listed = traces.list_traces(refused).await.ok()?.into_inner().traces;
+            listed.iter().any(|trace| trace.reason == "INQUIRY_NOT_YET_IN_FORCE").then_some(listed)
+        }
+    })
+    .await?;
     assert!(listed.iter().all(|trace| trace.outcome == "refused"), "{listed:?}");
     let nobody = admin::ListTracesRequest { agency: "stranger".to_owned(), ..Default::default() };
-    assert_eq!(traces.list_traces(nobody).await?.into_inner().traces, []);
+    assert_eq!(traces.clone().list_traces(nobody).await?.into_inner().traces, []);
     Ok(())
 }

@@ -1,20 +1,16 @@
 //! The admin CLI as admins and their scripts use it, against a real control plane and a real mesh.
 
-#[path = "cli/chapar.rs"]
-mod chapar;
-
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use anyhow::Result;
 use chapar_tests::{
+    cli::Chapar,
     control_plane::ControlPlane,
     echo::{self, pb::EchoRequest},
     mesh::{AGENCIES, CONSUMER, GRANTS, Mesh, PROVIDER, STRANGER},
     wait,
 };
 use serde_json::Value;
-
-use crate::chapar::Chapar;
 
 /// How long spans may take to reach the ledger on a loaded machine.
 const SPANS_LIMIT: std::time::Duration = std::time::Duration::from_secs(20);

@@ -1,21 +1,17 @@
 //! What is not in an approved passport can be neither offered nor called, and no passport may break those who call.
 
-#[path = "cli/chapar.rs"]
-#[allow(dead_code)] // Another test uses the rest.
-mod chapar;
-
 use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result};
 use chapar_tests::{
+    behaviours,
+    cli::Chapar,
     echo::{self, pb::EchoRequest},
     mesh::{Mesh, PROVIDER},
     refusal,
     sidecar::{Offer, Plan},
     wait,
 };
-
-use crate::chapar::Chapar;
 
 /// How long a change may take to reach sidecars on a loaded machine.
 const CHANGE_LIMIT: Duration = Duration::from_secs(30);
@@ -31,25 +27,44 @@ fn changed(word: &str, for_word: &str) -> Result<Vec<u8>> {
     Ok(set)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_is_what_its_approved_passport_says() -> Result<()> {
-    let mesh = Mesh::start().await?;
-    let chapar = Chapar::at(&mesh.control_plane.endpoint(), mesh.folder())?;
-    let broken = changed("ClientStream", "ClientScream")?;
-    fs::write(chapar.folder().join("broken.binpb"), &broken)?;
-    fs::write(chapar.folder().join("better.binpb"), changed("One for one", "One by one.")?)?;
+behaviours!(World::start:
+    an_incompatible_passport_is_not_taken,
+    an_incompatible_sidecar_gets_no_calls,
+    a_compatible_passport_follows_without_a_failed_call,
+    a_retired_passport_takes_its_inquiries_away,
+);
 
-    let refused = chapar.run("passport submit -f broken.binpb --agency answerer")?.ends(4);
-    refused.complains("[PASSPORT_INCOMPATIBLE]").complains("ClientStream");
-    an_incompatible_sidecar_gets_no_calls(&mesh, &chapar, broken).await?;
-    a_compatible_passport_follows_without_a_failed_call(&mesh, &chapar).await?;
-    a_retired_passport_takes_its_inquiries_away(&mesh, &chapar).await
+/// A mesh, and the CLI beside two other descriptions of its service.
+struct World {
+    mesh: Mesh,
+    chapar: Chapar,
 }
 
-async fn an_incompatible_sidecar_gets_no_calls(mesh: &Mesh, chapar: &Chapar, descriptor_set: Vec<u8>) -> Result<()> {
+impl World {
+    async fn start() -> Result<Self> {
+        let mesh = Mesh::start().await?;
+        let chapar = Chapar::at(&mesh.control_plane.endpoint(), mesh.folder())?;
+        fs::write(chapar.folder().join("broken.binpb"), broken()?)?;
+        fs::write(chapar.folder().join("better.binpb"), changed("One for one", "One by one.")?)?;
+        Ok(Self { mesh, chapar })
+    }
+}
+
+/// A description that takes an inquiry away.
+fn broken() -> Result<Vec<u8>> {
+    changed("ClientStream", "ClientScream")
+}
+
+async fn an_incompatible_passport_is_not_taken(World { chapar, .. }: &mut World) -> Result<()> {
+    let refused = chapar.run("passport submit -f broken.binpb --agency answerer")?.ends(4);
+    refused.complains("[PASSPORT_INCOMPATIBLE]").complains("ClientStream");
+    Ok(())
+}
+
+async fn an_incompatible_sidecar_gets_no_calls(World { mesh, chapar }: &mut World) -> Result<()> {
     // Nobody listens at port 1 of loopback: a call that came here would fail.
     let upstreams = vec!["127.0.0.1:1".to_owned()];
-    let offer = Offer { grpc_service: echo::GRPC_SERVICE.to_owned(), descriptor_set, upstreams };
+    let offer = Offer { grpc_service: echo::GRPC_SERVICE.to_owned(), descriptor_set: broken()?, upstreams };
     let plan = Plan::consumer(PROVIDER, mesh.control_plane.address("sidecars")).named("next").offering(offer);
     let next = mesh.join(&plan).await?;
     wait::until("the operator to be told", CHANGE_LIMIT, || async {
@@ -69,7 +84,7 @@ async fn an_incompatible_sidecar_gets_no_calls(mesh: &Mesh, chapar: &Chapar, des
     Ok(())
 }
 
-async fn a_compatible_passport_follows_without_a_failed_call(mesh: &Mesh, chapar: &Chapar) -> Result<()> {
+async fn a_compatible_passport_follows_without_a_failed_call(World { mesh, chapar }: &mut World) -> Result<()> {
     chapar.run("passport submit -f better.binpb --agency answerer")?.ends(0).says("submitted");
     let submitted = chapar.json("passport list --state submitted")?;
     let version = submitted["passports"][0]["version"].as_str().context("it has a version")?.to_owned();
@@ -87,7 +102,7 @@ async fn a_compatible_passport_follows_without_a_failed_call(mesh: &Mesh, chapar
     Ok(())
 }
 
-async fn a_retired_passport_takes_its_inquiries_away(mesh: &Mesh, chapar: &Chapar) -> Result<()> {
+async fn a_retired_passport_takes_its_inquiries_away(World { mesh, chapar }: &mut World) -> Result<()> {
     let approved = chapar.json("passport list --state approved")?;
     let version = approved["passports"][0]["version"].as_str().context("it has a version")?.to_owned();
     chapar.run(&format!("passport retire {version} --reason replaced"))?.ends(0);

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use chapar_proto::admin::v1 as admin;
 use chapar_tests::{
     attacker::{self, Disguise},
+    behaviours,
     echo::{self, pb::EchoRequest},
     evidence,
     mesh::{CONSUMER, EchoClient, Mesh, PROVIDER, STRANGER, client_of},
@@ -54,16 +55,27 @@ const MATRIX: [(&str, &str, &str, &str, &str, &str); 12] = [
     (STRANGER, "", "Unlisted", "UNKNOWN_INQUIRY", "", "application"),
 ];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_granted_now_is_refused_and_recorded() -> Result<()> {
-    let mesh = Mesh::start().await?;
-    let stranger = mesh.join(&Plan::consumer(STRANGER, mesh.control_plane.address("sidecars"))).await?;
-    mesh.control_plane.apply("grants.yaml", GRANTS).await?;
-    mesh.control_plane.distributed(3).await?;
-    each_consumer_refuses_early(&mesh, &stranger).await?;
-    the_provider_decides_for_itself(&mesh, &stranger).await?;
-    an_admin_is_told_the_same(&mesh).await?;
-    a_revoked_and_a_removed_grant_refuse(&mesh).await
+behaviours!(World::start:
+    each_consumer_refuses_early,
+    the_provider_decides_for_itself,
+    an_admin_is_told_the_same,
+    a_revoked_and_a_removed_grant_refuse,
+);
+
+/// A mesh with these grants, and the stranger in it.
+struct World {
+    mesh: Mesh,
+    stranger: Sidecar,
+}
+
+impl World {
+    async fn start() -> Result<Self> {
+        let mesh = Mesh::start().await?;
+        let stranger = mesh.join(&Plan::consumer(STRANGER, mesh.control_plane.address("sidecars"))).await?;
+        mesh.control_plane.apply("grants.yaml", GRANTS).await?;
+        mesh.control_plane.distributed(3).await?;
+        Ok(Self { mesh, stranger })
+    }
 }
 
 /// Makes the call of that method; the status that refuses it, or that ends its stream.
@@ -93,9 +105,9 @@ async fn call(client: &mut EchoClient, method: &str) -> Result<Result<(), Status
     })
 }
 
-async fn each_consumer_refuses_early(mesh: &Mesh, stranger: &Sidecar) -> Result<()> {
+async fn each_consumer_refuses_early(World { mesh, stranger }: &mut World) -> Result<()> {
     for (consumer, inquiry, method, reason, clause, who) in MATRIX {
-        let sidecar = if consumer == STRANGER { stranger } else { &mesh.consumer };
+        let sidecar = if consumer == STRANGER { &*stranger } else { &mesh.consumer };
         let row = format!("{consumer} asks for {method}");
         let answer = call(&mut client_of(sidecar)?, method).await?;
         if reason == SERVED {
@@ -111,9 +123,9 @@ async fn each_consumer_refuses_early(mesh: &Mesh, stranger: &Sidecar) -> Result<
     Ok(())
 }
 
-async fn the_provider_decides_for_itself(mesh: &Mesh, stranger: &Sidecar) -> Result<()> {
+async fn the_provider_decides_for_itself(World { mesh, stranger }: &mut World) -> Result<()> {
     for (consumer, inquiry, method, reason, clause, who) in MATRIX {
-        let sidecar = if consumer == STRANGER { stranger } else { &mesh.consumer };
+        let sidecar = if consumer == STRANGER { &*stranger } else { &mesh.consumer };
         let row = format!("{consumer} asks the provider itself for {method}");
         let own = Disguise::stolen_from(sidecar.state())?;
         let mut client = EchoClient::new(attacker::channel(mesh.provider.address("inbound"), Some(&own))?);
@@ -155,7 +167,7 @@ fn is_recorded(span: &admin::Span, refused: &Refused, consumer: &str) {
 }
 
 /// `explain` is decided by the code that sidecars decide with, so it must not say anything else.
-async fn an_admin_is_told_the_same(mesh: &Mesh) -> Result<()> {
+async fn an_admin_is_told_the_same(World { mesh, .. }: &mut World) -> Result<()> {
     let mut policy = admin::policy_service_client::PolicyServiceClient::new(mesh.control_plane.channel());
     for (consumer, _, method, reason, ..) in MATRIX {
         let inquiry = format!("/{}/{method}", echo::GRPC_SERVICE);
@@ -171,7 +183,7 @@ async fn an_admin_is_told_the_same(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-async fn a_revoked_and_a_removed_grant_refuse(mesh: &Mesh) -> Result<()> {
+async fn a_revoked_and_a_removed_grant_refuse(World { mesh, .. }: &mut World) -> Result<()> {
     let mut policy = admin::policy_service_client::PolicyServiceClient::new(mesh.control_plane.channel());
     let grant = "test-1/1/asker/echo-unary";
     policy.revoke_grant(admin::RevokeGrantRequest { grant: grant.to_owned(), reason: "misuse".to_owned() }).await?;

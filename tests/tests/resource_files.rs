@@ -1,18 +1,13 @@
 //! A resource file that is wrong in any way is refused as a whole, and told by file, line and field.
 
-#[path = "cli/chapar.rs"]
-#[allow(dead_code)] // Another test uses the rest.
-mod chapar;
-
 use std::fs;
 
 use anyhow::{Context as _, Result};
 use chapar_proto::{admin::v1 as admin, rpc};
-use chapar_tests::{control_plane::ControlPlane, mesh::AGENCIES, refusal};
+use chapar_tests::{behaviours, cli::Chapar, control_plane::ControlPlane, mesh::AGENCIES, refusal};
 use prost::Message as _;
+use tempfile::TempDir;
 use tonic::{Code, Status};
-
-use crate::chapar::Chapar;
 
 /// Exit code of the CLI for what the control plane refused, and for what it did not even send.
 const REFUSED: i32 = 4;
@@ -93,28 +88,31 @@ fn malformed() -> Vec<(&'static str, String, &'static str, &'static str)> {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_a_malformed_file_is_applied() -> Result<()> {
-    let folder = tempfile::Builder::new().prefix("chapar-files-").tempdir()?;
-    let plane = ControlPlane::start(folder.path()).await?;
-    plane.apply("agencies.yaml", AGENCIES).await?;
-    let before = policy(&plane).await?;
-    let chapar = Chapar::at(&plane.endpoint(), folder.path())?;
+behaviours!(World::start:
+    the_cli_tells_place_and_field,
+    the_api_tells_place_and_field,
+    the_api_tells_the_problems_of_all_files,
+    bytes_that_are_no_text_are_refused,
+    files_that_are_too_large_are_refused,
+    what_others_need_cannot_be_deleted,
+    good_files_beside_a_bad_one_are_not_applied,
+);
 
-    the_cli_tells_place_and_field(&chapar)?;
-    assert_eq!(policy(&plane).await?, before, "no version came of it");
-    the_api_tells_place_and_field(&plane).await?;
-    assert_eq!(policy(&plane).await?, before, "no version came of it");
-    bytes_that_are_no_text_or_too_many_are_refused(&chapar, &plane).await?;
-    good_files_beside_a_bad_one_are_not_applied(&chapar)?;
-    what_others_need_cannot_be_deleted(&plane).await?;
-    assert_eq!(policy(&plane).await?, before, "no version came of it");
+/// A control plane that knows the agencies, and the CLI.
+struct World {
+    plane: ControlPlane,
+    chapar: Chapar,
+    _folder: TempDir,
+}
 
-    // The same CLI, the same folder: once the bad file is mended, all of it is applied.
-    fs::remove_file(chapar.folder().join("mixed/b-bad.yaml"))?;
-    chapar.run("apply -f mixed")?.ends(0).says("2 created");
-    assert_eq!(policy(&plane).await?.0, before.0 + 1);
-    Ok(())
+impl World {
+    async fn start() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("chapar-files-").tempdir()?;
+        let plane = ControlPlane::start(folder.path()).await?;
+        plane.apply("agencies.yaml", AGENCIES).await?;
+        let chapar = Chapar::at(&plane.endpoint(), folder.path())?;
+        Ok(Self { plane, chapar, _folder: folder })
+    }
 }
 
 /// Version in force, and all its resources.
@@ -124,7 +122,8 @@ async fn policy(plane: &ControlPlane) -> Result<(u64, Vec<admin::ResourceText>)>
     Ok((listed.version, listed.resources))
 }
 
-fn the_cli_tells_place_and_field(chapar: &Chapar) -> Result<()> {
+async fn the_cli_tells_place_and_field(World { plane, chapar, .. }: &mut World) -> Result<()> {
+    let before = policy(plane).await?;
     for (number, (name, content, place, trouble)) in malformed().into_iter().enumerate() {
         // Each in a file of its own, so that one cannot be told for another.
         let file = format!("wrong/{number}.yaml");
@@ -136,10 +135,12 @@ fn the_cli_tells_place_and_field(chapar: &Chapar) -> Result<()> {
             assert!(ended.stderr.starts_with(&format!("{file}:{place}")), "{name}: the place comes first: {}", ended.stderr);
         }
     }
+    assert_eq!(policy(plane).await?, before, "no version came of it");
     Ok(())
 }
 
-async fn the_api_tells_place_and_field(plane: &ControlPlane) -> Result<()> {
+async fn the_api_tells_place_and_field(World { plane, .. }: &mut World) -> Result<()> {
+    let before = policy(plane).await?;
     for (name, content, place, trouble) in malformed() {
         for dry_run in [true, false] {
             let status = apply(plane, vec![("f.yaml", content.clone().into_bytes())], dry_run).await.expect_err(name);
@@ -150,11 +151,18 @@ async fn the_api_tells_place_and_field(plane: &ControlPlane) -> Result<()> {
             assert!(first.description.contains(trouble), "{name}: {told:?}");
         }
     }
-    // Several files, each with its own problem: all are told, each with its file.
+    assert_eq!(policy(plane).await?, before, "no version came of it");
+    Ok(())
+}
+
+/// Several files, each with its own problem: all are told, each with its file.
+async fn the_api_tells_the_problems_of_all_files(World { plane, .. }: &mut World) -> Result<()> {
+    let before = policy(plane).await?;
     let files = vec![("a.yaml", agency("A", "").into_bytes()), ("b.yaml", agency("b", "  partof: a\n").into_bytes())];
     let told = violations(&apply(plane, files, false).await.expect_err("both are wrong"));
     let places: Vec<_> = told.iter().map(|violation| violation.field.as_str()).collect();
     assert_eq!(places, ["a.yaml:3:18: metadata.name", "b.yaml:7:3: spec.partof"]);
+    assert_eq!(policy(plane).await?, before, "no version came of it");
     Ok(())
 }
 
@@ -171,8 +179,9 @@ fn violations(status: &Status) -> Vec<rpc::bad_request::FieldViolation> {
     bad.flat_map(|bad| bad.field_violations).collect()
 }
 
-async fn bytes_that_are_no_text_or_too_many_are_refused(chapar: &Chapar, plane: &ControlPlane) -> Result<()> {
-    // A title in a legacy code page, on the fifth line.
+/// A title in a legacy code page, on the fifth line.
+async fn bytes_that_are_no_text_are_refused(World { plane, chapar, .. }: &mut World) -> Result<()> {
+    let before = policy(plane).await?;
     let mut legacy = agency("legacy", "").into_bytes();
     let title = legacy.windows(2).position(|pair| pair == "ا".as_bytes()).context("the title is there")?;
     legacy[title] = 0xc7;
@@ -182,8 +191,13 @@ async fn bytes_that_are_no_text_or_too_many_are_refused(chapar: &Chapar, plane: 
     assert!(ended.stderr.starts_with("legacy.yaml:5:"), "{}", ended.stderr);
     let told = violations(&apply(plane, vec![("legacy.yaml", legacy)], false).await.expect_err("it is no text"));
     assert!(told[0].field.starts_with("legacy.yaml:5:") && told[0].description.contains("0xC7"), "{told:?}");
+    assert_eq!(policy(plane).await?, before, "no version came of it");
+    Ok(())
+}
 
-    // Good, but for its size.
+/// Good, but for their size.
+async fn files_that_are_too_large_are_refused(World { plane, chapar, .. }: &mut World) -> Result<()> {
+    let before = policy(plane).await?;
     let large = format!("{}{}", agency("large", ""), "# filler\n".repeat(LARGE_BYTES / 9));
     chapar.write("large.yaml", &large)?;
     chapar.run("apply -f large.yaml")?.ends(NOT_SENT).complains("large.yaml:1:1").complains("4194304 bytes");
@@ -192,10 +206,12 @@ async fn bytes_that_are_no_text_or_too_many_are_refused(chapar: &Chapar, plane: 
     let five = vec![b'#'; 5 << 20];
     let told = violations(&apply(plane, vec![("five.yaml", five)], false).await.expect_err("it is too large"));
     assert!(told[0].field.starts_with("five.yaml:1:1") && told[0].description.contains("4194304"), "{told:?}");
+    assert_eq!(policy(plane).await?, before, "no version came of it");
     Ok(())
 }
 
-fn good_files_beside_a_bad_one_are_not_applied(chapar: &Chapar) -> Result<()> {
+async fn good_files_beside_a_bad_one_are_not_applied(World { plane, chapar, .. }: &mut World) -> Result<()> {
+    let before = policy(plane).await?;
     chapar.write("mixed/a-good.yaml", &agency("good-one", ""))?;
     chapar.write("mixed/b-bad.yaml", &format!("{}---\n{}", agency("good-too", ""), agency("bad", "  partOf: nobody\n")))?;
     chapar.write("mixed/c-good.json", &json_agency("good-three"))?;
@@ -205,6 +221,12 @@ fn good_files_beside_a_bad_one_are_not_applied(chapar: &Chapar) -> Result<()> {
     for name in ["good-one", "good-too", "good-three"] {
         assert!(!chapar.run("agency list")?.ends(0).stdout.contains(name), "{name} was applied");
     }
+    assert_eq!(policy(plane).await?, before, "no version came of it");
+
+    // The same CLI, the same folder: once the bad file is mended, all of it is applied.
+    fs::remove_file(chapar.folder().join("mixed/b-bad.yaml"))?;
+    chapar.run("apply -f mixed")?.ends(0).says("2 created");
+    assert_eq!(policy(plane).await?.0, before.0 + 1);
     Ok(())
 }
 
@@ -216,7 +238,8 @@ fn json_agency(name: &str) -> String {
     .to_string()
 }
 
-async fn what_others_need_cannot_be_deleted(plane: &ControlPlane) -> Result<()> {
+async fn what_others_need_cannot_be_deleted(World { plane, .. }: &mut World) -> Result<()> {
+    let before = policy(plane).await?;
     let request = admin::ApplyRequest { delete: vec!["Agency/answerer".to_owned()], ..Default::default() };
     let mut client = admin::policy_service_client::PolicyServiceClient::new(plane.channel());
     let status = client.apply(request).await.expect_err("its information system needs it");
@@ -225,5 +248,6 @@ async fn what_others_need_cannot_be_deleted(plane: &ControlPlane) -> Result<()> 
         status.message().contains("echo-system") || format!("{:?}", violations(&status)).contains("echo-system"),
         "{status:?}"
     );
+    assert_eq!(policy(plane).await?, before, "no version came of it");
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! What a sidecar itself puts on record: the files of its spool, read beside it for as long as they are there, and by nothing but
-//! their description in `sidecar/docs/account.md`. So what the ledger holds is compared with something that is not the ledger.
+//! their description in `sidecar/docs/0004-account-of-calls.md`. So what the ledger holds is compared with something that is not the ledger.
 
 use std::{
     collections::{BTreeMap, HashMap},

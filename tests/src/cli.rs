@@ -8,51 +8,53 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use chapar_tests::binaries;
+
 use serde_json::Value;
 
+use crate::binaries;
+
 /// An admin's shell.
-pub(crate) struct Chapar {
+pub struct Chapar {
     program: PathBuf,
     endpoint: String,
     folder: PathBuf,
 }
 
 /// How one command ended.
-pub(crate) struct Ended {
+pub struct Ended {
     line: String,
     code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Chapar {
     /// A shell in a new folder below `folder`, for the control plane at `endpoint`.
-    pub(crate) fn at(endpoint: &str, folder: &Path) -> Result<Self> {
+    pub fn at(endpoint: &str, folder: &Path) -> Result<Self> {
         let folder = folder.join("admin");
         fs::create_dir_all(&folder)?;
         Ok(Self { program: binaries::path("chapar")?, endpoint: endpoint.to_owned(), folder })
     }
 
     /// Where commands run.
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Writes a file into the folder.
-    pub(crate) fn write(&self, name: &str, content: &str) -> Result<()> {
+    pub fn write(&self, name: &str, content: &str) -> Result<()> {
         let path = self.folder.join(name);
         fs::create_dir_all(path.parent().context("a file lies in a folder")?)?;
         Ok(fs::write(path, content)?)
     }
 
     /// Runs one command line; words are apart by spaces.
-    pub(crate) fn run(&self, line: &str) -> Result<Ended> {
+    pub fn run(&self, line: &str) -> Result<Ended> {
         self.run_with(line, "")
     }
 
     /// The same, with standard input.
-    pub(crate) fn run_with(&self, line: &str, input: &str) -> Result<Ended> {
+    pub fn run_with(&self, line: &str, input: &str) -> Result<Ended> {
         let mut command = Command::new(&self.program);
         command.args(line.split(' ')).current_dir(&self.folder).env("CHAPAR_ENDPOINT", &self.endpoint);
         for leftover in ["CHAPAR_CERT", "CHAPAR_KEY", "CHAPAR_CA", "CHAPAR_TIMEOUT"] {
@@ -71,7 +73,7 @@ impl Chapar {
     }
 
     /// The answer as a script sees it.
-    pub(crate) fn json(&self, line: &str) -> Result<Value> {
+    pub fn json(&self, line: &str) -> Result<Value> {
         let ended = self.run(&format!("{line} -o json"))?;
         serde_json::from_str(&ended.stdout).with_context(|| ended.told())
     }
@@ -84,21 +86,21 @@ impl Ended {
 
     /// It ended with this exit code.
     #[track_caller]
-    pub(crate) fn ends(self, code: i32) -> Self {
+    pub fn ends(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.told());
         self
     }
 
     /// Its answer holds this text.
     #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Self {
+    pub fn says(self, text: &str) -> Self {
         assert!(self.stdout.contains(text), "{text:?} is not in the answer of {}", self.told());
         self
     }
 
     /// Its complaint holds this text.
     #[track_caller]
-    pub(crate) fn complains(self, text: &str) -> Self {
+    pub fn complains(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "{text:?} is not in the complaint of {}", self.told());
         self
     }
