@@ -15,7 +15,7 @@ pub struct Spool {
     /// room for four files a worker.
     pub segment_bytes: u64,
     /// How long a record may be in the operating system's memory only, in milliseconds: a crash of the process loses none, a
-    /// power cut may lose this much. Default 200, as databases that commit in groups have it: `sidecar/docs/account.md` has what
+    /// power cut may lose this much. Default 200, as databases that commit in groups have it: `sidecar/docs/0004-account-of-calls.md` has what
     /// other values cost.
     pub sync_interval_ms: u32,
     /// What becomes of new calls when the spool is full or cannot be written. Default `refuse`.
