@@ -10,6 +10,7 @@ pub mod figures;
 pub mod floor;
 pub mod key;
 pub mod method;
+pub mod page;
 pub mod reference;
 pub mod resolve;
 pub mod size;
