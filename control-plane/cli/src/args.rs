@@ -1,21 +1,15 @@
-//! The command line's own grammar: options of every command, and the nouns.
+//! The whole grammar of the command line. Each command owns its own arguments; here they come together.
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
-use prost_types::Timestamp;
+use clap::{Parser, Subcommand};
 
 use crate::{
     command::{
         admin_cert, agency, apply, audit, ca, cert, evidence, explain, grant, ledger, passport, policy, resource, sidecar,
         subject, token, trace,
     },
-    input::{Moment, Span},
-    output::Format,
+    connect::ConnectionArgs,
+    output::OutputArgs,
 };
-
-/// Where a control plane on this machine listens unless its configuration says otherwise.
-const ENDPOINT_DEFAULT: &str = "unix:///var/lib/chapar-control-plane/admin.sock";
 
 /// Administers a Chapar exchange: agencies, passports, policy, certificates, traces and audit.
 #[derive(Debug, Parser)]
@@ -27,100 +21,11 @@ const ENDPOINT_DEFAULT: &str = "unix:///var/lib/chapar-control-plane/admin.sock"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(crate) connection: Connection,
+    pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// How to reach the control plane.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Connection")]
-pub(crate) struct Connection {
-    /// Admin listener: unix:///path/admin.sock, or https://host:port with --cert, --key and --ca
-    #[arg(long, global = true, env = "CHAPAR_ENDPOINT", default_value = ENDPOINT_DEFAULT, value_name = "URL")]
-    pub(crate) endpoint: String,
-    /// Admin certificate with its issuers, PEM, as `chapar admin-cert issue` writes it
-    #[arg(long, global = true, env = "CHAPAR_CERT", value_name = "FILE")]
-    pub(crate) cert: Option<PathBuf>,
-    /// Private key of the admin certificate, PEM
-    #[arg(long, global = true, env = "CHAPAR_KEY", value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-    /// Roots of the exchange, PEM
-    #[arg(long, global = true, env = "CHAPAR_CA", value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-    /// Longest wait for one answer, such as 500ms, 30s, 2m
-    #[arg(long, global = true, env = "CHAPAR_TIMEOUT", default_value = "30s", value_name = "SPAN")]
-    pub(crate) timeout: Span,
-}
-
-/// What the output looks like.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub(crate) struct OutputArgs {
-    /// Tables for people; json and yaml are the answer itself in canonical proto3 JSON, stable for scripts
-    #[arg(short = 'o', long = "output", global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
-    pub(crate) format: Format,
-    /// More columns, nothing shortened
-    #[arg(long, global = true)]
-    pub(crate) wide: bool,
-    /// Colour; auto is on for a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_enum, default_value_t = clap::ColorChoice::Auto, value_name = "WHEN")]
-    pub(crate) color: clap::ColorChoice,
-}
-
-/// How much of a long list to fetch.
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Limit {
-    /// Most entries to show; 0 shows all
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    pub(crate) limit: u32,
-}
-
-/// The time that a list is about.
-#[derive(Debug, Args)]
-pub(crate) struct Period {
-    /// Only since then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
-    #[arg(long, value_name = "MOMENT")]
-    from: Option<Moment>,
-    /// Only until then
-    #[arg(long, value_name = "MOMENT")]
-    until: Option<Moment>,
-}
-
-impl Period {
-    pub(crate) fn from(&self) -> Option<Timestamp> {
-        self.from.map(Moment::timestamp)
-    }
-
-    pub(crate) fn until(&self) -> Option<Timestamp> {
-        self.until.map(Moment::timestamp)
-    }
-}
-
-/// As [`Limit`], for lists that grow with every call.
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct RecentLimit {
-    /// Most entries to show, newest first; 0 shows all
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub(crate) limit: u32,
-}
-
-/// Why something is done; kept in the audit.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Reason {
-    /// Why; kept in the audit
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    pub(crate) reason: String,
-}
-
-/// As [`Reason`], where others are refused because of it and are told why.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct RequiredReason {
-    /// Why; kept in the audit, and shown in every refusal that follows
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@ mod tls;
 
 use std::{path::PathBuf, time::Duration};
 
+use clap::Args;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
@@ -11,7 +12,10 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
-use crate::{args::Connection, failure::Failure};
+use crate::{failure::Failure, input::Span};
+
+/// Where a control plane on this machine listens unless its configuration says otherwise.
+const ENDPOINT_DEFAULT: &str = "unix:///var/lib/chapar-control-plane/admin.sock";
 
 /// Longest wait for a connection with its handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,22 +23,43 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Goes into `:authority` where the socket has no host of its own.
 const AUTHORITY: &str = "http://control-plane";
 
+/// How to reach the control plane.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionArgs {
+    /// Admin listener: unix:///path/admin.sock, or https://host:port with --cert, --key and --ca
+    #[arg(long, global = true, env = "CHAPAR_ENDPOINT", default_value = ENDPOINT_DEFAULT, value_name = "URL")]
+    pub(crate) endpoint: String,
+    /// Admin certificate with its issuers, PEM, as `chapar admin-cert issue` writes it
+    #[arg(long, global = true, env = "CHAPAR_CERT", value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Private key of the admin certificate, PEM
+    #[arg(long, global = true, env = "CHAPAR_KEY", value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Roots of the exchange, PEM
+    #[arg(long, global = true, env = "CHAPAR_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Longest wait for one answer, such as 500ms, 30s, 2m
+    #[arg(long, global = true, env = "CHAPAR_TIMEOUT", default_value = "30s", value_name = "SPAN")]
+    pub(crate) timeout: Span,
+}
+
 /// Where the admin listener is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum Target {
     Socket(PathBuf),
     Network { host: String, port: u16 },
 }
 
 /// Connects now, so that an unreachable control plane is told from a refused request.
-pub(crate) async fn open(connection: &Connection) -> Result<Channel, Failure> {
-    match Place::parse(&connection.endpoint).map_err(Failure::Input)? {
-        Place::Socket(path) => open_socket(&connection.endpoint, path).await,
-        Place::Network { host, port } => open_network(connection, host, port).await,
+pub(crate) async fn open(connection: &ConnectionArgs) -> Result<Channel, Failure> {
+    match Target::parse(&connection.endpoint).map_err(Failure::Input)? {
+        Target::Socket(path) => open_socket(&connection.endpoint, path).await,
+        Target::Network { host, port } => open_network(connection, host, port).await,
     }
 }
 
-impl Place {
+impl Target {
     fn parse(endpoint: &str) -> Result<Self, String> {
         let expected =
             || format!("the endpoint `{endpoint}` is neither unix:///path/admin.sock nor https://host:port; see --endpoint");
@@ -78,7 +103,7 @@ async fn open_socket(endpoint: &str, path: PathBuf) -> Result<Channel, Failure> 
     })
 }
 
-async fn open_network(connection: &Connection, host: String, port: u16) -> Result<Channel, Failure> {
+async fn open_network(connection: &ConnectionArgs, host: String, port: u16) -> Result<Channel, Failure> {
     let tls = TlsConnector::from(tls::config(connection)?);
     let name = ServerName::try_from(host.clone())
         .map_err(|_| Failure::Input(format!("`{host}` in the endpoint is neither a host name nor an address")))?;
@@ -129,18 +154,18 @@ mod tests {
 
     #[test]
     fn reads_sockets_and_addresses() {
-        assert_eq!(Place::parse("unix:///run/admin.sock"), Ok(Place::Socket("/run/admin.sock".into())));
-        assert_eq!(Place::parse("unix:./admin.sock"), Ok(Place::Socket("./admin.sock".into())));
-        let network = |host: &str| Ok(Place::Network { host: host.to_owned(), port: 15444 });
-        assert_eq!(Place::parse("https://nix.example:15444"), network("nix.example"));
-        assert_eq!(Place::parse("https://[::1]:15444/"), network("::1"));
+        assert_eq!(Target::parse("unix:///run/admin.sock"), Ok(Target::Socket("/run/admin.sock".into())));
+        assert_eq!(Target::parse("unix:./admin.sock"), Ok(Target::Socket("./admin.sock".into())));
+        let network = |host: &str| Ok(Target::Network { host: host.to_owned(), port: 15444 });
+        assert_eq!(Target::parse("https://nix.example:15444"), network("nix.example"));
+        assert_eq!(Target::parse("https://[::1]:15444/"), network("::1"));
     }
 
     #[test]
     fn refuses_what_names_no_place_or_an_open_one() {
         for wrong in ["", "unix:", "unix://", "nix.example:15444", "https://nix.example", "https://nix.example:1/x"] {
-            assert!(Place::parse(wrong).unwrap_err().contains("--endpoint"), "{wrong}");
+            assert!(Target::parse(wrong).unwrap_err().contains("--endpoint"), "{wrong}");
         }
-        assert!(Place::parse("http://nix.example:15444").unwrap_err().contains("in the clear"));
+        assert!(Target::parse("http://nix.example:15444").unwrap_err().contains("in the clear"));
     }
 }

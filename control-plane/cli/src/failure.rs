@@ -8,7 +8,7 @@ use serde_json::json;
 use thiserror::Error;
 use tonic::{Code, Status};
 
-use crate::{hint, output::text::plain};
+use crate::{hint, text::plain};
 
 /// Domain of the error details that are the exchange's own.
 const DOMAIN: &str = "chapar";

@@ -4,6 +4,7 @@ pub(crate) mod files;
 
 use std::{str::FromStr, time::Duration};
 
+use clap::Args;
 use icu_calendar::{Date, Iso};
 use prost_types::Timestamp;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::offset};
@@ -93,6 +94,43 @@ fn midnight(text: &str) -> Option<OffsetDateTime> {
     };
     let date = time::Date::from_calendar_date(year, time::Month::try_from(month).ok()?, day).ok()?;
     Some(date.midnight().assume_offset(TEHRAN))
+}
+
+/// The time that a list is about.
+#[derive(Debug, Args)]
+pub(crate) struct Period {
+    /// Only since then: 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)
+    #[arg(long, value_name = "MOMENT")]
+    from: Option<Moment>,
+    /// Only until then
+    #[arg(long, value_name = "MOMENT")]
+    until: Option<Moment>,
+}
+
+impl Period {
+    pub(crate) fn from(&self) -> Option<Timestamp> {
+        self.from.map(Moment::timestamp)
+    }
+
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        self.until.map(Moment::timestamp)
+    }
+}
+
+/// Why something is done; kept in the audit.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Reason {
+    /// Why; kept in the audit
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
+}
+
+/// As [`Reason`], where others are refused because of it and are told why.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RequiredReason {
+    /// Why; kept in the audit, and shown in every refusal that follows
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
 }
 
 /// Kinds of resources that the policy is made of.

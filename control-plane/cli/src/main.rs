@@ -12,24 +12,24 @@ mod input;
 mod output;
 mod paging;
 mod session;
+mod text;
+mod verdict;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::{
-    args::Cli,
+    args::{Cli, Command},
+    command::{
+        admin_cert, agency, apply, audit, ca, cert, completions, evidence, explain, grant, ledger, passport, policy, resource,
+        sidecar, subject, token, trace, version,
+    },
     failure::Failure,
     output::{Format, Output},
+    session::Session,
+    verdict::Verdict,
 };
-
-/// How a command ended that did what it was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Yes,
-    /// The answer is no: not permitted, or not the same.
-    No,
-}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -44,8 +44,32 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<Verdict, Failure> {
-    let output = Output::new(&cli.output);
-    command::run(cli.command, &cli.connection, output).await
+    let Cli { connection, output, command } = cli;
+    let output = Output::new(&output);
+    let session = async |output| Session::open(&connection, output).await;
+    match command {
+        // These need no control plane, or look at files first: a wrong file name is told apart from an unreachable control plane.
+        Command::Completions { shell } => completions::run(shell, Cli::command(), &output),
+        Command::Version => version::run(&output),
+        Command::Evidence(command) => evidence::run(command, &connection, output).await,
+        Command::Apply(args) => apply::apply(args, &connection, output).await,
+        Command::Diff(args) => apply::diff(args, &connection, output).await,
+        Command::Agency(command) => agency::run(command, &session(output).await?).await,
+        Command::Token(command) => token::run(command, &session(output).await?).await,
+        Command::Passport(command) => passport::run(command, &session(output).await?).await,
+        Command::Policy(command) => policy::run(command, &session(output).await?).await,
+        Command::Grant(command) => grant::run(command, &session(output).await?).await,
+        Command::Resource(command) => resource::run(command, &session(output).await?).await,
+        Command::Explain(args) => explain::run(args, &session(output).await?).await,
+        Command::Sidecar(command) => sidecar::run(command, &session(output).await?).await,
+        Command::Cert(command) => cert::run(command, &session(output).await?).await,
+        Command::Ca(command) => ca::run(command, &session(output).await?).await,
+        Command::AdminCert(command) => admin_cert::run(command, &session(output).await?).await,
+        Command::Trace(command) => trace::run(command, &session(output).await?).await,
+        Command::Subject(command) => subject::run(command, &session(output).await?).await,
+        Command::Ledger(command) => ledger::run(command, &session(output).await?).await,
+        Command::Audit(command) => audit::run(command, &session(output).await?).await,
+    }
 }
 
 /// Errors go to standard error, as text or, where the output is for programs, as one JSON object.

@@ -2,14 +2,30 @@
 
 pub(crate) mod diff;
 pub(crate) mod json;
+pub(crate) mod pem;
 pub(crate) mod table;
-pub(crate) mod text;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use clap::{ColorChoice, ValueEnum};
+use clap::{Args, ColorChoice, ValueEnum};
 
-use crate::{args::OutputArgs, failure::Failure, output::json::Answer, paging::Page};
+use self::json::Answer;
+use crate::{failure::Failure, paging::Page, text};
+
+/// What the output looks like.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Tables for people; json and yaml are the answer itself in canonical proto3 JSON, stable for scripts
+    #[arg(short = 'o', long = "output", global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// More columns, nothing shortened
+    #[arg(long, global = true)]
+    pub(crate) wide: bool,
+    /// Colour; auto is on for a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t = clap::ColorChoice::Auto, value_name = "WHEN")]
+    pub(crate) color: clap::ColorChoice,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {

@@ -3,12 +3,32 @@
 use std::future::Future;
 
 use chapar_proto::admin::v1::{
-    FindCallsResponse, ListAgenciesResponse, ListAuditResponse, ListCertificatesResponse, ListGrantsResponse,
-    ListPassportsResponse, ListSidecarsResponse, ListSumsResponse, ListTokensResponse, ListTracesResponse, ListUnpairedResponse,
+    FindCallsRequest, FindCallsResponse, ListAgenciesRequest, ListAgenciesResponse, ListAuditRequest, ListAuditResponse,
+    ListCertificatesRequest, ListCertificatesResponse, ListGrantsRequest, ListGrantsResponse, ListPassportsRequest,
+    ListPassportsResponse, ListSidecarsRequest, ListSidecarsResponse, ListSumsRequest, ListSumsResponse, ListTokensRequest,
+    ListTokensResponse, ListTracesRequest, ListTracesResponse, ListUnpairedRequest, ListUnpairedResponse, ListVersionsRequest,
     ListVersionsResponse,
 };
 
+use clap::Args;
+
 use crate::failure::Failure;
+
+/// How much of a long list to fetch.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Limit {
+    /// Most entries to show; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) limit: u32,
+}
+
+/// As [`Limit`], for lists that grow with every call.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct RecentLimit {
+    /// Most entries to show, newest first; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u32,
+}
 
 /// Most entries that the admin API puts on one page.
 const PAGE_SIZE_MAX: u32 = 1_000;
@@ -62,6 +82,39 @@ pages! {
     ListTracesResponse.traces
     ListUnpairedResponse.calls
     ListVersionsResponse.versions
+}
+
+/// A request of the admin API for one page of a list.
+pub(crate) trait PageRequest: Clone {
+    /// The same, for the page of this size that begins where this token says.
+    fn for_page(&self, size: u32, token: String) -> Self;
+}
+
+macro_rules! page_requests {
+    ($($request:ident)*) => {$(
+        impl PageRequest for $request {
+            fn for_page(&self, page_size: u32, page_token: String) -> Self {
+                let mut request = self.clone();
+                (request.page_size, request.page_token) = (page_size, page_token);
+                request
+            }
+        }
+    )*};
+}
+
+page_requests! {
+    FindCallsRequest
+    ListAgenciesRequest
+    ListAuditRequest
+    ListCertificatesRequest
+    ListGrantsRequest
+    ListPassportsRequest
+    ListSidecarsRequest
+    ListSumsRequest
+    ListTokensRequest
+    ListTracesRequest
+    ListUnpairedRequest
+    ListVersionsRequest
 }
 
 /// Fetches pages until there is no rest, or `limit` entries are here. A limit of 0 is none.

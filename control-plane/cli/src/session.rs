@@ -4,7 +4,13 @@ use std::{future::Future, time::Duration};
 
 use tonic::{Code, Response, Status, transport::Channel};
 
-use crate::{args::Connection, connect, failure::Failure, output::Output};
+use crate::{
+    connect::{self, ConnectionArgs},
+    failure::Failure,
+    output::{Output, Style, json::Answer},
+    paging::{Page, PageRequest, collect},
+    verdict::Verdict,
+};
 
 /// Largest answer taken: a policy version as one text is a few megabytes at most.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -17,7 +23,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) async fn open(connection: &Connection, output: Output) -> Result<Self, Failure> {
+    pub(crate) async fn open(connection: &ConnectionArgs, output: Output) -> Result<Self, Failure> {
         let channel = connect::open(connection).await?;
         Ok(Self { channel, output, endpoint: connection.endpoint.clone(), timeout: connection.timeout.0 })
     }
@@ -42,6 +48,24 @@ impl Session {
                 hint: "the request may have taken effect: look before you repeat it; --timeout allows a longer wait",
             }),
         }
+    }
+
+    /// Fetches a list page by page, as far as `limit` goes, and shows it. `ask` sends one request, `draw` draws the answer for people.
+    pub(crate) async fn list<R: PageRequest, A: Page + Answer>(
+        &self,
+        limit: u32,
+        request: R,
+        ask: impl AsyncFn(R) -> Result<Response<A>, Status>,
+        draw: impl FnOnce(&Style, &A) -> String,
+    ) -> Result<Verdict, Failure> {
+        let ask = &ask;
+        let answer: A = collect(limit, |size, token| {
+            let request = request.for_page(size, token);
+            async move { self.call(ask(request)).await }
+        })
+        .await?;
+        self.output.show_list(&answer, |style| draw(style, &answer))?;
+        Ok(Verdict::Yes)
     }
 
     /// A status that no control plane sent, but the connection's own end made, is no refusal.

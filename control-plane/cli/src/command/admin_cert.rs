@@ -2,20 +2,20 @@
 
 use std::{fs, path::PathBuf};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use chapar_proto::admin::v1::{IssueAdminCertificateRequest, IssueAdminCertificateResponse};
 use clap::Subcommand;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256};
 
 use crate::{
-    Verdict,
     failure::Failure,
     input::{
         Span,
-        files::{refuse_existing, write_new, write_secret},
+        files::{refuse_existing, replace, write_new, write_secret},
     },
-    output::text::moment,
+    output::pem::pem,
     session::{Session, client},
+    text::moment,
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -70,7 +70,7 @@ fn write(files: &Files, key_pem: &str, answer: &IssueAdminCertificateResponse) -
     write_secret(&files.key, key_pem.as_bytes())?;
     write_new(&files.certificate, bundle(&answer.chain_der).as_bytes(), 0o644)?;
     // The roots are the exchange's, and the same for every admin: the newest are the right ones.
-    fs::write(&files.roots, bundle(&answer.roots_der)).map_err(|cause| Failure::file(&files.roots, cause))
+    replace(&files.roots, bundle(&answer.roots_der).as_bytes(), 0o644)
 }
 
 /// A P-256 key, and a request that leaves the name to the control plane.
@@ -82,36 +82,9 @@ fn key_and_request() -> Result<(String, Vec<u8>), rcgen::Error> {
     Ok((key.serialize_pem(), request.der().to_vec()))
 }
 
-/// A certificate as RFC 7468 writes it.
-pub(super) fn pem(der: &[u8]) -> String {
-    const LINE_CHARS: usize = 64;
-    let text = BASE64.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(LINE_CHARS));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = after;
-    }
-    pem.push_str("-----END CERTIFICATE-----\n");
-    pem
-}
-
 #[cfg(test)]
 mod tests {
-    use rustls_pki_types::{CertificateDer, pem::PemObject as _};
-
     use super::*;
-
-    #[test]
-    fn writes_pem_that_reads_back() {
-        for length in [0, 1, 47, 48, 49, 1_000] {
-            let der = vec![7; length];
-            let read: Vec<_> = CertificateDer::pem_slice_iter(pem(&der).as_bytes()).collect::<Result<_, _>>().unwrap();
-            assert_eq!(read, [CertificateDer::from(der)]);
-        }
-    }
 
     #[test]
     fn asks_for_no_name_of_its_own() {

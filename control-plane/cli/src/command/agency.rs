@@ -1,19 +1,19 @@
 //! Agencies: list, suspend, reinstate.
 
-use chapar_proto::admin::v1::{Agency, ListAgenciesRequest, ListAgenciesResponse, ReinstateAgencyRequest, SuspendAgencyRequest};
+use chapar_proto::admin::v1::{Agency, ListAgenciesRequest, ReinstateAgencyRequest, SuspendAgencyRequest};
 use clap::Subcommand;
 
 use crate::{
-    Verdict,
-    args::{Limit, RequiredReason},
     failure::Failure,
+    input::RequiredReason,
     output::{
         Style,
         table::{Table, Tone},
-        text::or_nothing,
     },
-    paging::collect,
+    paging::Limit,
     session::{Session, client},
+    text::or_nothing,
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -35,24 +35,17 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     match command {
-        Command::List { limit } => list(limit, session).await?,
+        Command::List { limit } => return list(limit, session).await,
         Command::Suspend { agency, reason } => suspend(agency, reason.reason, session).await?,
         Command::Reinstate { agency } => reinstate(agency, session).await?,
     }
     Ok(Verdict::Yes)
 }
 
-async fn list(limit: Limit, session: &Session) -> Result<(), Failure> {
+async fn list(limit: Limit, session: &Session) -> Result<Verdict, Failure> {
     let client = client!(session, agency_service_client::AgencyServiceClient);
-    let answer: ListAgenciesResponse = collect(limit.limit, |page_size, page_token| {
-        let mut client = client.clone();
-        async move {
-            let request = ListAgenciesRequest { page_size, page_token };
-            session.call(client.list_agencies(request)).await
-        }
-    })
-    .await?;
-    session.output.show_list(&answer, |style| draw(style, &answer.agencies))
+    let ask = async |request| client.clone().list_agencies(request).await;
+    session.list(limit.limit, ListAgenciesRequest::default(), ask, |style, answer| draw(style, &answer.agencies)).await
 }
 
 fn draw(style: &Style, agencies: &[Agency]) -> String {
@@ -81,7 +74,7 @@ async fn suspend(agency: String, reason: String, session: &Session) -> Result<()
     session.output.show(&answer, |_| {
         format!(
             "{agency} is suspended: {} void, every call from and to it is refused (revision {}).",
-            crate::output::text::plural(answer.certificates as usize, "certificate", "certificates"),
+            crate::text::plural(answer.certificates as usize, "certificate", "certificates"),
             answer.revision
         )
     })

@@ -6,16 +6,17 @@ use chapar_proto::admin::v1::{ApplyRequest, ApplyResponse, ResourceFile};
 use clap::Args;
 
 use crate::{
-    Verdict,
-    args::{Connection, Reason},
+    connect::ConnectionArgs,
     failure::Failure,
+    input::Reason,
     input::files,
     output::{
         Output, Style,
         diff::{self, is_change},
-        text::plain_line,
     },
     session::{Session, client},
+    text::plain_line,
+    verdict::Verdict,
 };
 
 /// Which files.
@@ -52,7 +53,7 @@ pub(crate) struct DiffArgs {
     files: Files,
 }
 
-pub(crate) async fn apply(args: ApplyArgs, connection: &Connection, output: Output) -> Result<Verdict, Failure> {
+pub(crate) async fn apply(args: ApplyArgs, connection: &ConnectionArgs, output: Output) -> Result<Verdict, Failure> {
     // Read first: a wrong file name is told apart from an unreachable control plane.
     let files = args.files.read()?;
     let session = Session::open(connection, output).await?;
@@ -63,7 +64,7 @@ pub(crate) async fn apply(args: ApplyArgs, connection: &Connection, output: Outp
     Ok(Verdict::Yes)
 }
 
-pub(crate) async fn diff(args: DiffArgs, connection: &Connection, output: Output) -> Result<Verdict, Failure> {
+pub(crate) async fn diff(args: DiffArgs, connection: &ConnectionArgs, output: Output) -> Result<Verdict, Failure> {
     let files = args.files.read()?;
     let session = Session::open(connection, output).await?;
     let request = ApplyRequest { files, dry_run: true, ..ApplyRequest::default() };

@@ -1,19 +1,19 @@
 //! Who changed what, and when.
 
-use chapar_proto::admin::v1::{AuditEntry, ListAuditRequest, ListAuditResponse};
+use chapar_proto::admin::v1::{AuditEntry, ListAuditRequest};
 use clap::{Args, Subcommand};
 
 use crate::{
-    Verdict,
-    args::{Period, RecentLimit},
     failure::Failure,
+    input::Period,
     output::{
         Style,
         table::{Table, Tone},
-        text::{moment, or_nothing},
     },
-    paging::collect,
+    paging::RecentLimit,
     session::{Session, client},
+    text::{moment, or_nothing},
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -42,22 +42,16 @@ pub(crate) struct ListArgs {
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     let Command::List(args) = command;
     let client = client!(session, audit_service_client::AuditServiceClient);
-    let answer: ListAuditResponse = collect(args.limit.limit, |page_size, page_token| {
-        let mut client = client.clone();
-        let request = ListAuditRequest {
-            actor: args.actor.clone(),
-            action: args.action.clone(),
-            object: args.object.clone(),
-            from: args.period.from(),
-            until: args.period.until(),
-            page_size,
-            page_token,
-        };
-        async move { session.call(client.list_audit(request)).await }
-    })
-    .await?;
-    session.output.show_list(&answer, |style| draw(style, &answer.entries))?;
-    Ok(Verdict::Yes)
+    let request = ListAuditRequest {
+        actor: args.actor,
+        action: args.action,
+        object: args.object,
+        from: args.period.from(),
+        until: args.period.until(),
+        ..ListAuditRequest::default()
+    };
+    let ask = async |request| client.clone().list_audit(request).await;
+    session.list(args.limit.limit, request, ask, |style, answer| draw(style, &answer.entries)).await
 }
 
 fn draw(style: &Style, entries: &[AuditEntry]) -> String {

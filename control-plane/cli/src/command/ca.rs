@@ -9,16 +9,17 @@ use chapar_proto::admin::v1::{
 use clap::Subcommand;
 
 use crate::{
-    Verdict,
-    args::RequiredReason,
     failure::Failure,
+    input::RequiredReason,
     input::Span,
     output::{
         Style,
+        pem::pem,
         table::{Table, Tone},
-        text::{label, moment, short_digest},
     },
     session::{Session, client},
+    text::{label, moment, short_digest},
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -97,7 +98,7 @@ fn name_of(generation: Option<&Generation>) -> Result<String, Failure> {
 /// The roots that are trusted now, as one file.
 fn roots_pem(authority: &GetAuthorityResponse) -> String {
     let trusted = authority.roots.iter().filter(|root| root.state() != GenerationState::Retired);
-    trusted.map(|root| super::admin_cert::pem(&root.certificate_der)).collect()
+    trusted.map(|root| pem(&root.certificate_der)).collect()
 }
 
 fn draw(style: &Style, authority: &GetAuthorityResponse) -> String {

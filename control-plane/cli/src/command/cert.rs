@@ -1,20 +1,20 @@
 //! Certificates: list, revoke.
 
-use chapar_proto::admin::v1::{Certificate, ListCertificatesRequest, ListCertificatesResponse, RevokeCertificateRequest};
+use chapar_proto::admin::v1::{Certificate, ListCertificatesRequest, RevokeCertificateRequest};
 use clap::Subcommand;
 use time::OffsetDateTime;
 
 use crate::{
-    Verdict,
-    args::{Limit, RequiredReason},
     failure::Failure,
+    input::RequiredReason,
     output::{
         Style,
         table::{Table, Tone},
-        text::{moment, or_nothing},
     },
-    paging::collect,
+    paging::Limit,
     session::{Session, client},
+    text::{moment, or_nothing},
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -41,7 +41,7 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     match command {
-        Command::List { agency, all, limit } => list(&agency, all, limit, session).await?,
+        Command::List { agency, all, limit } => return list(agency, all, limit, session).await,
         Command::Revoke { serial, reason } => {
             let mut client = client!(session, certificate_service_client::CertificateServiceClient);
             let request = RevokeCertificateRequest { serial: serial.clone(), reason: reason.reason };
@@ -52,15 +52,12 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
     Ok(Verdict::Yes)
 }
 
-async fn list(agency: &str, include_void: bool, limit: Limit, session: &Session) -> Result<(), Failure> {
+async fn list(agency: String, include_void: bool, limit: Limit, session: &Session) -> Result<Verdict, Failure> {
     let client = client!(session, certificate_service_client::CertificateServiceClient);
-    let answer: ListCertificatesResponse = collect(limit.limit, |page_size, page_token| {
-        let mut client = client.clone();
-        let request = ListCertificatesRequest { agency: agency.to_owned(), include_void, page_size, page_token };
-        async move { session.call(client.list_certificates(request)).await }
-    })
-    .await?;
-    session.output.show_list(&answer, |style| draw(style, &answer.certificates, OffsetDateTime::now_utc()))
+    let request = ListCertificatesRequest { agency, include_void, ..ListCertificatesRequest::default() };
+    let ask = async |request| client.clone().list_certificates(request).await;
+    let now = OffsetDateTime::now_utc();
+    session.list(limit.limit, request, ask, |style, answer| draw(style, &answer.certificates, now)).await
 }
 
 fn draw(style: &Style, certificates: &[Certificate], now: OffsetDateTime) -> String {

@@ -10,11 +10,12 @@ use clap::Subcommand;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
 use crate::{
-    Verdict,
+    connect::ConnectionArgs,
     failure::Failure,
     input::files::write_new,
     output::{Output, json},
     session::{Session, client},
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -37,7 +38,14 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn export(call_id: String, out: PathBuf, session: &Session) -> Result<Verdict, Failure> {
+pub(crate) async fn run(command: Command, connection: &ConnectionArgs, output: Output) -> Result<Verdict, Failure> {
+    match command {
+        Command::Export { call_id, out } => export(call_id, out, &Session::open(connection, output).await?).await,
+        Command::Verify { file, bundle } => verify(&file, &bundle, &output),
+    }
+}
+
+async fn export(call_id: String, out: PathBuf, session: &Session) -> Result<Verdict, Failure> {
     let mut client = client!(session, ledger_service_client::LedgerServiceClient);
     let answer = session.call(client.export_evidence(ExportEvidenceRequest { call_id })).await?;
     let evidence = answer.evidence.unwrap_or_default();
@@ -46,13 +54,13 @@ pub(crate) async fn export(call_id: String, out: PathBuf, session: &Session) -> 
     Ok(Verdict::Yes)
 }
 
-pub(crate) fn verify(file: &PathBuf, bundle: &PathBuf, output: &Output) -> Result<Verdict, Failure> {
+fn verify(file: &PathBuf, bundle: &PathBuf, output: &Output) -> Result<Verdict, Failure> {
     let text = fs::read_to_string(file).map_err(|cause| Failure::file(file, cause))?;
     let evidence: Evidence = json::from_json(&text)?;
     let pem = fs::read(bundle).map_err(|cause| Failure::file(bundle, cause))?;
     let roots: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
-        .map_err(|problem| Failure::Input(format!("{} holds no certificates in PEM: {problem:?}", bundle.display())))?;
+        .map_err(|error| Failure::Input(format!("{} holds no certificates in PEM: {error:?}", bundle.display())))?;
     if roots.is_empty() {
         return Err(Failure::Input(format!("{} holds no certificate", bundle.display())));
     }
@@ -61,8 +69,8 @@ pub(crate) fn verify(file: &PathBuf, bundle: &PathBuf, output: &Output) -> Resul
             output.print(&drawn(&evidence, &proven))?;
             Ok(Verdict::Yes)
         }
-        Err(problem) => {
-            output.print(&format!("NOT PROVEN  {}: {problem}", evidence.call_id))?;
+        Err(why) => {
+            output.print(&format!("NOT PROVEN  {}: {why}", evidence.call_id))?;
             Ok(Verdict::No)
         }
     }

@@ -6,16 +6,16 @@ use chapar_proto::admin::v1::{ExplainRequest, ExplainResponse};
 use clap::Args;
 
 use crate::{
-    Verdict,
     failure::Failure,
     hint,
     input::Moment,
     output::{
         Style,
         table::{Tone, fields, paint},
-        text::{moment, plain},
     },
     session::{Session, client},
+    text::{moment, plain},
+    verdict::Verdict,
 };
 
 #[derive(Debug, Args)]

@@ -1,23 +1,22 @@
 //! Grants: list, revoke, restore.
 
 use chapar_proto::admin::v1::{
-    Grant, ListGrantsRequest, ListGrantsResponse, RestoreGrantRequest, RevokeGrantRequest,
-    policy_service_client::PolicyServiceClient,
+    Grant, ListGrantsRequest, RestoreGrantRequest, RevokeGrantRequest, policy_service_client::PolicyServiceClient,
 };
 use clap::{Args, Subcommand};
 use tonic::transport::Channel;
 
 use crate::{
-    Verdict,
-    args::{Limit, Reason, RequiredReason},
     failure::Failure,
+    input::{Reason, RequiredReason},
     output::{
         Style,
         table::{Table, Tone},
-        text::{moment, or_nothing},
     },
-    paging::collect,
+    paging::Limit,
     session::{Session, client},
+    text::{moment, or_nothing},
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -61,7 +60,7 @@ pub(crate) struct ListArgs {
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     let mut client = client!(session, policy_service_client::PolicyServiceClient);
     match command {
-        Command::List(args) => list(&args, &client, session).await?,
+        Command::List(args) => return list(args, &client, session).await,
         Command::Revoke { grant, reason } => {
             let request = RevokeGrantRequest { grant: grant.clone(), reason: reason.reason };
             let answer = session.call(client.revoke_grant(request)).await?;
@@ -80,21 +79,11 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
     Ok(Verdict::Yes)
 }
 
-async fn list(args: &ListArgs, client: &PolicyServiceClient<Channel>, session: &Session) -> Result<(), Failure> {
-    let answer: ListGrantsResponse = collect(args.limit.limit, |page_size, page_token| {
-        let mut client = client.clone();
-        let request = ListGrantsRequest {
-            consumer: args.consumer.clone(),
-            provider: args.provider.clone(),
-            inquiry: args.inquiry.clone(),
-            resolution: args.resolution.clone(),
-            page_size,
-            page_token,
-        };
-        async move { session.call(client.list_grants(request)).await }
-    })
-    .await?;
-    session.output.show_list(&answer, |style| draw(style, &answer.grants))
+async fn list(args: ListArgs, client: &PolicyServiceClient<Channel>, session: &Session) -> Result<Verdict, Failure> {
+    let ListArgs { consumer, provider, inquiry, resolution, limit } = args;
+    let request = ListGrantsRequest { consumer, provider, inquiry, resolution, ..ListGrantsRequest::default() };
+    let ask = async |request| client.clone().list_grants(request).await;
+    session.list(limit.limit, request, ask, |style, answer| draw(style, &answer.grants)).await
 }
 
 fn draw(style: &Style, grants: &[Grant]) -> String {

@@ -5,20 +5,20 @@ mod draw;
 use std::{fs, path::PathBuf};
 
 use chapar_proto::admin::v1::{
-    ApprovePassportRequest, DiffPassportsRequest, GetPassportRequest, ListPassportsRequest, ListPassportsResponse, PassportState,
-    RetirePassportRequest, SubmitPassportRequest, passport_service_client::PassportServiceClient,
+    ApprovePassportRequest, DiffPassportsRequest, GetPassportRequest, ListPassportsRequest, PassportState, RetirePassportRequest,
+    SubmitPassportRequest, passport_service_client::PassportServiceClient,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use tonic::transport::Channel;
 
 use crate::{
-    Verdict,
-    args::{Limit, RequiredReason},
     failure::Failure,
+    input::RequiredReason,
     input::files::write_new,
-    output::text::{plural, short_digest},
-    paging::collect,
+    paging::Limit,
     session::{Session, client},
+    text::{plural, short_digest},
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -129,7 +129,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
     let client = client!(session, passport_service_client::PassportServiceClient);
     match command {
         Command::Submit(args) => submit(args, client, session).await?,
-        Command::List { agency, state, limit } => list(&agency, state, limit, &client, session).await?,
+        Command::List { agency, state, limit } => return list(agency, state, limit, &client, session).await,
         Command::Show { passport, descriptor_set } => show(passport, descriptor_set, client, session).await?,
         Command::Diff { versions, service } => {
             return diff(versions, service, client, session).await;
@@ -188,22 +188,16 @@ async fn as_submission(
 }
 
 async fn list(
-    agency: &str,
+    agency: String,
     state: Option<State>,
     limit: Limit,
     client: &PassportServiceClient<Channel>,
     session: &Session,
-) -> Result<(), Failure> {
-    let state = state.map_or(PassportState::Unspecified, PassportState::from);
-    let answer: ListPassportsResponse = collect(limit.limit, |page_size, page_token| {
-        let (mut client, agency) = (client.clone(), agency.to_owned());
-        async move {
-            let request = ListPassportsRequest { agency, state: state.into(), page_size, page_token };
-            session.call(client.list_passports(request)).await
-        }
-    })
-    .await?;
-    session.output.show_list(&answer, |style| draw::list(style, &answer.passports))
+) -> Result<Verdict, Failure> {
+    let state = state.map_or(PassportState::Unspecified, PassportState::from).into();
+    let request = ListPassportsRequest { agency, state, ..ListPassportsRequest::default() };
+    let ask = async |request| client.clone().list_passports(request).await;
+    session.list(limit.limit, request, ask, |style, answer| draw::list(style, &answer.passports)).await
 }
 
 async fn show(

@@ -1,23 +1,20 @@
 //! Versions of the policy: list, show, compare, roll back.
 
 use chapar_proto::admin::v1::{
-    DiffVersionsRequest, GetVersionRequest, ListVersionsRequest, ListVersionsResponse, PolicyVersion, RollbackRequest,
+    DiffVersionsRequest, GetVersionRequest, ListVersionsRequest, PolicyVersion, RollbackRequest,
     policy_service_client::PolicyServiceClient,
 };
 use clap::Subcommand;
 use tonic::transport::Channel;
 
 use crate::{
-    Verdict,
-    args::{Limit, RequiredReason},
     failure::Failure,
-    output::{
-        Style, diff,
-        table::Table,
-        text::{NOTHING, moment, or_nothing, plain},
-    },
-    paging::collect,
+    input::RequiredReason,
+    output::{Style, diff, table::Table},
+    paging::Limit,
     session::{Session, client},
+    text::{NOTHING, moment, or_nothing, plain},
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -52,7 +49,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     let client = client!(session, policy_service_client::PolicyServiceClient);
     match command {
-        Command::Versions { limit } => versions(limit, &client, session).await?,
+        Command::Versions { limit } => return versions(limit, &client, session).await,
         Command::Show { version } => show(version.unwrap_or(0), client, session).await?,
         Command::Diff { from, to } => return compare(from, to.unwrap_or(0), client, session).await,
         Command::Rollback { version, dry_run, reason } => {
@@ -63,13 +60,9 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
     Ok(Verdict::Yes)
 }
 
-async fn versions(limit: Limit, client: &PolicyServiceClient<Channel>, session: &Session) -> Result<(), Failure> {
-    let answer: ListVersionsResponse = collect(limit.limit, |page_size, page_token| {
-        let mut client = client.clone();
-        async move { session.call(client.list_versions(ListVersionsRequest { page_size, page_token })).await }
-    })
-    .await?;
-    session.output.show_list(&answer, |style| draw(style, &answer.versions))
+async fn versions(limit: Limit, client: &PolicyServiceClient<Channel>, session: &Session) -> Result<Verdict, Failure> {
+    let ask = async |request| client.clone().list_versions(request).await;
+    session.list(limit.limit, ListVersionsRequest::default(), ask, |style, answer| draw(style, &answer.versions)).await
 }
 
 fn draw(style: &Style, versions: &[PolicyVersion]) -> String {

@@ -7,13 +7,14 @@ use clap::Subcommand;
 use tonic::transport::Channel;
 
 use crate::{
-    Verdict,
-    args::RequiredReason,
     command::apply,
     failure::Failure,
+    input::RequiredReason,
     input::{Kind, ResourceName},
-    output::{Style, table::Table, text::plain},
+    output::{Style, table::Table},
     session::{Session, client},
+    text::plain,
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]

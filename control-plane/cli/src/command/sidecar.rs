@@ -4,16 +4,15 @@ use chapar_proto::admin::v1::{ListSidecarsRequest, ListSidecarsResponse, Sidecar
 use clap::Subcommand;
 
 use crate::{
-    Verdict,
-    args::Limit,
     failure::Failure,
     output::{
         Style,
         table::{Table, Tone},
-        text::{moment, or_nothing},
     },
-    paging::collect,
+    paging::Limit,
     session::{Session, client},
+    text::{moment, or_nothing},
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -31,16 +30,9 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     let Command::List { agency, limit } = command;
     let client = client!(session, agency_service_client::AgencyServiceClient);
-    let answer: ListSidecarsResponse = collect(limit.limit, |page_size, page_token| {
-        let (mut client, agency) = (client.clone(), agency.clone());
-        async move {
-            let request = ListSidecarsRequest { agency, page_size, page_token };
-            session.call(client.list_sidecars(request)).await
-        }
-    })
-    .await?;
-    session.output.show_list(&answer, |style| draw(style, &answer))?;
-    Ok(Verdict::Yes)
+    let request = ListSidecarsRequest { agency, ..ListSidecarsRequest::default() };
+    let ask = async |request| client.clone().list_sidecars(request).await;
+    session.list(limit.limit, request, ask, draw).await
 }
 
 fn draw(style: &Style, answer: &ListSidecarsResponse) -> String {

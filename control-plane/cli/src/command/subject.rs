@@ -3,20 +3,17 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
-use chapar_proto::admin::v1::{FindCallsRequest, FindCallsResponse, RotateSubjectKeyRequest, SubjectCall};
+use chapar_proto::admin::v1::{FindCallsRequest, RotateSubjectKeyRequest, SubjectCall};
 use clap::{Args, Subcommand};
 
 use crate::{
-    Verdict,
-    args::{Period, RecentLimit},
     failure::Failure,
-    output::{
-        Style,
-        table::Table,
-        text::{moment, or_nothing},
-    },
-    paging::collect,
+    input::Period,
+    output::{Style, table::Table},
+    paging::RecentLimit,
     session::{Session, client},
+    text::{moment, or_nothing},
+    verdict::Verdict,
 };
 
 /// Longest line that is read for an ID, in bytes: eleven digits, in any script and with spaces, take far less.
@@ -43,7 +40,7 @@ pub(crate) struct CallsArgs {
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     match command {
-        Command::Calls(args) => calls(&args, session).await?,
+        Command::Calls(args) => return calls(args, session).await,
         Command::RotateKey => {
             let mut client = client!(session, subject_service_client::SubjectServiceClient);
             let answer = session.call(client.rotate_subject_key(RotateSubjectKeyRequest {})).await?;
@@ -53,23 +50,17 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
     Ok(Verdict::Yes)
 }
 
-async fn calls(args: &CallsArgs, session: &Session) -> Result<(), Failure> {
-    let national_id = asked_for()?;
+async fn calls(args: CallsArgs, session: &Session) -> Result<Verdict, Failure> {
     let client = client!(session, subject_service_client::SubjectServiceClient);
-    let answer: FindCallsResponse = collect(args.limit.limit, |page_size, page_token| {
-        let mut client = client.clone();
-        let request = FindCallsRequest {
-            national_id: national_id.clone(),
-            reason: args.reason.clone(),
-            from: args.period.from(),
-            until: args.period.until(),
-            page_size,
-            page_token,
-        };
-        async move { session.call(client.find_calls(request)).await }
-    })
-    .await?;
-    session.output.show_list(&answer, |style| draw(style, &answer.calls))
+    let request = FindCallsRequest {
+        national_id: asked_for()?,
+        reason: args.reason,
+        from: args.period.from(),
+        until: args.period.until(),
+        ..FindCallsRequest::default()
+    };
+    let ask = async |request| client.clone().find_calls(request).await;
+    session.list(args.limit.limit, request, ask, |style, answer| draw(style, &answer.calls)).await
 }
 
 fn asked_for() -> Result<String, Failure> {

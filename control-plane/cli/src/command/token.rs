@@ -2,14 +2,10 @@
 
 use std::path::PathBuf;
 
-use chapar_proto::admin::v1::{
-    CreateTokenRequest, EnrolmentToken, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, TokenState,
-};
+use chapar_proto::admin::v1::{CreateTokenRequest, EnrolmentToken, ListTokensRequest, RevokeTokenRequest, TokenState};
 use clap::Subcommand;
 
 use crate::{
-    Verdict,
-    args::Limit,
     failure::Failure,
     input::{
         Span,
@@ -18,10 +14,11 @@ use crate::{
     output::{
         Style,
         table::{Table, Tone},
-        text::{label, moment, or_nothing},
     },
-    paging::collect,
+    paging::Limit,
     session::{Session, client},
+    text::{label, moment, or_nothing},
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -63,7 +60,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
             }
             create(CreateTokenRequest { agency, sidecar, valid_for_s }, out, session).await?;
         }
-        Command::List { agency, limit } => list(agency, limit, session).await?,
+        Command::List { agency, limit } => return list(agency, limit, session).await,
         Command::Revoke { id } => {
             let mut client = client!(session, token_service_client::TokenServiceClient);
             let answer = session.call(client.revoke_token(RevokeTokenRequest { id: id.clone() })).await?;
@@ -95,14 +92,11 @@ async fn create(request: CreateTokenRequest, out: Option<PathBuf>, session: &Ses
     Ok(())
 }
 
-async fn list(agency: String, limit: Limit, session: &Session) -> Result<(), Failure> {
+async fn list(agency: String, limit: Limit, session: &Session) -> Result<Verdict, Failure> {
     let client = client!(session, token_service_client::TokenServiceClient);
-    let answer: ListTokensResponse = collect(limit.limit, |page_size, page_token| {
-        let (mut client, agency) = (client.clone(), agency.clone());
-        async move { session.call(client.list_tokens(ListTokensRequest { agency, page_size, page_token })).await }
-    })
-    .await?;
-    session.output.show_list(&answer, |style| draw(style, &answer.tokens))
+    let request = ListTokensRequest { agency, ..ListTokensRequest::default() };
+    let ask = async |request| client.clone().list_tokens(request).await;
+    session.list(limit.limit, request, ask, |style, answer| draw(style, &answer.tokens)).await
 }
 
 fn draw(style: &Style, tokens: &[EnrolmentToken]) -> String {

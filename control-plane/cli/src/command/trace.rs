@@ -2,20 +2,20 @@
 
 mod tree;
 
-use chapar_proto::admin::v1::{GetTraceRequest, ListTracesRequest, ListTracesResponse, TraceSummary};
+use chapar_proto::admin::v1::{GetTraceRequest, ListTracesRequest, TraceSummary};
 use clap::{Args, Subcommand};
 
 use crate::{
-    Verdict,
-    args::{Period, RecentLimit},
     failure::Failure,
+    input::Period,
     output::{
         Style,
         table::{Table, Tone},
-        text::{duration, moment, or_nothing},
     },
-    paging::collect,
+    paging::RecentLimit,
     session::{Session, client},
+    text::{duration, moment, or_nothing},
+    verdict::Verdict,
 };
 
 #[derive(Debug, Subcommand)]
@@ -81,7 +81,7 @@ fn micros(ms: f64) -> u64 {
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     match command {
-        Command::List(args) => list(&args, session).await?,
+        Command::List(args) => return list(*args, session).await,
         Command::Show { id } => {
             let mut client = client!(session, trace_service_client::TraceServiceClient);
             let answer = session.call(client.get_trace(GetTraceRequest { id })).await?;
@@ -91,32 +91,27 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
     Ok(Verdict::Yes)
 }
 
-async fn list(args: &ListArgs, session: &Session) -> Result<(), Failure> {
+async fn list(args: ListArgs, session: &Session) -> Result<Verdict, Failure> {
     let client = client!(session, trace_service_client::TraceServiceClient);
-    let answer: ListTracesResponse = collect(args.limit.limit, |page_size, page_token| {
-        let mut client = client.clone();
-        let request = ListTracesRequest {
-            agency: args.agency.clone(),
-            consumer: args.consumer.clone(),
-            provider: args.provider.clone(),
-            inquiry: args.inquiry.clone(),
-            status: args.status.clone(),
-            from: args.period.from(),
-            until: args.period.until(),
-            call_id: args.call_id.clone(),
-            trace_id: args.trace_id.clone(),
-            resolution: args.resolution.clone(),
-            decision: args.decision.clone().unwrap_or_default(),
-            reason: args.reason.clone(),
-            duration_us_min: micros(args.longer_than_ms),
-            duration_us_max: micros(args.shorter_than_ms),
-            page_size,
-            page_token,
-        };
-        async move { session.call(client.list_traces(request)).await }
-    })
-    .await?;
-    session.output.show_list(&answer, |style| draw(style, &answer.traces))
+    let request = ListTracesRequest {
+        agency: args.agency,
+        consumer: args.consumer,
+        provider: args.provider,
+        inquiry: args.inquiry,
+        status: args.status,
+        from: args.period.from(),
+        until: args.period.until(),
+        call_id: args.call_id,
+        trace_id: args.trace_id,
+        resolution: args.resolution,
+        decision: args.decision.unwrap_or_default(),
+        reason: args.reason,
+        duration_us_min: micros(args.longer_than_ms),
+        duration_us_max: micros(args.shorter_than_ms),
+        ..ListTracesRequest::default()
+    };
+    let ask = async |request| client.clone().list_traces(request).await;
+    session.list(args.limit.limit, request, ask, |style, answer| draw(style, &answer.traces)).await
 }
 
 fn draw(style: &Style, traces: &[TraceSummary]) -> String {

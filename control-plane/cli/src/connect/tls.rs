@@ -17,12 +17,13 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _};
 
-use crate::{args::Connection, failure::Failure};
+use super::ConnectionArgs;
+use crate::failure::Failure;
 
 /// HTTP/2, the only protocol of gRPC.
 const ALPN_HTTP2: &[u8] = b"h2";
 
-pub(crate) fn config(connection: &Connection) -> Result<Arc<ClientConfig>, Failure> {
+pub(crate) fn config(connection: &ConnectionArgs) -> Result<Arc<ClientConfig>, Failure> {
     let (Some(cert), Some(key), Some(ca)) = (&connection.cert, &connection.key, &connection.ca) else {
         return Err(Failure::Input(
             "an https endpoint needs --cert, --key and --ca (or CHAPAR_CERT, CHAPAR_KEY and CHAPAR_CA); \

@@ -2,12 +2,13 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use chapar_proto::admin::v1::ResourceFile;
+use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 
@@ -107,19 +108,43 @@ pub(crate) fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Fa
     file.write_all(content).and_then(|()| file.sync_all()).map_err(|cause| Failure::file(path, cause))
 }
 
+/// Writes a file, or replaces it as a whole.
+pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let replaced = || {
+        let mut aside = NamedTempFile::new_in(folder)?;
+        aside.write_all(content)?;
+        aside.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+        aside.as_file().sync_all()?;
+        aside.persist(path).map(drop).map_err(|error| error.error)
+    };
+    replaced().map_err(|cause: io::Error| Failure::file(path, cause))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn writes_secrets_for_their_owner_alone_and_never_over_a_file() {
-        use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         write_secret(&path, b"secret").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(write_secret(&path, b"other").is_err());
         assert_eq!(fs::read(&path).unwrap(), b"secret");
+    }
+
+    #[test]
+    fn replaces_a_file_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.crt");
+        for content in ["one", "another"] {
+            replace(&path, content.as_bytes(), 0o644).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     fn names(files: &[ResourceFile], folder: &Path) -> Vec<String> {

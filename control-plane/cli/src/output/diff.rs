@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use chapar_proto::admin::v1::{ChangeAction, GrantChange, ResourceChange};
 
-use crate::output::{
-    Style,
-    table::{Tone, paint},
+use crate::{
+    output::{
+        Style,
+        table::{Tone, paint},
+    },
     text::{label, plain, plural},
 };
 

@@ -50,7 +50,7 @@ pub(crate) fn from_json<A: Answer + Default>(text: &str) -> Result<A, Failure> {
     let pool = POOL.as_ref().ok_or(Failure::Answer("a description"))?;
     let descriptor = pool.get_message_by_name(A::NAME).ok_or(Failure::Answer("a description"))?;
     let mut from = serde_json::Deserializer::from_str(text);
-    let malformed = |problem: serde_json::Error| Failure::Input(format!("the file is no {}: {problem}", A::NAME));
+    let malformed = |error: serde_json::Error| Failure::Input(format!("the file is no {}: {error}", A::NAME));
     let message = DynamicMessage::deserialize(descriptor, &mut from).map_err(malformed)?;
     from.end().map_err(malformed)?;
     A::decode(&*message.encode_to_vec()).map_err(|_| Failure::Input(format!("the file is no {}", A::NAME)))

@@ -2,8 +2,8 @@
 
 use comfy_table::{Attribute, Cell as TableCell, Color, ContentArrangement, TableStyle};
 
-use crate::output::{
-    Style,
+use crate::{
+    output::Style,
     text::{NOTHING, is_right_to_left, plain_line},
 };
 

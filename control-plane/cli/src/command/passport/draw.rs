@@ -7,9 +7,11 @@ use chapar_proto::{
     v1::{Classification, SubjectKind},
 };
 
-use crate::output::{
-    Style,
-    table::{Table, Tone, fields, paint},
+use crate::{
+    output::{
+        Style,
+        table::{Table, Tone, fields, paint},
+    },
     text::{label, moment, or_nothing, plain, plural, short_digest},
 };
 

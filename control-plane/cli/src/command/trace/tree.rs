@@ -11,8 +11,8 @@ use crate::{
     output::{
         Style,
         table::{Table, fields},
-        text::{duration, moment, or_nothing, plain, plural},
     },
+    text::{duration, moment, or_nothing, plain, plural},
 };
 
 /// Deeper than any real trace; what lies below is drawn at this depth.
