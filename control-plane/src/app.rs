@@ -78,7 +78,7 @@ impl App {
         let mut app = Self { parts, addresses: BTreeMap::new(), readiness, stopping, tasks, _lock: lock };
         app.open_listeners(&config, &clock).await?;
         app.tasks.spawn(upkeep(app.parts.authority.clone(), app.parts.registry.clone(), app.stopping.clone()));
-        app.tasks.spawn(ledger::keep_up(app.parts.ledger.clone(), config.ledger.clone(), app.stopping.clone()));
+        app.tasks.spawn(ledger::maintenance::run(app.parts.ledger.clone(), config.ledger.clone(), app.stopping.clone()));
         if let Some(forward) = config.ledger.forward.clone() {
             let forwarding = ledger::forwarder(app.parts.ledger.clone(), forward, app.stopping.clone());
             app.tasks.spawn(forwarding.context("cannot forward the ledger")?);

@@ -6,10 +6,10 @@
 
 mod csr;
 mod current;
+mod digest;
 mod error;
 mod founding;
 mod generations;
-mod hex;
 mod issue;
 mod listing;
 mod profile;
@@ -34,9 +34,9 @@ use chapar_core::identity::TrustDomain;
 pub use self::{
     csr::{Csr, CsrRefusal},
     current::Current,
+    digest::sha256,
     error::AuthorityError,
     generations::{Generation, Kind, State},
-    hex::{hex, sha256},
     issue::Issued,
     listing::{CertificateRow, LiveCounts},
     profile::{BACKDATED, LeafUse},

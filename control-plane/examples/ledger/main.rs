@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use chapar_control_plane::{
     caller::SidecarCaller,
     clock::Clock,
-    ledger::{Ledger, Metrics, Missing, Query, Wanted},
+    ledger::{CallQuery, Ending, Ledger, Metrics, Missing},
     page::Page,
     problem::Problem,
     store::Store,
@@ -177,27 +177,27 @@ async fn search(folder: &Path) -> anyhow::Result<()> {
         bytes as f64 / 1e9
     );
     println!("{:<26} {:>9} {:>9} {:>9}   {:>9} {:>9} {:>9}", "ms", "first p50", "p95", "max", "later p50", "p95", "max");
-    type Made = fn(u64, u64) -> Query;
+    type Made = fn(u64, u64) -> CallQuery;
     let filters: [(&str, Made); 16] = [
-        ("newest first", |_, _| Query::default()),
-        ("call ID", |random, calls| Query { call_id: Some(call_id(random % calls)), ..Query::default() }),
-        ("trace ID", |random, calls| Query { trace_id: Some(trace_id(random % calls)), ..Query::default() }),
-        ("consumer", |random, _| Query { consumer: Some(agency(random % AGENCIES)), ..Query::default() }),
-        ("provider", |random, _| Query { provider: Some(agency(random % AGENCIES)), ..Query::default() }),
-        ("either party", |random, _| Query { agency: Some(agency(random % AGENCIES)), ..Query::default() }),
-        ("inquiry", |random, _| Query { inquiry: Some(format!("inquiry-{}", random % INQUIRIES)), ..Query::default() }),
-        ("resolution", |random, _| Query { resolution: Some(format!("38-{}", random % 7)), ..Query::default() }),
-        ("decision: permitted", |_, _| Query { permitted: Some(true), ..Query::default() }),
-        ("decision: refused", |_, _| Query { permitted: Some(false), ..Query::default() }),
-        ("reason", |_, _| Query { reason: Some("GRANT_EXPIRED".into()), ..Query::default() }),
-        ("status", |_, _| Query { ending: Some(Wanted::Status("UNAVAILABLE".into())), ..Query::default() }),
-        ("duration: 1 s and more", |_, _| Query { duration_us_min: Some(1_000_000), ..Query::default() }),
-        ("duration: 1 ms and more", |_, _| Query { duration_us_min: Some(1_000), ..Query::default() }),
-        ("unpaired", |_, _| Query { missing: Some(Missing::Either), ..Query::default() }),
-        ("consumer, inquiry", |random, _| Query {
+        ("newest first", |_, _| CallQuery::default()),
+        ("call ID", |random, calls| CallQuery { call_id: Some(call_id(random % calls)), ..CallQuery::default() }),
+        ("trace ID", |random, calls| CallQuery { trace_id: Some(trace_id(random % calls)), ..CallQuery::default() }),
+        ("consumer", |random, _| CallQuery { consumer: Some(agency(random % AGENCIES)), ..CallQuery::default() }),
+        ("provider", |random, _| CallQuery { provider: Some(agency(random % AGENCIES)), ..CallQuery::default() }),
+        ("either party", |random, _| CallQuery { agency: Some(agency(random % AGENCIES)), ..CallQuery::default() }),
+        ("inquiry", |random, _| CallQuery { inquiry: Some(format!("inquiry-{}", random % INQUIRIES)), ..CallQuery::default() }),
+        ("resolution", |random, _| CallQuery { resolution: Some(format!("38-{}", random % 7)), ..CallQuery::default() }),
+        ("decision: permitted", |_, _| CallQuery { permitted: Some(true), ..CallQuery::default() }),
+        ("decision: refused", |_, _| CallQuery { permitted: Some(false), ..CallQuery::default() }),
+        ("reason", |_, _| CallQuery { reason: Some("GRANT_EXPIRED".into()), ..CallQuery::default() }),
+        ("status", |_, _| CallQuery { ending: Some(Ending::Status("UNAVAILABLE".into())), ..CallQuery::default() }),
+        ("duration: 1 s and more", |_, _| CallQuery { duration_us_min: Some(1_000_000), ..CallQuery::default() }),
+        ("duration: 1 ms and more", |_, _| CallQuery { duration_us_min: Some(1_000), ..CallQuery::default() }),
+        ("unpaired", |_, _| CallQuery { missing: Some(Missing::Either), ..CallQuery::default() }),
+        ("consumer, inquiry", |random, _| CallQuery {
             consumer: Some(agency(random % AGENCIES)),
             inquiry: Some(format!("inquiry-{}", (random >> 8) % INQUIRIES)),
-            ..Query::default()
+            ..CallQuery::default()
         }),
     ];
     let time = Time { newest_us: newest_us(&ledger).await?, whole_us: i64::try_from(calls / CALLS_A_MS * 1_000)? };
@@ -206,7 +206,7 @@ async fn search(folder: &Path) -> anyhow::Result<()> {
     }
     timed_lists(&ledger, "a minute's range", calls, |random| {
         let until_us = time.somewhere_us(random);
-        let query = Query { from_us: Some(until_us - MINUTE_US), until_us: Some(until_us), ..Query::default() };
+        let query = CallQuery { from_us: Some(until_us - MINUTE_US), until_us: Some(until_us), ..CallQuery::default() };
         (query, until_us - MINUTE_US / 2)
     })
     .await?;
@@ -235,15 +235,15 @@ impl Time {
 }
 
 async fn newest_us(ledger: &Ledger) -> anyhow::Result<i64> {
-    let (calls, _) = ledger.calls(&Query::default(), &Page::asked(1, "")?).await?;
+    let (calls, _) = ledger.calls(&CallQuery::default(), &Page::asked(1, "")?).await?;
     Ok(calls.first().context("the ledger is empty")?.started_at_us)
 }
 
 /// `made` is given a number by chance, and makes a query and an instant before which its later pages begin.
-async fn timed_lists(ledger: &Ledger, name: &str, calls: u64, made: impl Fn(u64) -> (Query, i64)) -> anyhow::Result<()> {
+async fn timed_lists(ledger: &Ledger, name: &str, calls: u64, made: impl Fn(u64) -> (CallQuery, i64)) -> anyhow::Result<()> {
     timed(ledger, name, calls, |ledger, random, later, page| {
         let (query, until_us) = made(random);
-        let query = if later { Query { until_us: Some(until_us), ..query } } else { query };
+        let query = if later { CallQuery { until_us: Some(until_us), ..query } } else { query };
         async move { ledger.calls(&query, &page).await.map(|(_, next)| next) }
     })
     .await

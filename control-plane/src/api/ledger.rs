@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use chapar_core::record::CallId;
+use chapar_core::{record::CallId, time::Timestamp};
 use chapar_proto::{
     admin::v1::{
         Evidence, ExportEvidenceRequest, ExportEvidenceResponse, HourSum, LedgerFinding, ListSumsRequest, ListSumsResponse,
@@ -19,7 +19,7 @@ use crate::{
     authority::{Authority, Kind},
     caller::Caller,
     clock::{ms_of_timestamp, timestamp_of_ms},
-    ledger::{Call, Finding, Ledger, Missing, NoEvidence, Progress, Query, Recorded, Sum, Trust, WantedSums},
+    ledger::{Call, CallQuery, Finding, HourSum as Sum, Ledger, Missing, NoEvidence, Progress, ProvenRecord, SumQuery, Trust},
     page::Page,
     problem::Problem,
 };
@@ -79,7 +79,7 @@ impl LedgerService for Ledgers {
         Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner().call_id;
         let unknown = |told: &str| Problem::not_found("CALL_UNKNOWN", told);
-        let call_id = CallId::parse(asked.as_bytes()).map_err(|problem| unknown(&problem.to_string()))?;
+        let call_id = CallId::parse(asked.as_bytes()).map_err(|error| unknown(&error.to_string()))?;
         let recorded = self.ledger.evidence(call_id).await.map_err(|none| match none {
             NoEvidence::Unknown => unknown(&none.to_string()),
             NoEvidence::NotYetSigned(_) => Problem::precondition("EVIDENCE_NOT_YET_SIGNED", none.to_string()),
@@ -93,12 +93,12 @@ impl LedgerService for Ledgers {
         Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
-        let query = Query {
+        let query = CallQuery {
             missing: Some(missing(&asked.missing)?),
             agency: set(asked.agency),
             from_us: asked.from.map(us_of_timestamp),
             until_us: asked.until.map(us_of_timestamp),
-            ..Query::default()
+            ..CallQuery::default()
         };
         let (calls, next_page_token) = self.ledger.unpaired(query, self.pairing_grace_s, &page).await?;
         Ok(Response::new(ListUnpairedResponse { calls: calls.into_iter().map(unpaired).collect(), next_page_token }))
@@ -108,12 +108,12 @@ impl LedgerService for Ledgers {
         Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
-        let wanted = WantedSums {
+        let wanted = SumQuery {
             consumer: set(asked.consumer),
             provider: set(asked.provider),
             inquiry: set(asked.inquiry),
-            from_ms: asked.from.as_ref().map(ms_of_timestamp),
-            until_ms: asked.until.as_ref().map(ms_of_timestamp),
+            from: asked.from.as_ref().map(ms_of_timestamp).map(Timestamp::from_unix_ms),
+            until: asked.until.as_ref().map(ms_of_timestamp).map(Timestamp::from_unix_ms),
         };
         let (sums, next_page_token) = self.ledger.sums(&wanted, &page).await?;
         Ok(Response::new(ListSumsResponse { sums: sums.into_iter().map(hour_sum).collect(), next_page_token }))
@@ -136,26 +136,26 @@ fn step_of(progress: Progress) -> VerifyLedgerResponse {
         entries: progress.entries,
         checkpoints: progress.checkpoints,
         unsigned_entries: progress.unsigned,
-        forgotten_entries: progress.forgotten,
+        forgotten_entries: progress.evicted,
         findings: progress.findings.into_iter().map(finding).collect(),
         done: false,
     }
 }
 
 /// The file of what proves a call. `issuers` are whatever may lead to a root.
-pub(crate) fn evidence_of(trust_domain: &str, call_id: CallId, recorded: Vec<Recorded>, issuers: &[Vec<u8>]) -> Evidence {
+pub(crate) fn evidence_of(trust_domain: &str, call_id: CallId, recorded: Vec<ProvenRecord>, issuers: &[Vec<u8>]) -> Evidence {
     let count = |number: i64| u64::try_from(number).unwrap_or_default();
-    let record = |recorded: Recorded| RecordEvidence {
+    let record = |recorded: ProvenRecord| RecordEvidence {
         reporter: recorded.reporter,
         record: recorded.record,
-        chain: recorded.chain.to_vec(),
+        chain: recorded.chain.0.to_vec(),
         sequence: count(recorded.sequence),
         first: count(recorded.signed.first),
-        before: recorded.signed.before,
-        digests: recorded.signed.digests.iter().map(|digest| digest.to_vec()).collect(),
+        before: recorded.signed.before.0.to_vec(),
+        digests: recorded.digests.iter().map(|digest| digest.to_vec()).collect(),
         position: u32::try_from(recorded.position).unwrap_or(u32::MAX),
         last: count(recorded.signed.last),
-        signed_at: Some(timestamp_of_ms(recorded.signed.at_ms)),
+        signed_at: Some(timestamp_of_ms(recorded.signed.signed_at.unix_ms())),
         scheme: recorded.signed.scheme,
         signature: recorded.signed.signature,
         chain_der: std::iter::once(recorded.signed.certificate).chain(issuers.iter().cloned()).collect(),
@@ -193,7 +193,7 @@ fn unpaired(call: Call) -> UnpairedCall {
 fn hour_sum(sum: Sum) -> HourSum {
     let count = |number: i64| u64::try_from(number).unwrap_or_default();
     HourSum {
-        hour: Some(timestamp_of_ms(sum.hour_ms)),
+        hour: Some(timestamp_of_ms(sum.hour.unix_ms())),
         consumer: sum.consumer,
         provider: sum.provider,
         inquiry: sum.inquiry,

@@ -12,7 +12,7 @@ use super::traces::{timestamp_of_us, us_of_timestamp};
 use crate::{
     audit::audited,
     caller::Caller,
-    ledger::{About, Ledger},
+    ledger::{CallAbout, Ledger},
     page::Page,
     problem::Problem,
     store::Store,
@@ -81,7 +81,7 @@ impl Subjects {
     }
 }
 
-fn subject_call(about: About) -> SubjectCall {
+fn subject_call(about: CallAbout) -> SubjectCall {
     let call = about.call;
     SubjectCall {
         started_at: Some(timestamp_of_us(call.started_at_us)),

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     caller::Caller,
-    ledger::{Call, Ledger, Query, StoredSpan, Wanted},
+    ledger::{Call, CallQuery, Ending, Ledger, StoredSpan},
     page::Page,
     problem::Problem,
 };
@@ -61,10 +61,10 @@ fn unknown(id: &str) -> Problem {
     Problem::not_found("TRACE_UNKNOWN", told).with("id", id.chars().take(64).collect::<String>())
 }
 
-fn query_of(asked: ListTracesRequest) -> Result<Query, Problem> {
+fn query_of(asked: ListTracesRequest) -> Result<CallQuery, Problem> {
     let set = |text: String| (!text.is_empty()).then_some(text);
-    Ok(Query {
-        ending: set(asked.status).map(wanted).transpose()?,
+    Ok(CallQuery {
+        ending: set(asked.status).map(ending).transpose()?,
         agency: set(asked.agency),
         consumer: set(asked.consumer),
         provider: set(asked.provider),
@@ -97,12 +97,12 @@ fn permitted(decision: String) -> Result<bool, Problem> {
     }
 }
 
-fn wanted(status: String) -> Result<Wanted, Problem> {
+fn ending(status: String) -> Result<Ending, Problem> {
     if OUTCOMES.contains(&status.as_str()) {
-        return Ok(Wanted::Outcome(status));
+        return Ok(Ending::Outcome(status));
     }
     if (0..=STATUS_NUMBER_MAX).any(|number| GrpcCode::from_number(number).as_str() == status) {
-        return Ok(Wanted::Status(status));
+        return Ok(Ending::Status(status));
     }
     let told = format!("status must be one of {} or the name of a gRPC status, such as PERMISSION_DENIED", OUTCOMES.join(", "));
     Err(Problem::invalid("STATUS_UNKNOWN", told.as_str()).field("status", told))

@@ -2,7 +2,11 @@
 
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use crate::{page::Page, problem::Problem, store::Store};
+use crate::{
+    page::Page,
+    problem::Problem,
+    store::{Store, StoreError},
+};
 
 /// Which entries are wanted; empty and `None` leave none out.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +57,16 @@ pub async fn list(store: &Store, filter: &Filter, page: &Page) -> Result<(Vec<Wr
     let mut entries = rows.iter().map(written).collect::<Result<Vec<_>, sqlx::Error>>()?;
     let next = page.cut(&mut entries, |entry| entry.id.to_string());
     Ok((entries, next))
+}
+
+/// The greatest number that the details of one of these two actions hold under this key. `None`: neither was ever done.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn greatest_detail(store: &Store, actions: [&str; 2], key: &str) -> Result<Option<i64>, StoreError> {
+    let greatest =
+        sqlx::query_scalar("SELECT MAX(CAST(json_extract(details, '$.' || $3) AS BIGINT)) FROM audit WHERE action IN ($1, $2)");
+    Ok(greatest.bind(actions[0]).bind(actions[1]).bind(key).fetch_one(store.read()).await?)
 }
 
 fn written(row: &SqliteRow) -> Result<Written, sqlx::Error> {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use chapar_core::identity::TrustDomain;
+use data_encoding::HEXLOWER;
 use rcgen::{CertificateParams, Issuer};
 use x509_parser::parse_x509_certificate;
 
 use super::{
     error::AuthorityError,
     generations::{self, Generation, Kind, State},
-    hex::hex,
     lifetime,
     profile::{self, Validity},
     signer::{CertificateKey, Keyring, Signer},
@@ -130,7 +130,7 @@ fn generation_of(name: &str, kind: Kind, state: State, der: &[u8]) -> Result<Gen
         parent: None,
         certificate: der.to_vec(),
         cross_certificate: None,
-        serial: hex(certificate.raw_serial()),
+        serial: HEXLOWER.encode(certificate.raw_serial()),
         not_before_ms: certificate.validity().not_before.timestamp() * 1_000,
         not_after_ms: certificate.validity().not_after.timestamp() * 1_000,
         retired_at_ms: None,

@@ -1,12 +1,10 @@
 //! The generations of roots and issuing CAs, as the database keeps them.
 
+use data_encoding::HEXLOWER;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use x509_parser::parse_x509_certificate;
 
-use super::{
-    error::AuthorityError,
-    hex::{hex, sha256},
-};
+use super::{digest::sha256, error::AuthorityError};
 
 /// Root or issuing CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +46,7 @@ impl Generation {
     /// Hex SHA-256 of the certificate.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        hex(&sha256(&self.certificate))
+        HEXLOWER.encode(&sha256(&self.certificate))
     }
 
     /// Hex SHA-256 of the key, by which sidecars tell which issuing CA a certificate came from.
@@ -58,7 +56,7 @@ impl Generation {
     pub fn key_sha256(&self) -> Result<String, AuthorityError> {
         let (_, certificate) =
             parse_x509_certificate(&self.certificate).map_err(|error| AuthorityError::StoredCertificate(error.to_string()))?;
-        Ok(hex(&sha256(certificate.public_key().raw)))
+        Ok(HEXLOWER.encode(&sha256(certificate.public_key().raw)))
     }
 
     /// The trust domain that it was made for.

@@ -1,6 +1,7 @@
 //! Issuing leaves, each recorded before anyone gets it.
 
 use chapar_core::identity::{SpiffeId, TrustDomain};
+use data_encoding::HEXLOWER;
 use rcgen::{CertificateParams, PublicKeyData};
 use rustls_pki_types::CertificateDer;
 use sqlx::SqliteConnection;
@@ -12,10 +13,9 @@ use super::{
     Authority, Current,
     csr::Csr,
     current::{self, Issuing, Own},
+    digest::sha256,
     error::AuthorityError,
-    generations,
-    hex::{hex, sha256},
-    lifetime,
+    generations, lifetime,
     profile::{self, LeafUse, Validity},
     signer::{CertificateKey, Keyring, OwnKey},
 };
@@ -147,7 +147,7 @@ fn sign(
     chain.extend(issuing.chain.iter().map(|der| der.to_vec()));
     Ok(Issued {
         id: id.clone(),
-        serial: hex(parsed.raw_serial()),
+        serial: HEXLOWER.encode(parsed.raw_serial()),
         not_before_ms: parsed.validity().not_before.timestamp() * 1_000,
         not_after_ms: parsed.validity().not_after.timestamp() * 1_000,
         issuer: issuing.generation.name.clone(),
@@ -156,7 +156,7 @@ fn sign(
 }
 
 async fn record(conn: &mut SqliteConnection, issued: &Issued) -> Result<(), StoreError> {
-    let fingerprint = issued.chain.first().map(|leaf| hex(&sha256(leaf))).unwrap_or_default();
+    let fingerprint = issued.chain.first().map(|leaf| HEXLOWER.encode(&sha256(leaf))).unwrap_or_default();
     sqlx::query(
         "INSERT INTO certificates (serial, spiffe_id, agency, issuer, fingerprint, not_before_ms, not_after_ms) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",

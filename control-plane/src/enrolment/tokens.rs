@@ -3,11 +3,12 @@
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use chapar_core::identity::{AgencyName, WorkloadName};
 use chapar_proto::token::{EnrolmentToken, SECRET_BYTES};
+use data_encoding::HEXLOWER;
 use sqlx::{Row as _, sqlite::SqliteRow};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
-    authority::{self, Authority, AuthorityError, hex, sha256},
+    authority::{self, Authority, AuthorityError, sha256},
     page::Page,
     problem::Problem,
     store::AuditEntry,
@@ -91,7 +92,7 @@ pub async fn create(
     }
     let now_ms = tx.now_ms();
     let kept = Token {
-        id: hex(&id),
+        id: HEXLOWER.encode(&id),
         agency: agency.to_string(),
         sidecar: sidecar.map(|name| name.to_string()),
         created_at_ms: now_ms,

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chapar_core::time::Timestamp;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
@@ -15,22 +16,13 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
 use rand::RngExt as _;
-use rusqlite::Connection;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use self::collector::ForwardError;
 use self::collector::{Collector, Taken};
-use super::{
-    Ledger,
-    stored::{COLUMNS, span_of},
-    sums::{mark, set_mark},
-    words::Spelling,
-};
+use super::Ledger;
 use crate::{config, problem::WithSources, store::StoreError};
-
-/// Name of the mark: number of the last span that is done with.
-const MARK: &str = "forwarded";
 
 /// Pause when there is nothing to forward.
 const IDLE_PAUSE: Duration = Duration::from_millis(500);
@@ -48,16 +40,18 @@ const SCOPE: &str = "chapar-sidecar";
 /// A portion of the ledger.
 #[derive(Debug, Default)]
 struct Portion {
-    /// Number of its last span; of spans that are left out as well.
+    /// Position of its last span; of spans that are left out as well.
     until: i64,
     /// By reporter.
     spans: BTreeMap<String, Vec<Span>>,
     count: u64,
     /// Spans that can no longer be read.
     unreadable: u64,
+    /// Spans that were passed over because too many wait.
+    passed_over: u64,
     /// How many more there are, and when the first of this portion came.
     behind: i64,
-    oldest_ms: Option<i64>,
+    oldest_at: Option<Timestamp>,
 }
 
 /// Forwards until told to stop.
@@ -69,7 +63,7 @@ pub fn forwarder(
     config: config::Forward,
     stopping: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send, ForwardError> {
-    let collector = Collector::of(&config)?;
+    let collector = Collector::new(&config)?;
     Ok(async move {
         let forwarding = Forwarding { ledger, config, collector, position: 0, marked: 0, marked_at: Instant::now() };
         stopping.clone().run_until_cancelled(forwarding.run()).await;
@@ -112,23 +106,24 @@ impl Forwarding {
 
     /// Goes on where it was; the first time, with what comes from now on.
     async fn begin(&mut self) -> Result<(), StoreError> {
-        let (held, newest) = self.ledger.readers.read(|conn| Ok((mark(conn, MARK)?, newest(conn)?))).await?;
-        self.position = if held == 0 { newest } else { held };
+        self.position = match self.ledger.store.forwarded().await? {
+            0 => self.ledger.store.newest_position().await?,
+            held => held,
+        };
         self.mark().await
     }
 
     /// One portion. Says whether there is more.
     async fn step(&mut self) -> Result<bool, ForwardError> {
-        let (after, config) = (self.position, self.config.clone());
-        let (passed_over, portion) = self.ledger.readers.read(move |conn| Ok(portion(conn, after, &config)?)).await?;
+        let portion = self.portion().await?;
         let metrics = &self.ledger.metrics;
-        if passed_over > 0 {
-            metrics.forward_dropped.with_label_values(&["behind"]).inc_by(passed_over);
-            tracing::warn!(spans = passed_over, "the collector is too slow: the oldest spans are not forwarded");
+        if portion.passed_over > 0 {
+            metrics.forward_dropped.with_label_values(&["behind"]).inc_by(portion.passed_over);
+            tracing::warn!(spans = portion.passed_over, "the collector is too slow: the oldest spans are not forwarded");
         }
         metrics.forward_behind.set(portion.behind);
-        let now_ms = self.ledger.store.clock().now_ms();
-        metrics.forward_lag_s.set(portion.oldest_ms.map_or(0, |oldest_ms| (now_ms - oldest_ms) / 1_000));
+        let now_ms = self.ledger.now().unix_ms();
+        metrics.forward_lag_s.set(portion.oldest_at.map_or(0, |oldest_at| (now_ms - oldest_at.unix_ms()) / 1_000));
         let more = portion.until > self.position;
         if portion.count > 0 {
             let count = portion.count;
@@ -147,44 +142,35 @@ impl Forwarding {
         Ok(more)
     }
 
+    /// The next spans.
+    async fn portion(&self) -> Result<Portion, StoreError> {
+        let (store, config) = (&self.ledger.store, &self.config);
+        let newest = store.newest_position().await?;
+        let behind_max = i64::try_from(config.behind_spans_max).unwrap_or(i64::MAX);
+        let from = self.position.max(newest.saturating_sub(behind_max));
+        let passed_over = u64::try_from(from - self.position).unwrap_or_default();
+        let mut portion = Portion { until: from, passed_over, behind: newest - from, ..Portion::default() };
+        for queued in store.spans_after(from, config.batch_spans).await? {
+            portion.until = queued.position;
+            portion.oldest_at.get_or_insert(queued.received_at);
+            let Some(span) = queued.span else {
+                portion.unreadable += 1;
+                continue;
+            };
+            if is_sampled(&span.trace_id, config.sample_ratio) {
+                portion.spans.entry(queued.reporter).or_default().push(span);
+                portion.count += 1;
+            }
+        }
+        Ok(portion)
+    }
+
     async fn mark(&mut self) -> Result<(), StoreError> {
         let position = self.position;
-        self.ledger.writer.write(move |conn| Ok(set_mark(conn, MARK, position)?)).await?;
+        self.ledger.store.set_forwarded(position).await?;
         (self.marked, self.marked_at) = (position, Instant::now());
         Ok(())
     }
-}
-
-fn newest(conn: &Connection) -> rusqlite::Result<i64> {
-    let newest: Option<i64> = conn.query_row("SELECT MAX(id) FROM spans", [], |row| row.get(0))?;
-    Ok(newest.unwrap_or(0).max(mark(conn, "span-newest")?))
-}
-
-/// The next spans, and how many were passed over because too many wait.
-fn portion(conn: &Connection, after: i64, config: &config::Forward) -> rusqlite::Result<(u64, Portion)> {
-    let newest = newest(conn)?;
-    let behind_max = i64::try_from(config.behind_spans_max).unwrap_or(i64::MAX);
-    let from = after.max(newest.saturating_sub(behind_max));
-    let mut portion = Portion { until: from, behind: newest - from, ..Portion::default() };
-    let mut spelling = Spelling::default();
-    let sql = format!(
-        "SELECT {COLUMNS}, s.received_at_ms FROM spans s LEFT JOIN chains c ON c.id = s.chain WHERE s.id > ?1 ORDER BY s.id LIMIT ?2"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([from, i64::from(config.batch_spans)])?;
-    while let Some(row) = rows.next()? {
-        portion.until = row.get(0)?;
-        portion.oldest_ms.get_or_insert(row.get(6)?);
-        let Some(span) = span_of(row)? else {
-            portion.unreadable += 1;
-            continue;
-        };
-        if is_sampled(&span.trace_id, config.sample_ratio) {
-            portion.spans.entry(spelling.word(conn, row.get(1)?)?).or_default().push(span);
-            portion.count += 1;
-        }
-    }
-    Ok((u64::try_from(from - after).unwrap_or_default(), portion))
 }
 
 /// The same for all spans of a trace, at whichever collector's ratio: by the random part of its ID (W3C Trace Context, level 2).

@@ -1,8 +1,9 @@
 //! What the ledger counts.
 
+use chapar_core::time::Timestamp;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::Ingested;
+use super::intake::Ingested;
 
 /// Counters of reported spans. Clones count together.
 #[derive(Clone, Debug)]
@@ -13,7 +14,9 @@ pub struct Metrics {
     lost: IntCounterVec,
     checkpoints: IntCounter,
     pub(super) ingest_lag_s: Gauge,
-    pub(super) forgotten: IntCounter,
+    evicted: IntCounter,
+    /// The same under its former name, for one release.
+    forgotten: IntCounter,
     pub(super) unpaired: IntGaugeVec,
     pub(super) forwarded: IntCounter,
     pub(super) forward_dropped: IntCounterVec,
@@ -64,9 +67,13 @@ impl Metrics {
             )?,
             lost: counters("chapar_control_plane_records_lost_total", "Records that sidecars report as lost, by cause", "cause")?,
             checkpoints: counter("chapar_control_plane_checkpoints_stored_total", "Signed checkpoints of evidence chains taken")?,
+            evicted: counter(
+                "chapar_control_plane_spans_evicted_total",
+                "Spans removed because they were older, or more, than the ledger keeps",
+            )?,
             forgotten: counter(
                 "chapar_control_plane_spans_forgotten_total",
-                "Spans removed because they were older, or more, than the ledger keeps",
+                "Former name of chapar_control_plane_spans_evicted_total; it goes with the next release",
             )?,
             unpaired,
             forwarded: counter("chapar_control_plane_spans_forwarded_total", "Spans that the collector has taken")?,
@@ -86,10 +93,10 @@ impl Metrics {
         })
     }
 
-    pub(super) fn ingested(&self, ingested: &Ingested, now_ms: i64) {
+    pub(super) fn ingested(&self, ingested: &Ingested, now: Timestamp) {
         if let Some(ended_us) = ingested.oldest_ended_us {
             // A sidecar's clock may be ahead of this one.
-            self.ingest_lag_s.set((now_ms - ended_us / 1_000).max(0) as f64 / 1_000.0);
+            self.ingest_lag_s.set((now.unix_ms() - ended_us / 1_000).max(0) as f64 / 1_000.0);
         }
         self.stored.inc_by(ingested.stored as u64);
         self.known.inc_by(ingested.known as u64);
@@ -100,5 +107,10 @@ impl Metrics {
         for (cause, records) in &ingested.lost {
             self.lost.with_label_values(&[cause.as_str()]).inc_by(*records);
         }
+    }
+
+    pub(super) fn evicted(&self, spans: u64) {
+        self.evicted.inc_by(spans);
+        self.forgotten.inc_by(spans);
     }
 }

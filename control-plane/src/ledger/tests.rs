@@ -18,10 +18,10 @@ use crate::{
     page::Page,
 };
 
-const NOW_MS: i64 = 1_700_000_000_000;
-const DAY_MS: i64 = 86_400_000;
+pub(super) const NOW_MS: i64 = 1_700_000_000_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 
-async fn opened() -> (tempfile::TempDir, Ledger, Clock) {
+pub(super) async fn opened() -> (tempfile::TempDir, Ledger, Clock) {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::wound(date_of_ms(NOW_MS));
     let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
@@ -30,7 +30,7 @@ async fn opened() -> (tempfile::TempDir, Ledger, Clock) {
     (folder, ledger, clock)
 }
 
-fn sidecar(agency: &str) -> SidecarCaller {
+pub(super) fn sidecar(agency: &str) -> SidecarCaller {
     SidecarCaller {
         id: format!("spiffe://exchange.example/agency/{agency}/sidecar/main").parse().unwrap(),
         agency: agency.parse().unwrap(),
@@ -46,21 +46,21 @@ pub(super) fn export(spans: Vec<Span>) -> Bytes {
     ExportTraceServiceRequest { resource_spans }.encode_to_vec().into()
 }
 
-async fn report(ledger: &Ledger, agency: &str, spans: Vec<Span>) -> Ingested {
+pub(super) async fn report(ledger: &Ledger, agency: &str, spans: Vec<Span>) -> Ingested {
     ledger.ingest(&sidecar(agency), export(spans)).await.unwrap()
 }
 
-fn text(key: &str, value: &str) -> KeyValue {
+pub(super) fn text(key: &str, value: &str) -> KeyValue {
     let value = Some(AnyValue { value: Some(Value::StringValue(value.into())) });
     KeyValue { key: key.into(), value, ..KeyValue::default() }
 }
 
-fn count(key: &str, value: i64) -> KeyValue {
+pub(super) fn count(key: &str, value: i64) -> KeyValue {
     KeyValue { key: key.into(), value: Some(AnyValue { value: Some(Value::IntValue(value)) }), ..KeyValue::default() }
 }
 
 /// One side's account of the call with this number, which began that many seconds before now.
-fn account(number: u8, side: &str, more: &[(&str, &str)]) -> Span {
+pub(super) fn account(number: u8, side: &str, more: &[(&str, &str)]) -> Span {
     let call_id = format!("{number:032x}");
     let base = [
         ("chapar.call_id", call_id.as_str()),
@@ -89,11 +89,11 @@ fn account(number: u8, side: &str, more: &[(&str, &str)]) -> Span {
     }
 }
 
-fn first_page(size: u32) -> Page {
+pub(super) fn first_page(size: u32) -> Page {
     Page::asked(size, "").unwrap()
 }
 
-async fn found(ledger: &Ledger, query: Query) -> Vec<String> {
+pub(super) async fn found(ledger: &Ledger, query: CallQuery) -> Vec<String> {
     let (calls, _) = ledger.calls(&query, &first_page(100)).await.unwrap();
     calls.into_iter().map(|call| call.call_id.trim_start_matches('0').to_owned()).collect()
 }

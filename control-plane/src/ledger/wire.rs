@@ -1,6 +1,7 @@
 //! OTLP as it arrives, read in place: a span is a view of the export's own bytes. Nothing is copied, nothing is built that is not
 //! asked for, so that a hostile export costs no more than its length.
 
+mod attributes;
 mod export;
 mod span;
 
@@ -8,8 +9,9 @@ use prost::encoding::decode_varint;
 
 pub use self::export::{EXPORT_SPANS_MAX, Unreadable};
 pub(super) use self::{
-    export::{Arrived, Spans, spans},
-    span::{Key, Span, Value},
+    attributes::{Key, Value},
+    export::{Arrived, spans},
+    span::Span,
 };
 
 /// The bytes end early or have a wire type that protobuf has not.

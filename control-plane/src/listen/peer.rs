@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use chapar_core::identity::{Role, SpiffeId, TrustDomain};
+use data_encoding::HEXLOWER;
 use x509_parser::{parse_x509_certificate, prelude::GeneralName};
 
-use crate::{authority::hex, caller::Caller, caller::SidecarCaller};
+use crate::caller::{Caller, SidecarCaller};
 
 /// The other end of a connection.
 #[derive(Clone, Debug)]
@@ -62,7 +63,7 @@ impl Certified {
         }
         Ok(Self {
             id,
-            serial: hex(certificate.raw_serial()),
+            serial: HEXLOWER.encode(certificate.raw_serial()),
             not_after_ms: certificate.validity().not_after.timestamp().saturating_mul(1_000),
         })
     }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use chapar_core::subject::{NormalId, SubjectKey};
+use data_encoding::HEXLOWER;
 
 use super::keys;
 use crate::{
-    ledger::{About, Ledger, hash_text},
+    ledger::{CallAbout, Ledger},
     page::Page,
     policy,
     problem::Problem,
@@ -40,7 +41,7 @@ pub struct Inspection {
 ///
 /// # Errors
 /// `SUBJECT_MALFORMED`, `REASON_MISSING`, or that the store or the ledger failed; then nothing is told.
-pub async fn calls_about(store: &Store, ledger: &Ledger, asked: Inspection) -> Result<(Vec<About>, String), Problem> {
+pub async fn calls_about(store: &Store, ledger: &Ledger, asked: Inspection) -> Result<(Vec<CallAbout>, String), Problem> {
     let reason = asked.reason.trim();
     if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
         let told = format!("state why you ask, in at most {REASON_CHARS_MAX} characters; it is kept in the audit");
@@ -56,10 +57,10 @@ pub async fn calls_about(store: &Store, ledger: &Ledger, asked: Inspection) -> R
     let hashes: Vec<[u8; 16]> = keys.iter().map(|key: &SubjectKey| key.hash(&id).hash).collect();
     let sealed = sealed(&mut conn, store.clock().now_ms()).await?;
     drop(conn);
-    let object = keys.first().map(|key| format!("{}:{}", key.id(), hash_text(&key.hash(&id).hash))).unwrap_or_default();
+    let object = keys.first().map(|key| format!("{}:{}", key.id(), HEXLOWER.encode(&key.hash(&id).hash))).unwrap_or_default();
     let details = serde_json::json!({
         "reason": reason,
-        "hashes": keys.iter().map(|key| format!("{}:{}", key.id(), hash_text(&key.hash(&id).hash))).collect::<Vec<_>>(),
+        "hashes": keys.iter().map(|key| format!("{}:{}", key.id(), HEXLOWER.encode(&key.hash(&id).hash))).collect::<Vec<_>>(),
         "page": asked.page.after.is_some(),
     });
     store.audit(AuditEntry::done(asked.inspector.as_str(), "subject.calls", object).with(details)).await?;
@@ -71,7 +72,7 @@ async fn shown(
     hashes: &[[u8; 16]],
     sealed: &HashSet<String>,
     asked: &Inspection,
-) -> Result<(Vec<About>, String), Problem> {
+) -> Result<(Vec<CallAbout>, String), Problem> {
     let mut shown = Vec::new();
     let mut page = asked.page.clone();
     for _ in 0..PAGES_PASSED_MAX {

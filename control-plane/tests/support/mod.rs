@@ -204,7 +204,7 @@ impl Identity {
 
     pub fn serial(&self) -> String {
         let (_, leaf) = x509_parser::parse_x509_certificate(&self.chain[0]).unwrap();
-        chapar_control_plane::authority::hex(leaf.raw_serial())
+        data_encoding::HEXLOWER.encode(leaf.raw_serial())
     }
 }
 

@@ -14,7 +14,7 @@ use super::*;
 use crate::{
     caller::SidecarCaller,
     clock::Clock,
-    ledger::{EXPORT_SPANS_MAX, Metrics, Query},
+    ledger::{CallQuery, EXPORT_SPANS_MAX, Metrics},
     page::Page,
     store::Store,
 };
@@ -80,7 +80,7 @@ async fn a_compressed_export_is_stored_before_it_is_answered() {
     let mut client = client.send_compressed(CompressionEncoding::Gzip);
     let answer = client.export(export(vec![span(1, "ipm")])).await.unwrap().into_inner();
     assert_eq!(answer.partial_success, None);
-    let (calls, _) = ledger.calls(&Query::default(), &Page::asked(0, "").unwrap()).await.unwrap();
+    let (calls, _) = ledger.calls(&CallQuery::default(), &Page::asked(0, "").unwrap()).await.unwrap();
     assert_eq!(calls[0].call_id, CALL_ID);
 }
 
@@ -112,7 +112,7 @@ async fn an_export_is_bounded_in_spans_and_in_bytes() {
     let large = Span { name: "x".repeat(EXPORT_BYTES_MAX), ..span(1, "ipm") };
     let mut compressing = client.clone().send_compressed(CompressionEncoding::Gzip);
     assert_eq!(compressing.export(export(vec![large])).await.unwrap_err().code(), Code::ResourceExhausted);
-    let (calls, _) = ledger.calls(&Query::default(), &Page::asked(0, "").unwrap()).await.unwrap();
+    let (calls, _) = ledger.calls(&CallQuery::default(), &Page::asked(0, "").unwrap()).await.unwrap();
     assert_eq!(calls, []);
 }
 

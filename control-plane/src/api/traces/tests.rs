@@ -4,11 +4,11 @@ use super::*;
 
 #[test]
 fn a_status_is_an_outcome_or_the_name_of_a_grpc_status() {
-    assert_eq!(wanted("refused".into()).unwrap(), Wanted::Outcome("refused".into()));
-    assert_eq!(wanted("PERMISSION_DENIED".into()).unwrap(), Wanted::Status("PERMISSION_DENIED".into()));
-    assert_eq!(wanted("OK".into()).unwrap(), Wanted::Status("OK".into()));
+    assert_eq!(ending("refused".into()).unwrap(), Ending::Outcome("refused".into()));
+    assert_eq!(ending("PERMISSION_DENIED".into()).unwrap(), Ending::Status("PERMISSION_DENIED".into()));
+    assert_eq!(ending("OK".into()).unwrap(), Ending::Status("OK".into()));
     for unknown in ["REFUSED", "ok", "17", "' OR 1 = 1"] {
-        assert_eq!(wanted(unknown.into()).unwrap_err().reason(), "STATUS_UNKNOWN", "{unknown}");
+        assert_eq!(ending(unknown.into()).unwrap_err().reason(), "STATUS_UNKNOWN", "{unknown}");
     }
 }
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use chapar_core::identity::SpiffeId;
+use data_encoding::HEXLOWER;
 use x509_parser::{extensions::ParsedExtension, parse_x509_certificate, prelude::GeneralName};
 
 use super::*;
@@ -23,7 +24,7 @@ async fn a_sidecars_certificate_is_an_svid_and_nothing_more() {
     assert_eq!(leaf.validity().not_before.timestamp(), START_MS / 1_000 - 60);
     assert_eq!(leaf.validity().not_after.timestamp(), START_MS / 1_000 + 86_400);
     assert_eq!(leaf.raw_serial().len(), 16);
-    assert_eq!(hex(leaf.raw_serial()), issued.serial);
+    assert_eq!(HEXLOWER.encode(leaf.raw_serial()), issued.serial);
 
     let (_, issuer) = parse_x509_certificate(&issued.chain[1]).unwrap();
     let key_id = |certificate: &x509_parser::certificate::X509Certificate<'_>, own: bool| {

@@ -32,18 +32,25 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Spans were not forwarded; they are tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
+    /// The configuration must be put right.
     #[error("the collector's endpoint {0} cannot be used")]
     Endpoint(Uri, #[source] tonic::transport::Error),
+    /// The file that the configuration names must be put right.
     #[error("cannot read the collector's root certificates")]
     Roots(#[source] io::Error),
+    /// The configuration must be put right.
     #[error("a collector with https is reached over gRPC only; use protocol: grpc, or http:// through a proxy on this machine")]
     HttpsUnsupported,
+    /// The collector is busy or broken.
     #[error("the collector did not take the spans: {0}")]
     Refused(String),
+    /// Nobody answers there.
     #[error("the collector cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It took longer than it may.
     #[error("the collector did not answer in time")]
     Late,
+    /// The operator must act.
     #[error("the ledger cannot be read")]
     Ledger(#[from] StoreError),
 }
@@ -63,7 +70,7 @@ pub(super) enum Collector {
 }
 
 impl Collector {
-    pub(super) fn of(config: &Forward) -> Result<Self, ForwardError> {
+    pub(super) fn new(config: &Forward) -> Result<Self, ForwardError> {
         let timeout = Duration::from_secs(config.timeout_s.into());
         match config.protocol {
             ForwardProtocol::Grpc => Self::grpc(config, timeout),
@@ -146,7 +153,7 @@ fn taken(answer: &ExportTraceServiceResponse) -> Taken {
     match &answer.partial_success {
         Some(partial) if partial.rejected_spans > 0 => {
             tracing::error!(
-                problem = partial.error_message,
+                error = partial.error_message,
                 spans = partial.rejected_spans,
                 "the collector refuses spans for good"
             );
@@ -168,7 +175,7 @@ fn refused(status: &Status, export: &ExportTraceServiceRequest) -> Result<Taken,
         | Code::Unknown
         | Code::DataLoss => Err(ForwardError::Refused(format!("{:?}: {}", status.code(), status.message()))),
         code => {
-            tracing::error!(?code, problem = status.message(), "the collector refuses spans for good");
+            tracing::error!(?code, error = status.message(), "the collector refuses spans for good");
             Ok(Taken::But(count(export)))
         }
     }

@@ -157,7 +157,7 @@ async fn begun(ledger: &Ledger) {
     let mut forwarding = Forwarding {
         ledger: ledger.clone(),
         config: config("http://127.0.0.1:1", ForwardProtocol::Http),
-        collector: Collector::of(&config("http://127.0.0.1:1", ForwardProtocol::Http)).unwrap(),
+        collector: Collector::new(&config("http://127.0.0.1:1", ForwardProtocol::Http)).unwrap(),
         position: 0,
         marked: 0,
         marked_at: Instant::now(),

@@ -8,7 +8,7 @@ use rcgen::{
     SigningKey as _,
 };
 
-use super::*;
+use super::{store::raw, *};
 
 const CHAIN: &str = "000102030405060708090a0b0c0d0e0f";
 
@@ -19,19 +19,9 @@ fn placed(number: u8, sequence: i64) -> Span {
     span
 }
 
-async fn bodies(ledger: &Ledger) -> Vec<(i64, i64, Vec<u8>)> {
-    let all = "SELECT sequence, form, body FROM spans ORDER BY sequence";
-    let read = ledger.readers.read(|conn| {
-        let mut statement = conn.prepare(all)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
-    });
-    read.await.unwrap()
-}
-
 #[tokio::test]
 async fn an_entry_is_kept_as_the_bytes_that_its_sidecar_hashed() {
-    let (_folder, ledger, _) = opened().await;
+    let (folder, ledger, _) = opened().await;
     report(&ledger, "ipm", vec![placed(1, 1)]).await;
     let trace = TraceContext { trace_id: [1; 16], span_id: [2; 8], parent_span_id: None, sampled: false };
     let call_id = CallId::parse(format!("{:032x}", 1).as_bytes()).unwrap();
@@ -49,7 +39,7 @@ async fn an_entry_is_kept_as_the_bytes_that_its_sidecar_hashed() {
     };
     let mut canonical = Vec::new();
     record::encode(&record, &mut canonical);
-    assert_eq!(bodies(&ledger).await, [(1, rows::FORM_ENTRY, canonical)]);
+    assert_eq!(raw::entries(folder.path()), [(1, 1, canonical)]);
     let spans = ledger.trace(&"01".repeat(16)).await.unwrap();
     assert_eq!((spans[0].name.as_str(), spans[0].kind), ("ir.cra.v1.Shahkar/Check", 3));
     assert_eq!(
@@ -70,19 +60,19 @@ async fn a_place_in_a_chain_is_written_once() {
     foreign.attributes.extend([text("chapar.chain.id", CHAIN), count("chapar.chain.sequence", 9)]);
     let foreign = report(&ledger, "cra", vec![foreign]).await;
     assert_eq!(foreign.rejected[0].reason(), "CHAIN_FOREIGN");
-    assert_eq!(found(&ledger, Query::default()).await, ["1", "2", "3"]);
+    assert_eq!(found(&ledger, CallQuery::default()).await, ["1", "2", "3"]);
 }
 
 #[tokio::test]
 async fn a_forgotten_entry_leaves_its_digest_until_its_piece_is_forgotten() {
-    let (_folder, ledger, clock) = opened().await;
+    let (folder, ledger, clock) = opened().await;
     report(&ledger, "ipm", vec![placed(3, 1), placed(2, 2), placed(1, 3)]).await;
-    let before = bodies(&ledger).await;
+    let before = raw::entries(folder.path());
     clock.advance(std::time::Duration::from_millis(u64::try_from(DAY_MS).unwrap() - 1_500));
     let bounds = crate::config::Ledger { retention_days: 1, ..crate::config::Ledger::default() };
-    assert_eq!(ledger.forget_old(&bounds).await.unwrap(), 2);
-    let after = bodies(&ledger).await;
-    assert_eq!((after[0].1, after[0].2.as_slice()), (rows::FORM_DIGEST, &chain::digest(&before[0].2).0[..]));
+    assert_eq!(ledger.evict_old(&bounds).await.unwrap(), 2);
+    let after = raw::entries(folder.path());
+    assert_eq!((after[0].1, after[0].2.as_slice()), (2, &chain::digest(&before[0].2).0[..]));
     assert_eq!(after[2], before[2]);
     let again = report(&ledger, "ipm", vec![placed(3, 1)]).await;
     assert_eq!((again.known, again.stored), (1, 0), "what was forgotten does not come back");
@@ -161,7 +151,7 @@ async fn signed() -> (tempfile::TempDir, Ledger, Clock, Signer) {
     let (folder, ledger, clock) = opened().await;
     let signer = Signer::new("ipm");
     report(&ledger, "ipm", vec![placed(1, 1), placed(2, 2), placed(3, 3), placed(4, 4)]).await;
-    let bodies: Vec<Vec<u8>> = bodies(&ledger).await.into_iter().map(|(_, _, body)| body).collect();
+    let bodies: Vec<Vec<u8>> = raw::entries(folder.path()).into_iter().map(|(_, _, body)| body).collect();
     let (one, head) = signer.checkpoint(chain_id(), 1, chain::beginning(chain_id()), &bodies[..3]);
     let (two, _) = signer.checkpoint(chain_id(), 4, head, &bodies[3..]);
     let ingested = report(&ledger, "ipm", vec![one.clone(), two]).await;
@@ -178,10 +168,6 @@ async fn findings(ledger: &Ledger, signer: &Signer) -> Vec<(&'static str, i64, i
         found.extend(step.unwrap().findings.into_iter().map(|finding| (finding.kind, finding.first, finding.last)));
     }
     found
-}
-
-async fn tampered(ledger: &Ledger, sql: &'static str) {
-    ledger.writer.write(move |conn| Ok(conn.execute_batch(sql)?)).await.unwrap();
 }
 
 #[tokio::test]
@@ -221,17 +207,17 @@ async fn whatever_is_removed_or_altered_is_found() {
             &[("FORGOTTEN_EARLY", 4, 4), ("ENTRY_ALTERED", 4, 4)],
         ),
     ] {
-        let (_folder, ledger, _, signer) = signed().await;
-        tampered(&ledger, sql).await;
+        let (folder, ledger, _, signer) = signed().await;
+        raw::execute(folder.path(), sql);
         assert_eq!(findings(&ledger, &signer).await, expected, "{sql}");
     }
 }
 
 #[tokio::test]
 async fn a_flipped_bit_in_a_record_is_found() {
-    let (_folder, ledger, _, signer) = signed().await;
+    let (folder, ledger, _, signer) = signed().await;
     let flip = "UPDATE spans SET body = CAST(substr(body, 1, length(body) - 1) || x'7a' AS BLOB) WHERE sequence = 2";
-    tampered(&ledger, flip).await;
+    raw::execute(folder.path(), flip);
     let found = findings(&ledger, &signer).await;
     assert!(found.contains(&("ENTRY_ALTERED", 1, 3)), "{found:?}");
 }
@@ -246,19 +232,19 @@ async fn a_signer_whom_no_root_vouches_for_proves_nothing() {
 
 #[tokio::test]
 async fn what_retention_forgot_is_no_finding() {
-    let (_folder, ledger, clock, signer) = signed().await;
+    let (folder, ledger, clock, signer) = signed().await;
     let bounds = crate::config::Ledger { retention_days: 1, ..crate::config::Ledger::default() };
     // Call 4 began four seconds before now, call 3 three.
     clock.advance(std::time::Duration::from_millis(u64::try_from(DAY_MS).unwrap() - 2_500));
-    assert_eq!(ledger.forget_old(&bounds).await.unwrap(), 2);
+    assert_eq!(ledger.evict_old(&bounds).await.unwrap(), 2);
     assert_eq!(findings(&ledger, &signer).await, []);
     assert_eq!(
-        bodies(&ledger).await.iter().map(|(sequence, form, _)| (*sequence, *form)).collect::<Vec<_>>(),
+        raw::entries(folder.path()).iter().map(|(sequence, form, _)| (*sequence, *form)).collect::<Vec<_>>(),
         [(1, 1), (2, 1), (3, 2), (4, 2)]
     );
     clock.advance(std::time::Duration::from_secs(10));
-    assert_eq!(ledger.forget_old(&bounds).await.unwrap(), 2);
-    assert_eq!(bodies(&ledger).await, [], "nothing of a piece that is forgotten whole stays");
+    assert_eq!(ledger.evict_old(&bounds).await.unwrap(), 2);
+    assert_eq!(raw::entries(folder.path()), [], "nothing of a piece that is forgotten whole stays");
     assert_eq!(findings(&ledger, &signer).await, []);
     assert_eq!(report(&ledger, "ipm", vec![placed(1, 1)]).await.known, 1, "what was forgotten does not come back");
 }

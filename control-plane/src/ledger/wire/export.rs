@@ -4,7 +4,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::{
     Field, Fields, Malformed,
-    span::{Known, SPAN_ATTRIBUTES},
+    attributes::{Known, SPAN_ATTRIBUTES},
 };
 
 /// Spans of one export at most: each is a row, and one write of more would hold up every other reporter.
@@ -13,8 +13,10 @@ pub const EXPORT_SPANS_MAX: usize = 4_096;
 /// An export that is no `ExportTraceServiceRequest`, or too large a one. Its sender's software must be put right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
+    /// Its structure cannot be read.
     #[error("the export is not readable as an OTLP trace export")]
     Malformed,
+    /// It is to be sent in parts.
     #[error("more than {EXPORT_SPANS_MAX} spans in one export")]
     TooMany,
 }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::{
+    attributes::{KEYS, Known},
     export::Scope,
-    span::{KEYS, Known},
     *,
 };
 
@@ -94,7 +94,7 @@ fn an_export_that_is_none_or_too_large_is_refused() {
 fn every_known_name_has_its_own_key() {
     for name in KEYS {
         for from in 0..=KEYS.len() {
-            assert_eq!(Key::of(name.as_bytes(), from).unwrap().name(), *name);
+            assert_eq!(Key::find(name.as_bytes(), from).unwrap().name(), *name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger's file: an SQLite database of its own, so that recording calls and changing policy never wait for each other.
+//! The file: an SQLite database of its own, so that recording calls and changing policy never wait for each other.
 
 use std::{
     fs::OpenOptions,
@@ -13,13 +13,8 @@ use tokio::sync::Semaphore;
 
 use crate::store::StoreError;
 
-/// What the file's tables are; `PRAGMA user_version` says which version of it a file has.
-const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 2;
-
-/// What version 2 has that version 1 had not. The empty word of an older file may have any number but 1, which its first reporter has:
-/// the index is larger there, and finds the same.
-const SINCE_1: &str = "CREATE INDEX calls_by_reason ON calls (reason) WHERE reason <> 1";
+/// The history of the file's tables, from the first version on; `PRAGMA user_version` says how many of these a file has seen.
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_ledger.sql"), include_str!("migrations/0002_calls_by_reason.sql")];
 
 /// Connections that read at the same time; each is one thread while it does.
 const READERS_MAX: usize = 4;
@@ -41,7 +36,7 @@ const STATEMENTS_MAX: usize = 64;
 ///
 /// # Errors
 /// When it cannot be opened, or was written by a newer version of this program.
-pub(super) fn writer(file: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_writer(file: &Path) -> Result<Connection, StoreError> {
     let cannot_make = |source| StoreError::Make { file: file.to_owned(), source };
     // The file's companions take over its mode.
     OpenOptions::new().create(true).append(true).mode(0o600).open(file).map_err(cannot_make)?;
@@ -53,21 +48,27 @@ pub(super) fn writer(file: &Path) -> Result<Connection, StoreError> {
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
-        SCHEMA_VERSION => {}
-        0 | 1 => {
-            let tx = conn.transaction()?;
-            tx.execute_batch(if version == 0 { SCHEMA } else { SINCE_1 })?;
-            tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            tx.commit()?;
-        }
-        other => {
-            let why = format!("its version is {other}, and this program knows {SCHEMA_VERSION}");
-            return Err(StoreError::Broken { what: format!("ledger {}", file.display()), why });
-        }
-    }
+    migrate(&mut conn, file)?;
     Ok(conn)
+}
+
+/// Brings the tables up to date.
+fn migrate(conn: &mut Connection, file: &Path) -> Result<(), StoreError> {
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let Some(missing) = usize::try_from(version).ok().and_then(|seen| MIGRATIONS.get(seen..)) else {
+        let why = format!("its version is {version}, and this program knows {known}");
+        return Err(StoreError::Broken { what: format!("ledger {}", file.display()), why });
+    };
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let tx = conn.transaction()?;
+    for migration in missing {
+        tx.execute_batch(migration)?;
+    }
+    tx.pragma_update(None, "user_version", known)?;
+    Ok(tx.commit()?)
 }
 
 /// Connections to read with; they see what is committed. Clones share them.
@@ -79,7 +80,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn of(file: &Path) -> Self {
+    pub(super) fn new(file: &Path) -> Self {
         Self { file: Arc::new(file.to_owned()), idle: Arc::default(), turns: Arc::new(Semaphore::new(READERS_MAX)) }
     }
 

@@ -5,8 +5,6 @@ CREATE TABLE words (
     id   INTEGER PRIMARY KEY,
     word TEXT NOT NULL UNIQUE
 ) STRICT;
--- The empty word has a number that everybody knows: indexes can leave out what has none.
-INSERT INTO words (id, word) VALUES (1, '');
 
 -- One row a call between two agencies, made of the accounts of its two sides. A report that names other parties makes a row of its
 -- own, so that nobody can write over what others reported.
@@ -45,8 +43,6 @@ CREATE INDEX calls_by_resolution ON calls (resolution);
 CREATE INDEX calls_by_outcome ON calls (outcome);
 CREATE INDEX calls_by_status ON calls (status);
 CREATE INDEX calls_by_duration ON calls (duration_class);
--- Of those that have one: few.
-CREATE INDEX calls_by_reason ON calls (reason) WHERE reason <> 1;
 CREATE INDEX calls_awaiting ON calls (awaited) WHERE awaited <> 0;
 
 -- One row a reported span, in the order of arrival: what is forwarded is a position in it.

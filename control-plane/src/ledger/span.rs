@@ -1,20 +1,20 @@
 //! Stored spans, read back as the standard spans that they were.
 
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
 use chapar_core::{
     policy::Side,
     record::{self, CallRecord, ChainEntry, Loss, Outcome, Value, chain::ChainId},
     time::Timestamp,
 };
+use data_encoding::HEXLOWER;
 use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value},
     trace::v1::{Span, Status, span::SpanKind, status::StatusCode},
 };
 use prost::Message as _;
-use rusqlite::{Connection, Row};
 
-use super::rows::{FORM_ENTRY, FORM_OTLP};
+use super::chain::Form;
 
 /// Bits of `Span.flags` that say whether the parent was on another machine (OTLP, `SpanFlags`), and the W3C "sampled" flag.
 const HAS_IS_REMOTE: u32 = 0x100;
@@ -24,47 +24,50 @@ const SAMPLED: u32 = 0x01;
 /// A span, with who reported it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredSpan {
+    /// Lowercase hex.
     pub trace_id: String,
+    /// Lowercase hex.
     pub span_id: String,
+    /// Lowercase hex; empty: it has none.
     pub parent_span_id: String,
+    /// As its sidecar named it.
     pub name: String,
+    /// Number of OpenTelemetry's span kind.
     pub kind: i64,
+    /// Number of OpenTelemetry's status.
     pub status: i64,
+    /// What the status says further.
     pub status_message: String,
+    /// Unix microseconds.
     pub started_at_us: i64,
+    /// Microseconds.
     pub duration_us: i64,
+    /// SPIFFE ID of the sidecar that reported it.
     pub reporter: String,
+    /// Every value as text.
     pub attributes: HashMap<String, String>,
 }
 
-/// The columns that [`span_of`] reads, of `spans s LEFT JOIN chains c ON c.id = s.chain`.
-pub(super) const COLUMNS: &str = "s.id, s.reporter, s.form, s.body, c.chain, s.sequence";
-
-/// A row as a standard span. `None`: it was forgotten but for its digest, or cannot be read any more.
-///
-/// # Errors
-/// When the row has other columns.
-pub(super) fn span_of(row: &Row<'_>) -> rusqlite::Result<Option<Span>> {
-    let (form, body) = (row.get::<_, i64>(2)?, row.get_ref(3)?.as_blob()?);
-    let place: Option<([u8; 16], i64)> = row.get::<_, Option<[u8; 16]>>(4)?.zip(row.get(5)?);
+/// What is held of a span, as the standard span that it was. `place`: its place in an evidence chain. `None`: it was evicted but for its
+/// digest, or cannot be read any more.
+pub(super) fn span_of_body(form: Form, body: &[u8], place: Option<(ChainId, u64)>) -> Option<Span> {
     let mut span = match form {
-        FORM_OTLP => return Ok(Span::decode(body).ok()),
-        FORM_ENTRY => match record::decode_entry(body) {
-            Ok(ChainEntry::Call(call)) => of_call(&call),
-            Ok(ChainEntry::Loss(loss)) => of_loss(&loss),
-            Err(_) => return Ok(None),
+        Form::Otlp => return Span::decode(body).ok(),
+        Form::Entry => match record::decode_entry(body).ok()? {
+            ChainEntry::Call(call) => span_of_call(&call),
+            ChainEntry::Loss(loss) => span_of_loss(&loss),
         },
-        _ => return Ok(None),
+        Form::Digest | Form::Unknown => return None,
     };
     if let Some((chain, sequence)) = place {
-        span.attributes.push(text("chapar.chain.id", ChainId(chain).to_string()));
-        span.attributes.push(count("chapar.chain.sequence", u64::try_from(sequence).unwrap_or_default()));
+        span.attributes.push(text("chapar.chain.id", chain.to_string()));
+        span.attributes.push(count("chapar.chain.sequence", sequence));
     }
-    Ok(Some(span))
+    Some(span)
 }
 
 /// A call as the sidecar sent it: CLIENT on the consumer's side, SERVER on the provider's.
-fn of_call(call: &CallRecord<'_>) -> Span {
+fn span_of_call(call: &CallRecord<'_>) -> Span {
     let kind = match call.side {
         Side::Consumer => SpanKind::Client,
         Side::Provider => SpanKind::Server,
@@ -91,7 +94,7 @@ fn of_call(call: &CallRecord<'_>) -> Span {
 }
 
 /// A loss as a span. Its IDs are made up of what it says: nothing else refers to it.
-fn of_loss(loss: &Loss) -> Span {
+fn span_of_loss(loss: &Loss) -> Span {
     let mut bytes = Vec::new();
     record::encode_loss(loss, &mut bytes);
     let digest = record::chain::digest(&bytes).0;
@@ -119,7 +122,7 @@ fn nanoseconds(instant: Timestamp) -> u64 {
 fn attribute(key: &str, value: Value<'_>) -> KeyValue {
     match value {
         Value::Text(value) => text(key, value.to_owned()),
-        Value::Hex(bytes) => text(key, hex(&bytes)),
+        Value::Hex(bytes) => text(key, HEXLOWER.encode(&bytes)),
         Value::Count(value) => count(key, value),
     }
 }
@@ -134,35 +137,34 @@ fn count(key: &str, value: u64) -> KeyValue {
     KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
 }
 
-/// Lowercase hex, two digits a byte.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// A span for an admin: every value as text.
-pub(super) fn told(span: Span, reporter: String) -> StoredSpan {
-    let us = |ns: u64| i64::try_from(ns / 1_000).unwrap_or(i64::MAX);
-    let mut attributes = HashMap::new();
-    for KeyValue { key, value, .. } in span.attributes {
-        attributes.entry(key).or_insert_with(|| plain(value));
+impl StoredSpan {
+    /// A span for an admin: every value as text.
+    pub(super) fn new(span: Span, reporter: String) -> Self {
+        let us = |ns: u64| i64::try_from(ns / 1_000).unwrap_or(i64::MAX);
+        let mut attributes = HashMap::new();
+        for KeyValue { key, value, .. } in span.attributes {
+            attributes.entry(key).or_insert_with(|| plain(value));
+        }
+        Self {
+            trace_id: HEXLOWER.encode(&span.trace_id),
+            span_id: HEXLOWER.encode(&span.span_id),
+            parent_span_id: HEXLOWER.encode(&span.parent_span_id),
+            name: span.name,
+            kind: span.kind.into(),
+            status: span.status.as_ref().map_or(0, |status| status.code.into()),
+            status_message: span.status.map(|status| status.message).unwrap_or_default(),
+            started_at_us: us(span.start_time_unix_nano),
+            duration_us: us(span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano)),
+            reporter,
+            attributes,
+        }
     }
-    StoredSpan {
-        trace_id: hex(&span.trace_id),
-        span_id: hex(&span.span_id),
-        parent_span_id: hex(&span.parent_span_id),
-        name: span.name,
-        kind: span.kind.into(),
-        status: span.status.as_ref().map_or(0, |status| status.code.into()),
-        status_message: span.status.map(|status| status.message).unwrap_or_default(),
-        started_at_us: us(span.start_time_unix_nano),
-        duration_us: us(span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano)),
-        reporter,
-        attributes,
+
+    /// The order in which a trace is told. Of two that began in the same instant the longer one first: as a rule it is the other's
+    /// parent.
+    pub(super) fn in_time(&self, other: &Self) -> Ordering {
+        let order = |span: &Self| (span.started_at_us, -span.duration_us);
+        order(self).cmp(&order(other)).then_with(|| (&self.span_id, &self.reporter).cmp(&(&other.span_id, &other.reporter)))
     }
 }
 
@@ -174,25 +176,8 @@ fn plain(value: Option<AnyValue>) -> String {
         Some(Value::BoolValue(flag)) => flag.to_string(),
         Some(Value::IntValue(number)) => number.to_string(),
         Some(Value::DoubleValue(number)) => number.to_string(),
-        Some(Value::BytesValue(bytes)) => hex(&bytes),
+        Some(Value::BytesValue(bytes)) => HEXLOWER.encode(&bytes),
         // Lists have no text of their own; nothing here reads them, so OTLP's JSON will do.
         Some(list) => serde_json::to_string(&list).unwrap_or_default(),
     }
-}
-
-/// The records of a call, each with its row number; of a retried call, all attempts.
-///
-/// # Errors
-/// When the file cannot be read.
-pub(super) fn spans_of_call(conn: &Connection, call: i64) -> rusqlite::Result<Vec<(i64, i64, Span)>> {
-    let sql = format!("SELECT {COLUMNS} FROM spans s LEFT JOIN chains c ON c.id = s.chain WHERE s.call = ?1 ORDER BY s.id");
-    let mut found = Vec::new();
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([call])?;
-    while let Some(row) = rows.next()? {
-        if let Some(span) = span_of(row)? {
-            found.push((row.get(0)?, row.get(1)?, span));
-        }
-    }
-    Ok(found)
 }

@@ -6,10 +6,8 @@ use chapar_core::{
     time::Timestamp,
 };
 
-use super::{
-    super::wire::{Key, Span, Value},
-    WORD_BYTES_MAX,
-};
+use super::fields::WORD_BYTES_MAX;
+use crate::ledger::wire::{Key, Span, Value};
 
 /// gRPC numbers its statuses from 0 to this.
 const STATUS_NUMBER_MAX: u32 = 16;

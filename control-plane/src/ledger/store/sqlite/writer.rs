@@ -1,14 +1,16 @@
-//! The ledger's one writer: a thread that takes what waits, writes it together, and tells everybody when it is durable. While one
+//! The file's one writer: a thread that takes what waits, writes it together, and tells everybody when it is durable. While one
 //! group is synced to the disk the next one gathers, so that the sync is shared by however many report at once.
 
 use std::thread::{self, JoinHandle};
 
-use bytes::Bytes;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Ingested, rows::Rows, wire};
-use crate::{caller::SidecarCaller, store::StoreError};
+use super::append::Appender;
+use crate::{
+    ledger::intake::{Export, Ingested},
+    store::StoreError,
+};
 
 /// Exports that wait for their turn. Beyond it a reporter waits for room: its spool holds what it has.
 const QUEUE_MAX: usize = 256;
@@ -20,20 +22,11 @@ const GROUP_SPANS_MAX: usize = 16_384;
 /// About as many bytes a call's span has in an export.
 const SPAN_BYTES: usize = 256;
 
-/// One reporter's export, to be written.
-#[derive(Debug)]
-pub(super) struct Export {
-    pub(super) reporter: SidecarCaller,
-    /// An `ExportTraceServiceRequest`.
-    pub(super) bytes: Bytes,
-    pub(super) received_at_ms: i64,
-}
-
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 type Task = Box<dyn FnOnce(&Connection) + Send>;
 
 enum Job {
-    Take(Export, Answer<Ingested>),
+    Append(Export, Answer<Ingested>),
     Do(Task),
     End,
 }
@@ -59,9 +52,9 @@ impl Writer {
     ///
     /// # Errors
     /// When the file cannot be written; then nothing was taken.
-    pub(super) async fn take(&self, export: Export) -> Result<Ingested, StoreError> {
+    pub(super) async fn append(&self, export: Export) -> Result<Ingested, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job::Take(export, answer)).await.map_err(|_| closed())?;
+        self.jobs.send(Job::Append(export, answer)).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
 
@@ -82,7 +75,7 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let task: Task = Box::new(move |conn| {
-            let done = begun(conn).map_err(StoreError::from).and_then(|tx| {
+            let done = begin(conn).map_err(StoreError::from).and_then(|tx| {
                 let result = work(&tx)?;
                 tx.commit()?;
                 Ok(result)
@@ -100,8 +93,8 @@ fn closed() -> StoreError {
 }
 
 fn run(conn: Connection, mut queue: mpsc::Receiver<Job>) {
-    let mut rows = match Rows::of(&conn) {
-        Ok(rows) => rows,
+    let mut appender = match Appender::new(&conn) {
+        Ok(appender) => appender,
         Err(error) => {
             tracing::error!(%error, "the ledger cannot be written");
             return;
@@ -115,9 +108,9 @@ fn run(conn: Connection, mut queue: mpsc::Receiver<Job>) {
         let mut room = GROUP_SPANS_MAX;
         while let Some(job) = next.take() {
             match job {
-                Job::Take(export, answer) => {
+                Job::Append(export, answer) => {
                     // How many spans these are exactly does not matter here.
-                    room = room.saturating_sub(export.bytes.len() / SPAN_BYTES);
+                    room = room.saturating_sub(export.len() / SPAN_BYTES);
                     group.push((export, answer));
                     if room > 0 && group.len() < GROUP_EXPORTS_MAX {
                         next = queue.try_recv().ok();
@@ -128,12 +121,12 @@ fn run(conn: Connection, mut queue: mpsc::Receiver<Job>) {
             }
         }
         if !group.is_empty() {
-            write(&conn, &mut rows, group);
+            write(&conn, &mut appender, group);
         }
         if let Some(work) = task {
             work(&conn);
             // It may have removed what is remembered.
-            rows.forget();
+            appender.reset();
         }
         if ending {
             return;
@@ -142,35 +135,29 @@ fn run(conn: Connection, mut queue: mpsc::Receiver<Job>) {
 }
 
 /// A transaction that writes. Statements that outlive it borrow the connection, so that it cannot; one follows the other here.
-fn begun(conn: &Connection) -> rusqlite::Result<Transaction<'_>> {
+fn begin(conn: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(conn, TransactionBehavior::Immediate)
 }
 
-fn write(conn: &Connection, rows: &mut Rows<'_>, group: Vec<(Export, Answer<Ingested>)>) {
-    let taken = begun(conn).and_then(|tx| {
-        let taken = group.iter().map(|(export, _)| take(rows, export)).collect::<rusqlite::Result<Vec<_>>>()?;
-        rows.settle()?;
+fn write(conn: &Connection, appender: &mut Appender<'_>, group: Vec<(Export, Answer<Ingested>)>) {
+    let appended = begin(conn).and_then(|tx| {
+        let appended = group.iter().map(|(export, _)| appender.append(export)).collect::<rusqlite::Result<Vec<_>>>()?;
+        appender.settle()?;
         tx.commit()?;
-        Ok(taken)
+        Ok(appended)
     });
-    match taken {
-        Ok(taken) => {
-            for ((_, answer), ingested) in group.into_iter().zip(taken) {
+    match appended {
+        Ok(appended) => {
+            for ((_, answer), ingested) in group.into_iter().zip(appended) {
                 let _ = answer.send(Ok(ingested));
             }
         }
         Err(error) => {
             // What was remembered of this write is not in the file.
-            rows.forget();
+            appender.reset();
             for (_, answer) in group {
                 let _ = answer.send(Err(StoreError::Broken { what: "ledger's last write".into(), why: error.to_string() }));
             }
         }
     }
-}
-
-fn take(rows: &mut Rows<'_>, export: &Export) -> rusqlite::Result<Ingested> {
-    // The caller has looked at it: it is readable.
-    let spans = wire::spans(&export.bytes).unwrap_or_default();
-    rows.take(&export.reporter, &spans, export.received_at_ms)
 }

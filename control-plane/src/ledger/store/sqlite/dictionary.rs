@@ -1,18 +1,18 @@
-//! Names that recur, and the numbers that stand for them in the ledger's rows.
+//! The dictionary: names that recur, and the numbers that stand for them in the ledger's rows.
 
 use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-/// Names that are remembered; when there are more, all are forgotten and looked up again. A nation's agencies, inquiries and
+/// Names that are remembered; when there are more, all are dropped and looked up again. A nation's agencies, inquiries and
 /// resolutions are far fewer.
 const REMEMBERED_MAX: usize = 65_536;
 
 /// The writer's side: finds a word's number, or gives it one.
 #[derive(Debug, Default)]
-pub(super) struct Words(HashMap<Box<str>, i64>);
+pub(super) struct Dictionary(HashMap<Box<str>, i64>);
 
-impl Words {
+impl Dictionary {
     /// The number of this word.
     ///
     /// # Errors

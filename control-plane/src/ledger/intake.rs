@@ -1,0 +1,104 @@
+//! What sidecars hand in, and what becomes of it.
+
+use bytes::Bytes;
+use chapar_core::{record::LossCause, time::Timestamp};
+
+use super::{
+    validation::{Rejection, ReportedSpan, validate},
+    wire::{self, Unreadable},
+};
+use crate::{caller::SidecarCaller, store::StoreError};
+
+/// Rejections that are told in full, to the reporter and the audit.
+const TOLD_MAX: usize = 5;
+
+/// One reporter's export that is to be kept.
+#[derive(Debug)]
+pub(super) struct Export {
+    reporter: SidecarCaller,
+    /// An `ExportTraceServiceRequest`.
+    bytes: Bytes,
+    received_at: Timestamp,
+}
+
+/// What became of an export.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ingested {
+    /// New spans, durable now.
+    pub stored: usize,
+    /// Spans that were there already.
+    pub known: usize,
+    /// New signatures under pieces of evidence chains.
+    pub checkpoints: usize,
+    /// Losses that are told for the first time: why, and how many records.
+    pub lost: Vec<(LossCause, u64)>,
+    /// When the first of the new calls ended, in Unix microseconds.
+    pub oldest_ended_us: Option<i64>,
+    /// Spans that are not taken, and why.
+    pub rejected: Vec<Rejection>,
+}
+
+impl Ingested {
+    /// The rejections as one text for the reporter; empty when there are none.
+    #[must_use]
+    pub fn complaint(&self) -> String {
+        let told: Vec<_> = self.rejected.iter().take(TOLD_MAX).map(|why| format!("{}: {why}", why.reason())).collect();
+        let more = self.rejected.len().saturating_sub(TOLD_MAX);
+        if more == 0 { told.join("; ") } else { format!("{}; and {more} more", told.join("; ")) }
+    }
+}
+
+/// An export that was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// Its sender's software must be put right.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// It may be sent again.
+    #[error("the ledger cannot be written")]
+    Store(#[from] StoreError),
+}
+
+impl Export {
+    /// Looks at an export from outside.
+    ///
+    /// # Errors
+    /// When it is none, or too large.
+    pub(super) fn read(reporter: SidecarCaller, bytes: Bytes, received_at: Timestamp) -> Result<Self, Unreadable> {
+        wire::spans(&bytes)?;
+        Ok(Self { reporter, bytes, received_at })
+    }
+
+    /// SPIFFE ID of the sidecar that sent it.
+    pub(super) fn reporter(&self) -> String {
+        self.reporter.id.to_string()
+    }
+
+    /// When it came.
+    pub(super) fn received_at(&self) -> Timestamp {
+        self.received_at
+    }
+
+    /// Length of the whole.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Validates one span after the other, in the order in which they came. `room` is for texts that are not in a span as they stand;
+    /// it is kept by whoever takes many exports.
+    ///
+    /// # Errors
+    /// The first of `with`.
+    pub(super) fn each_span<E>(
+        &self,
+        room: &mut String,
+        mut with: impl FnMut(Result<ReportedSpan<'_>, Rejection>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // It was readable when it came.
+        let spans = wire::spans(&self.bytes).unwrap_or_default();
+        for arrived in spans.iter() {
+            with(validate(arrived, &self.reporter.agency, self.received_at, room))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! The ledger's store: a trait a noun, and SQLite behind them. Another database is another module here, and nothing else.
+//!
+//! What may be kept is settled before it gets here ([`super::validation`]), and so is how two accounts become one call
+//! ([`super::pairing`]); a store keeps it and finds it again.
+
+mod encoding;
+mod sqlite;
+
+use std::{
+    fmt,
+    ops::{ControlFlow, Range},
+    path::Path,
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use chapar_core::{policy::Side, record::CallId, time::Timestamp};
+use opentelemetry_proto::tonic::trace::v1::Span;
+
+#[cfg(test)]
+pub(in crate::ledger) use self::sqlite::raw;
+use super::{
+    call::{Call, CallAbout, CallQuery},
+    chain::{ChainRecord, HeldChain, HeldEntry, SignedPiece, UnsignedEntries},
+    eviction::{Evicted, Eviction},
+    intake::{Export, Ingested},
+    key::CallKey,
+    sum::{HourSum, SumKey, SumQuery},
+};
+use crate::store::StoreError;
+
+/// All that the ledger asks of a store.
+pub(super) trait LedgerStore:
+    SpanIntake + CallSearch + HourSums + EvidenceChains + Retention + ForwardQueue + fmt::Debug + Send + Sync
+{
+}
+
+impl<S> LedgerStore for S where
+    S: SpanIntake + CallSearch + HourSums + EvidenceChains + Retention + ForwardQueue + fmt::Debug + Send + Sync
+{
+}
+
+/// Opens the ledger in this file, and makes it if it is not there.
+///
+/// # Errors
+/// When the file cannot be opened, or was written by a newer version of this program.
+pub(super) fn open(file: &Path) -> Result<Arc<dyn LedgerStore>, StoreError> {
+    Ok(Arc::new(sqlite::SqliteLedger::open(file)?))
+}
+
+/// Takes what sidecars report.
+#[async_trait]
+pub(super) trait SpanIntake {
+    /// Keeps the spans of an export that may be kept, once each: durable when this returns.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then nothing was kept.
+    async fn append(&self, export: Export) -> Result<Ingested, StoreError>;
+
+    /// Writes what it was given, and then nothing any more. What is there can still be read.
+    async fn close(&self);
+}
+
+/// Finds calls and their spans.
+#[async_trait]
+pub(super) trait CallSearch {
+    /// Calls, newest first, from below `before`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn calls(&self, query: CallQuery, before: Option<CallKey>, count: usize) -> Result<Vec<Call>, StoreError>;
+
+    /// Calls about whom one of these hashes means, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn calls_about(&self, hashes: Vec<[u8; 16]>, keys: Range<CallKey>, count: usize) -> Result<Vec<CallAbout>, StoreError>;
+
+    /// The spans of a trace by its ID, or by that of a call in it, each with who reported it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn spans_of_trace(&self, id: CallId) -> Result<Vec<(String, Span)>, StoreError>;
+
+    /// How many calls from below `before` lack the account of this side; counting ends at `count_max`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn count_awaiting(&self, side: Side, before: CallKey, count_max: u32) -> Result<i64, StoreError>;
+}
+
+/// Sums of hours.
+#[async_trait]
+pub(super) trait HourSums {
+    /// Sums some hours that have ended and changed since. Says whether there may be more.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn sum_up(&self, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Sums, the newest hour first, from beyond `after`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn hour_sums(&self, query: SumQuery, after: Option<SumKey>, count: usize) -> Result<Vec<HourSum>, StoreError>;
+}
+
+/// Evidence chains.
+#[async_trait]
+pub(super) trait EvidenceChains {
+    /// The records of a call that are entries of chains, in the order in which they came.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn records_of_call(&self, call_id: CallId) -> Result<Vec<ChainRecord>, StoreError>;
+
+    /// Shows one chain after the other, each in one state of the store whatever is written meanwhile, until the visitor has seen
+    /// enough. `reporter`: only the chains of this sidecar; empty for all.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or what the visitor says.
+    async fn visit_chains(&self, reporter: String, visitor: ChainVisitor) -> Result<(), StoreError>;
+
+    /// IDs of calls that count other records than there are, as hex.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn miscounted_calls(&self, count_max: usize) -> Result<Vec<String>, StoreError>;
+}
+
+/// Looks at one chain. It is called on a thread that may wait.
+pub(super) type ChainVisitor = Box<dyn FnMut(&HeldChain, &dyn ChainView) -> Result<ControlFlow<()>, StoreError> + Send>;
+
+/// One chain, in one state of the store. An error is that the store cannot be read.
+pub(super) trait ChainView {
+    /// Its signed pieces, in the order of their entries.
+    fn pieces(&self) -> Result<Vec<SignedPiece>, StoreError>;
+
+    /// Shows the entries from `first` up to and with `last` that are there, in their order.
+    fn entries(
+        &self,
+        first: i64,
+        last: i64,
+        show: &mut dyn FnMut(HeldEntry<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// What is there beyond this entry.
+    fn unsigned_after(&self, last: i64) -> Result<UnsignedEntries, StoreError>;
+
+    /// A call; `None`: it is not there.
+    fn call(&self, key: CallKey) -> Result<Option<Call>, StoreError>;
+}
+
+/// Removes what is too old or too much. Of an entry of an evidence chain the digest stays until the whole piece that one signature
+/// covers has gone.
+#[async_trait]
+pub(super) trait Retention {
+    /// Evicts some of these calls with their spans.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then nothing was evicted.
+    async fn evict_calls(&self, which: &Eviction) -> Result<Evicted, StoreError>;
+
+    /// Evicts some of the spans of no call that came before then.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then nothing was evicted.
+    async fn evict_other_spans(&self, before: Timestamp) -> Result<Evicted, StoreError>;
+
+    /// The key below which calls must go for the rest to fit. `None`: all fit.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn excess(&self, spans_max: u64, bytes_max: u64) -> Result<Option<CallKey>, StoreError>;
+}
+
+/// Spans in the order in which they came, as they are forwarded. A position is never given twice.
+#[async_trait]
+pub(super) trait ForwardQueue {
+    /// The position up to which spans were forwarded; 0 when none ever was.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn forwarded(&self) -> Result<i64, StoreError>;
+
+    /// Keeps the position up to which spans were forwarded.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn set_forwarded(&self, position: i64) -> Result<(), StoreError>;
+
+    /// The position of the newest span that ever came.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn newest_position(&self) -> Result<i64, StoreError>;
+
+    /// The spans after this position.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn spans_after(&self, position: i64, count: u32) -> Result<Vec<QueuedSpan>, StoreError>;
+}
+
+/// A span in the order in which they came.
+#[derive(Clone, Debug)]
+pub(super) struct QueuedSpan {
+    pub(super) position: i64,
+    /// SPIFFE ID of the sidecar that reported it.
+    pub(super) reporter: String,
+    pub(super) received_at: Timestamp,
+    /// `None`: it was evicted, or can no longer be read.
+    pub(super) span: Option<Span>,
+}

@@ -1,0 +1,164 @@
+//! Rows of evidence chains, and of what sidecars signed of them.
+
+use chapar_core::record::chain::{self, ChainId};
+use rusqlite::{OptionalExtension as _, params};
+
+use super::Appender;
+use crate::ledger::{
+    chain::Form,
+    intake::Ingested,
+    store::encoding::{form_of_number, signed},
+    validation::{Rejection, ReportedSpan, SignedCheckpoint},
+};
+
+/// A chain as its row holds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChainRow {
+    key: i64,
+    reporter: i64,
+    /// Highest sequence number that was stored.
+    high: i64,
+    /// As in the file.
+    saved: i64,
+}
+
+impl Appender<'_> {
+    /// Writes down how far each chain has come.
+    pub(super) fn settle_chains(&mut self) -> rusqlite::Result<()> {
+        for chain in self.chains.values_mut().filter(|chain| chain.high != chain.saved) {
+            self.conn.prepare_cached("UPDATE chains SET high = ?2 WHERE id = ?1")?.execute([chain.key, chain.high])?;
+            chain.saved = chain.high;
+        }
+        Ok(())
+    }
+
+    /// Notes that the chain has an entry with this number.
+    pub(super) fn raise_chain(&mut self, id: ChainId, sequence: i64) {
+        if let Some(chain) = self.chains.get_mut(&id) {
+            chain.high = chain.high.max(sequence);
+        }
+    }
+
+    /// The number of a chain's row; a new chain gets one. A chain speaks for one sidecar only, for good.
+    pub(super) fn chain_key(&mut self, id: ChainId, reporter: i64) -> rusqlite::Result<Result<i64, Rejection>> {
+        let chain = match self.chains.get(&id) {
+            Some(chain) => *chain,
+            None => {
+                let chain = match self.held_chain(id)? {
+                    Some(chain) => chain,
+                    None => self.new_chain(id, reporter)?,
+                };
+                self.chains.insert(id, chain);
+                chain
+            }
+        };
+        Ok(if chain.reporter == reporter { Ok(chain.key) } else { Err(Rejection::ForeignChain(id)) })
+    }
+
+    fn held_chain(&self, id: ChainId) -> rusqlite::Result<Option<ChainRow>> {
+        self.conn
+            .prepare_cached("SELECT id, reporter, high FROM chains WHERE chain = ?1")?
+            .query_row([&id.0[..]], |row| {
+                let high = row.get(2)?;
+                Ok(ChainRow { key: row.get(0)?, reporter: row.get(1)?, high, saved: high })
+            })
+            .optional()
+    }
+
+    fn new_chain(&self, id: ChainId, reporter: i64) -> rusqlite::Result<ChainRow> {
+        let key = self
+            .conn
+            .prepare_cached("INSERT INTO chains (chain, reporter, high, forgotten) VALUES (?1, ?2, 0, 0) RETURNING id")?
+            .query_row(params![&id.0[..], reporter], |row| row.get(0))?;
+        Ok(ChainRow { key, reporter, high: 0, saved: 0 })
+    }
+
+    /// Whether the span is there already, and then, whether it is the same. `place`: the chain's number, and the entry's.
+    pub(super) fn is_known(
+        &self,
+        reporter: i64,
+        span: &ReportedSpan<'_>,
+        place: Option<(i64, i64)>,
+    ) -> rusqlite::Result<Option<bool>> {
+        let Some((key, sequence)) = place else {
+            let mut same = self
+                .conn
+                .prepare_cached("SELECT 1 FROM spans WHERE trace_id = ?1 AND span_id = ?2 AND reporter = ?3 AND chain IS NULL")?;
+            return same.exists(params![&span.trace_id[..], &span.span_id[..], reporter]).map(|known| known.then_some(true));
+        };
+        // Beyond the highest that was stored nothing is known: the usual case costs no look at the file.
+        if let Some(place) = span.place
+            && self.chains.get(&place.chain).is_some_and(|chain| sequence > chain.high)
+        {
+            return Ok(None);
+        }
+        let held: Option<(i64, Vec<u8>)> = self
+            .conn
+            .prepare_cached("SELECT form, body FROM spans WHERE chain = ?1 AND sequence = ?2")?
+            .query_row([key, sequence], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        Ok(match held {
+            Some((form, digest)) if form_of_number(form) == Form::Digest => Some(digest == chain::digest(&self.body).0),
+            Some((_, body)) => Some(body == self.body),
+            // What was evicted was known once.
+            None => self.was_evicted(key, sequence)?.then_some(true),
+        })
+    }
+
+    fn was_evicted(&self, chain: i64, sequence: i64) -> rusqlite::Result<bool> {
+        self.conn.prepare_cached("SELECT 1 FROM chains WHERE id = ?1 AND forgotten >= ?2")?.exists([chain, sequence])
+    }
+
+    /// Keeps a signature under a piece of a chain, once.
+    pub(super) fn append_checkpoint(
+        &mut self,
+        reporter: i64,
+        signed_by: &SignedCheckpoint<'_>,
+        ingested: &mut Ingested,
+    ) -> rusqlite::Result<()> {
+        let checkpoint = &signed_by.checkpoint;
+        let chain = match self.chain_key(checkpoint.chain, reporter)? {
+            Ok(chain) => chain,
+            Err(why) => {
+                ingested.rejected.push(why);
+                return Ok(());
+            }
+        };
+        let certificate = self.certificate_key(signed_by.certificate)?;
+        let new = self
+            .conn
+            .prepare_cached(
+                "INSERT OR IGNORE INTO checkpoints (chain, first, last, before, after, at_ms, certificate, scheme, serial, signature) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                chain,
+                signed(checkpoint.first),
+                signed(checkpoint.last),
+                &checkpoint.before.0[..],
+                &checkpoint.after.0[..],
+                checkpoint.at.unix_ms(),
+                certificate,
+                signed_by.scheme,
+                signed_by.serial,
+                signed_by.signature,
+            ])?;
+        ingested.checkpoints += new;
+        Ok(())
+    }
+
+    fn certificate_key(&self, der: &[u8]) -> rusqlite::Result<i64> {
+        let held = self
+            .conn
+            .prepare_cached("SELECT id FROM certificates WHERE der = ?1")?
+            .query_row([der], |row| row.get(0))
+            .optional()?;
+        match held {
+            Some(id) => Ok(id),
+            None => self
+                .conn
+                .prepare_cached("INSERT INTO certificates (der) VALUES (?1) RETURNING id")?
+                .query_row([der], |row| row.get(0)),
+        }
+    }
+}

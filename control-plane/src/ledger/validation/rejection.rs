@@ -1,0 +1,63 @@
+//! Why a span is refused.
+
+use chapar_core::record::chain::ChainId;
+
+use super::SPAN_BYTES_MAX;
+
+/// Why a span is not taken. Its reporter's software must be put right; sending it again does not help.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It is no span.
+    #[error("the span is not readable")]
+    Unreadable,
+    /// Its IDs are none.
+    #[error("trace_id must be 16 bytes and span_id 8, neither all zeros; parent_span_id 8 bytes or empty")]
+    Ids,
+    /// It is too large, in bytes.
+    #[error("the span and its scope have {0} bytes; at most {SPAN_BYTES_MAX} are allowed")]
+    TooLarge(usize),
+    /// Its times cannot be.
+    #[error("the span ends before it starts, starts a day or more in the future, or has no time at all")]
+    Times,
+    /// An attribute is not what it must be.
+    #[error("attribute {0} is missing or malformed")]
+    Attribute(&'static str),
+    /// Somebody speaks for another agency.
+    #[error("it speaks of {claimed:?} as its own side ({side}), but {reporter} reported it")]
+    Forged {
+        /// The side that it claims to tell of.
+        side: &'static str,
+        /// Agency that it claims to be.
+        claimed: String,
+        /// Agency that it is.
+        reporter: String,
+    },
+    /// A chain is another sidecar's.
+    #[error("another sidecar reports the evidence chain {0}")]
+    ForeignChain(ChainId),
+    /// A place in a chain holds something else already.
+    #[error("place {sequence} of the evidence chain {chain} holds something else")]
+    Rewritten {
+        /// The chain.
+        chain: ChainId,
+        /// The place in it.
+        sequence: u64,
+    },
+}
+
+impl Rejection {
+    /// Stable reason, as it is audited and counted.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreadable => "SPAN_UNREADABLE",
+            Self::Ids => "SPAN_IDS_MALFORMED",
+            Self::TooLarge(_) => "SPAN_TOO_LARGE",
+            Self::Times => "SPAN_TIMES_MALFORMED",
+            Self::Attribute(_) => "SPAN_ATTRIBUTE_MALFORMED",
+            Self::Forged { .. } => "SPAN_FORGED",
+            Self::ForeignChain(_) => "CHAIN_FOREIGN",
+            Self::Rewritten { .. } => "CHAIN_REWRITTEN",
+        }
+    }
+}
