@@ -1,125 +1,30 @@
 //! Counting calls without a lock, a look-up or a shared cache line: each worker counts for itself, and the page of metrics adds
 //! up.
 
+mod counters;
+mod family;
+
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use chapar_core::{
     policy::{GrpcCode, Reason, Side},
-    record::{CallRecord, Flow, Outcome},
+    record::Outcome,
 };
 use prometheus::{
     core::{Collector, Desc},
-    proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
+    proto::{Bucket, Gauge, Histogram, Metric, MetricFamily, MetricType},
 };
 
-/// Upper bounds of the buckets of the duration of calls, in microseconds: a tenth of a millisecond to a minute.
-const DURATION_BUCKETS_US: [u64; 18] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
-    10_000_000, 30_000_000, 60_000_000,
-];
-const SIDES: [Side; 2] = [Side::Consumer, Side::Provider];
-/// gRPC codes are numbered from 0 to 16.
-const CODES: usize = 17;
-/// Reasons, and none.
-const REASONS: usize = Reason::ALL.len() + 1;
-const ENDINGS: usize = SIDES.len() * Outcome::ALL.len() * REASONS * CODES;
+pub use self::counters::CallCounters;
+use self::{
+    counters::{DURATION_BUCKETS_US, Flowed, SIDES, ending, read},
+    family::{counter, family, float, labels, seconds},
+};
 
-/// What one worker has counted. It alone writes; others read.
-pub struct CallCounters {
-    endings: Box<[AtomicU64]>,
-    sides: [OfSide; 2],
-}
-
-/// Counts of one side.
-#[derive(Default)]
-struct OfSide {
-    began: AtomicU64,
-    ended: AtomicU64,
-    /// One more than there are bounds: what is above the last.
-    durations: [AtomicU64; DURATION_BUCKETS_US.len() + 1],
-    duration_us: AtomicU64,
-    request: Flowed,
-    response: Flowed,
-}
-
-#[derive(Default)]
-struct Flowed {
-    messages: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl fmt::Debug for CallCounters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallCounters").field("live", &SIDES.map(|side| self.live(side))).finish_non_exhaustive()
-    }
-}
-
-impl Default for CallCounters {
-    fn default() -> Self {
-        Self { endings: std::iter::repeat_with(AtomicU64::default).take(ENDINGS).collect(), sides: Default::default() }
-    }
-}
-
-/// Only one thread writes, so that adding needs no locked instruction.
-fn add(count: &AtomicU64, more: u64) {
-    count.store(count.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
-}
-
-fn read(count: &AtomicU64) -> u64 {
-    count.load(Ordering::Relaxed)
-}
-
-impl CallCounters {
-    /// A call has begun.
-    pub fn began(&self, side: Side) {
-        add(&self.sides[side as usize].began, 1);
-    }
-
-    /// A call has ended.
-    pub fn ended(&self, record: &CallRecord<'_>) {
-        if let Some(count) = self.endings.get(ending(record.side, record.outcome, record.reason, record.status)) {
-            add(count, 1);
-        }
-        let side = &self.sides[record.side as usize];
-        add(&side.ended, 1);
-        let bucket = DURATION_BUCKETS_US.partition_point(|bound_us| *bound_us < record.duration_us);
-        add(&side.durations[bucket], 1);
-        add(&side.duration_us, record.duration_us);
-        for (flowed, flow) in [(&side.request, record.request), (&side.response, record.response)] {
-            flowed.add(flow);
-        }
-    }
-
-    /// Calls of one side that are under way.
-    #[must_use]
-    pub fn live(&self, side: Side) -> u64 {
-        let side = &self.sides[side as usize];
-        // Read in this order, a call that ends meanwhile is counted as under way rather than as less than none.
-        let ended = read(&side.ended);
-        read(&side.began).saturating_sub(ended)
-    }
-}
-
-impl Flowed {
-    fn add(&self, flow: Flow) {
-        add(&self.messages, flow.messages);
-        add(&self.bytes, flow.bytes);
-    }
-}
-
-/// The place of an ending in the table.
-fn ending(side: Side, outcome: Outcome, reason: Option<Reason>, status: GrpcCode) -> usize {
-    let reason = reason.map_or(0, |reason| reason as usize + 1);
-    ((side as usize * Outcome::ALL.len() + outcome as usize) * REASONS + reason) * CODES + usize::from(status as u8)
-}
-
-/// The call_metrics of all workers, as Prometheus finds them.
+/// What all workers count of their calls, as Prometheus finds it.
 #[derive(Clone)]
 pub struct CallMetrics {
     all: Arc<Mutex<Vec<Arc<CallCounters>>>>,
@@ -257,55 +162,15 @@ impl Collector for CallMetrics {
     }
 }
 
-fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(metrics);
-    family
-}
-
-fn counter(labels: Vec<LabelPair>, count: u64) -> Metric {
-    let mut counter = Counter::default();
-    counter.set_value(float(count));
-    let mut metric = Metric::from_label(labels);
-    metric.set_counter(counter);
-    metric
-}
-
-fn labels(names: &[&str], values: &[&str]) -> Vec<LabelPair> {
-    let pair = |(name, value): (&&str, &&str)| {
-        let mut pair = LabelPair::default();
-        pair.set_name((*name).to_owned());
-        pair.set_value((*value).to_owned());
-        pair
-    };
-    let mut labels: Vec<_> = names.iter().zip(values).map(pair).collect();
-    // In the order in which the registry writes those of its own metrics.
-    labels.sort_by(|one, other| one.name().cmp(other.name()));
-    labels
-}
-
-/// Prometheus counts in floating point: exact up to 2^53.
-#[allow(clippy::cast_precision_loss)]
-const fn float(count: u64) -> f64 {
-    count as f64
-}
-
-const fn seconds(us: u64) -> f64 {
-    float(us) / 1e6
-}
-
 #[cfg(test)]
 mod tests {
     use chapar_core::{
-        record::{CallId, TraceContext},
+        record::{CallId, CallRecord, Flow, TraceContext},
         time::Timestamp,
     };
     use prometheus::{Encoder as _, Registry, TextEncoder};
 
-    use super::*;
+    use super::{counters::ENDINGS, *};
 
     fn record(side: Side, duration_us: u64) -> CallRecord<'static> {
         let trace = TraceContext { trace_id: [1; 16], span_id: [2; 8], parent_span_id: None, sampled: true };

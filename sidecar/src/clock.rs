@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use chapar_core::time::Timestamp;
@@ -70,8 +70,7 @@ impl Clock {
 
     /// Returns once this much time has gone by since this call, not since the first look at what it returns.
     pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + '_ {
-        let time_ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        self.sleep_until(self.now().plus_ms(time_ms))
+        self.sleep_until(self.now().saturating_add(time))
     }
 }
 
@@ -85,19 +84,16 @@ impl TimeProvider for Clock {
 /// `instant` as certificate verification wants it: whole seconds, not before 1970.
 #[must_use]
 pub fn unix_time(instant: Timestamp) -> UnixTime {
-    let since_epoch_s = u64::try_from(instant.unix_ms().div_euclid(1_000)).unwrap_or(0);
-    UnixTime::since_unix_epoch(Duration::from_secs(since_epoch_s))
+    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(instant.unix_s()).unwrap_or(0)))
 }
 
 fn machine_now() -> Timestamp {
     // A machine that believes to live before 1970 gets 1970: every certificate is then "not yet valid", which refuses.
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_ms(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    Timestamp::from(SystemTime::now()).max(Timestamp::from_unix_ms(0))
 }
 
 fn left_until(instant: Timestamp, now: Timestamp) -> Option<Duration> {
-    let left_ms = u64::try_from(instant.ms_since(now)).ok().filter(|ms| *ms > 0)?;
-    Some(Duration::from_millis(left_ms))
+    Some(instant.duration_since(now)).filter(|left| !left.is_zero())
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! [`app`] is the one place that puts the parts together. The library exists for the binary, for the tests, and for the
 //! proof that a stage of the call path cannot be left out; it promises nothing to anyone else.
 
+#![warn(missing_docs)]
+
 pub mod admin;
 pub mod app;
 pub mod call;

@@ -18,7 +18,7 @@ pub struct Metrics {
     handshakes: IntCounterVec,
     handshakes_failed: IntCounterVec,
     limit_breaches: IntCounterVec,
-    links: IntGaugeVec,
+    dialled_connections: IntGaugeVec,
     ejections: IntCounterVec,
     retries: IntCounter,
     ejected: IntGaugeVec,
@@ -105,7 +105,7 @@ impl Metrics {
             handshakes: counters("handshakes_total", "TLS handshakes completed.", &["with", "suite", "key_exchange"])?,
             handshakes_failed: counters("handshakes_failed_total", "TLS handshakes refused.", &["cause"])?,
             limit_breaches: counters("limit_breaches_total", "Times that a peer broke a limit of the relay.", &["limit"])?,
-            links: gauges("links_open", "Connections to peers and upstreams that are open.", &["to"])?,
+            dialled_connections: gauges("links_open", "Connections to peers and upstreams that are open.", &["to"])?,
             ejections: counters("ejections_total", "Endpoints left out because they failed.", &["to"])?,
             retries,
             ejected: gauges("endpoints_ejected", "Endpoints that are left out now.", &["to"])?,
@@ -173,8 +173,8 @@ impl Metrics {
         self.handshakes_failed.with_label_values(&[cause]).inc();
     }
 
-    pub(crate) fn links(&self, to: &'static str) -> IntGauge {
-        self.links.with_label_values(&[to])
+    pub(crate) fn dialled_connections(&self, to: &'static str) -> IntGauge {
+        self.dialled_connections.with_label_values(&[to])
     }
 
     pub(crate) fn ejection(&self, to: &'static str) {
@@ -210,8 +210,8 @@ impl Metrics {
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.records_waiting.set(whole(status.records));
         self.spool_bytes.set(whole(status.bytes));
-        self.spool_oldest_age.set(status.oldest_at.map_or(0, |oldest| now.ms_since(oldest).max(0) / 1_000));
-        self.export_lag.set(status.lag_ms.max(0));
+        self.spool_oldest_age.set(status.oldest_at.map_or(0, |oldest| whole(now.duration_since(oldest).as_secs())));
+        self.export_lag.set(i64::try_from(status.lag.as_millis()).unwrap_or(i64::MAX));
         self.records_lost.inc_by(status.lost.saturating_sub(self.records_lost.get()));
         self.records_damaged.inc_by(status.damaged.saturating_sub(self.records_damaged.get()));
     }

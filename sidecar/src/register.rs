@@ -104,10 +104,10 @@ impl Registrar {
                     self.results.send_replace(results);
                     return;
                 }
-                Err(problem) => {
+                Err(error) => {
                     let wait = backoff.next_wait();
                     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                    tracing::warn!(problem = sentence(&problem), wait_ms, "the services are not registered yet");
+                    tracing::warn!(error = sentence(&error), wait_ms, "the services are not registered yet");
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         // The control plane is back: no need to wait on.

@@ -11,6 +11,7 @@ mod wire;
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 use chapar_core::{
@@ -57,8 +58,8 @@ pub struct SpoolStatus {
     pub bytes: u64,
     /// When the oldest that waits was begun; `None` when none waits, or none was looked at yet.
     pub oldest_at: Option<Timestamp>,
-    /// How old the oldest record of the last export was when it was acknowledged, in ms.
-    pub lag_ms: i64,
+    /// How old the oldest record of the last export was when it was acknowledged.
+    pub lag: Duration,
     /// Records that were lost since the start: there was no room, or the control plane refused them.
     pub lost: u64,
     /// Records that could not be read back.
@@ -110,7 +111,7 @@ impl Reporter {
             records,
             bytes: self.spool.bytes(),
             oldest_at: oldest_at.filter(|_| records > 0),
-            lag_ms: self.spool.lag_ms.load(Ordering::Relaxed),
+            lag: Duration::from_millis(self.spool.lag_ms.load(Ordering::Relaxed)),
             lost: self.lost(),
             damaged: self.spool.damaged.load(Ordering::Relaxed),
         }

@@ -132,16 +132,20 @@ impl StateFolder {
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
         let path = self.file(name);
         // The lock makes this process the only one to use the name.
-        let draft = self.file(&format!(".{name}.new"));
+        let temporary = self.file(&format!(".{name}.new"));
         let failed = |doing, path: &Path| {
             let path = path.to_owned();
             move |source| StateError::Io { doing, path, source }
         };
-        remove_if_there(&draft).map_err(failed("remove", &draft))?;
-        let mut file =
-            OpenOptions::new().create_new(true).write(true).mode(FILE_MODE).open(&draft).map_err(failed("create", &draft))?;
-        file.write_all(contents).and_then(|()| file.sync_all()).map_err(failed("write", &draft))?;
-        fs::rename(&draft, &path).map_err(failed("put in place", &path))?;
+        remove_if_there(&temporary).map_err(failed("remove", &temporary))?;
+        let mut file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(FILE_MODE)
+            .open(&temporary)
+            .map_err(failed("create", &temporary))?;
+        file.write_all(contents).and_then(|()| file.sync_all()).map_err(failed("write", &temporary))?;
+        fs::rename(&temporary, &path).map_err(failed("put in place", &path))?;
         // Without this the new name itself could be lost in a power cut.
         File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(failed("sync", &self.path))
     }

@@ -1,8 +1,11 @@
 //! Whom this sidecar trusts and as whom it is trusted: its own certificate, the roots of its trust domain, and the TLS
 //! configurations made of both. Credentials and roots are swapped while connections run.
 
+mod anchors;
 mod certificate;
+mod error;
 mod introduction;
+mod material;
 mod problem;
 pub(crate) mod tls;
 mod verifier;
@@ -11,60 +14,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use chapar_core::{
-    identity::{Role, SpiffeId, TrustDomain},
+    identity::{SpiffeId, TrustDomain},
     policy::PeerCertificate,
     time::Timestamp,
 };
-use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    client::danger::ServerCertVerifier as _,
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
-    sign::{CertifiedKey, SingleCertAndKey},
-};
-use thiserror::Error;
+use rustls::{ClientConfig, ServerConfig, crypto::CryptoProvider, pki_types::CertificateDer, sign::SingleCertAndKey};
 use tokio::sync::watch;
 
-use self::verifier::{Expected, PeerVerifier};
+use self::{
+    anchors::Anchors,
+    material::{Material, certified, verify, vouched_for},
+    verifier::{Expected, PeerVerifier},
+};
 pub use self::{
+    anchors::Bundle,
     certificate::{hex, issuer_key_sha256, not_before, peer_certificate},
+    error::TrustError,
     introduction::introduction,
+    material::Credentials,
     problem::{HandshakeProblem, PeerProblem},
+    tls::nominal_server_name,
 };
 use crate::{
     clock::{Clock, unix_time},
     config::Tls,
 };
-
-/// The name that stands where TLS wants a host name: verification goes by SPIFFE ID, and the name is never sent.
-#[must_use]
-pub fn nominal_server_name() -> ServerName<'static> {
-    ServerName::try_from("sidecar.chapar.invalid").expect("a literal DNS name")
-}
-
-/// The roots of one trust domain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bundle {
-    /// Whose roots.
-    pub trust_domain: TrustDomain,
-    /// Self-signed certificates; more than one while a root is being rotated.
-    pub roots: Vec<CertificateDer<'static>>,
-}
-
-/// The sidecar's own key and certificate.
-#[derive(Debug)]
-pub struct Credentials {
-    /// Private key, PKCS #8.
-    pub key: PrivatePkcs8KeyDer<'static>,
-    /// The leaf, then its issuers without the root.
-    pub chain: Vec<CertificateDer<'static>>,
-}
-
-impl Clone for Credentials {
-    fn clone(&self) -> Self {
-        Self { key: self.key.clone_key(), chain: self.chain.clone() }
-    }
-}
 
 /// A signature, and what it takes to verify it.
 #[derive(Clone, Debug)]
@@ -77,45 +51,6 @@ pub struct Signed {
     pub serial: Arc<str>,
     /// The certificate.
     pub certificate: CertificateDer<'static>,
-}
-
-/// Credentials or roots that cannot be taken into use; what was in use stays.
-#[derive(Debug, Error)]
-pub enum TrustError {
-    /// Nobody could be trusted.
-    #[error("the trust bundle of {0} holds no root certificate")]
-    NoRoots(TrustDomain),
-    /// A root is no certificate.
-    #[error("a root certificate of {trust_domain} is malformed")]
-    Root {
-        /// Whose root.
-        trust_domain: TrustDomain,
-        /// What is wrong with it.
-        source: rustls::Error,
-    },
-    /// The key cannot be read, or is not the certificate's.
-    #[error("the private key is unusable or does not belong to the certificate")]
-    Key(#[source] rustls::Error),
-    /// The certificate names nobody, or is trusted by nobody.
-    #[error("the sidecar's own certificate is not in order")]
-    Certificate(#[source] PeerProblem),
-}
-
-/// Roots, ready for path building.
-#[derive(Debug)]
-struct Anchors {
-    trust_domain: TrustDomain,
-    roots: Vec<CertificateDer<'static>>,
-    store: Arc<RootCertStore>,
-}
-
-/// Everything in use at one time.
-#[derive(Debug)]
-struct Material {
-    anchors: Arc<Anchors>,
-    own: Arc<PeerCertificate>,
-    certified: Arc<CertifiedKey>,
-    server: Arc<ServerConfig>,
 }
 
 /// The credentials and roots in use. Cheap to clone; all clones see a change at once.
@@ -283,61 +218,4 @@ impl Trust {
         self.shared.generation.send_modify(|generation| *generation += 1);
         Ok(())
     }
-}
-
-impl Anchors {
-    fn new(bundle: Bundle) -> Result<Self, TrustError> {
-        if bundle.roots.is_empty() {
-            return Err(TrustError::NoRoots(bundle.trust_domain));
-        }
-        let mut store = RootCertStore::empty();
-        for root in &bundle.roots {
-            store.add(root.clone()).map_err(|source| TrustError::Root { trust_domain: bundle.trust_domain.clone(), source })?;
-        }
-        Ok(Self { trust_domain: bundle.trust_domain, roots: bundle.roots, store: Arc::new(store) })
-    }
-}
-
-impl Material {
-    fn new(
-        anchors: Arc<Anchors>,
-        certified: Arc<CertifiedKey>,
-        cryptography: &Arc<CryptoProvider>,
-        clock: &Clock,
-    ) -> Result<Self, TrustError> {
-        let own = peer_certificate(&certified.cert).map_err(TrustError::Certificate)?;
-        let Role::Sidecar { .. } = own.spiffe_id.role() else {
-            return Err(TrustError::Certificate(PeerProblem::NotASidecar(own.spiffe_id)));
-        };
-        let verifier = PeerVerifier::new(Arc::clone(&anchors), Expected::AnySidecar);
-        let shown = Arc::new(SingleCertAndKey::from(Arc::clone(&certified)));
-        let server = Arc::new(tls::server(cryptography, Arc::new(verifier), shown, clock));
-        Ok(Self { anchors, own: Arc::new(own), certified, server })
-    }
-}
-
-/// Whether the certificate hangs from one of the roots. Judged at the end of its life, so that an expired one can still be
-/// told from an untrusted one.
-fn vouched_for(anchors: &Arc<Anchors>, certified: &CertifiedKey) -> Result<(), TrustError> {
-    let own = peer_certificate(&certified.cert).map_err(TrustError::Certificate)?;
-    let expected = Expected::Exactly(own.spiffe_id);
-    verify(anchors, &certified.cert, expected, unix_time(own.not_after)).map_err(TrustError::Certificate)
-}
-
-fn certified(credentials: &Credentials) -> Result<Arc<CertifiedKey>, TrustError> {
-    let key = tls::provider().key_provider.load_private_key(credentials.key.clone_key().into()).map_err(TrustError::Key)?;
-    let certified = CertifiedKey::new(credentials.chain.clone(), key);
-    certified.keys_match().map_err(TrustError::Key)?;
-    Ok(Arc::new(certified))
-}
-
-fn verify(anchors: &Arc<Anchors>, chain: &[CertificateDer<'_>], expected: Expected, at: UnixTime) -> Result<(), PeerProblem> {
-    let (leaf, issuers) = chain.split_first().ok_or(PeerProblem::NoCertificate)?;
-    let verifier = PeerVerifier::new(Arc::clone(anchors), expected);
-    verifier.verify_server_cert(leaf, issuers, &nominal_server_name(), &[], at).map(drop).map_err(|error| match &error {
-        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(inner)) => {
-            inner.0.downcast_ref::<PeerProblem>().cloned().unwrap_or_else(|| PeerProblem::from_chain(&error))
-        }
-        _ => PeerProblem::from_chain(&error),
-    })
 }

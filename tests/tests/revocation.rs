@@ -191,7 +191,7 @@ async fn a_revoked_certificate_ends_what_runs_until_its_sidecar_enrols_anew() ->
 async fn told_of_its_revocation(sidecar: &mut Sidecar) -> Result<()> {
     wait::until("the sidecar to tell its operator", RESTORED_LIMIT, || {
         let log = sidecar.process().log_end();
-        async move { log.contains(r#"not following the control plane","problem":"CERTIFICATE_REVOKED"#).then_some(()) }
+        async move { log.contains(r#"not following the control plane","error":"CERTIFICATE_REVOKED"#).then_some(()) }
     })
     .await
 }

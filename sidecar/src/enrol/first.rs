@@ -36,17 +36,17 @@ pub async fn credentials(config: &Config, state: &StateFolder, clock: &Clock) ->
             KeptCertificate::Revoked(problem) => {
                 let Some(token) = token(config)? else {
                     // It starts all the same: its callers are told why they are refused.
-                    tracing::error!(%problem, "the certificate is revoked: ask an admin of the exchange for a token, and start anew");
+                    tracing::error!(error = %problem, "the certificate is revoked: ask an admin of the exchange for a token, and start anew");
                     return Ok((credentials, bundle));
                 };
-                tracing::warn!(%problem, "the kept certificate is revoked; enrolling anew with the token");
+                tracing::warn!(error = %problem, "the kept certificate is revoked; enrolling anew with the token");
                 token
             }
             KeptCertificate::Unusable(problem) => {
                 let Some(token) = token(config)? else {
                     return Err(EnrolError::CertificateUnusable { problem, agency: agency() });
                 };
-                tracing::warn!(%problem, "the kept certificate is unusable; enrolling anew with the token");
+                tracing::warn!(error = %problem, "the kept certificate is unusable; enrolling anew with the token");
                 token
             }
         },
@@ -137,13 +137,13 @@ async fn enrol(config: &Config, token: &Token, clock: &Clock) -> Result<(Credent
     loop {
         match ask(config, channel.clone(), &message).await {
             Ok(answer) => return issued(answer, request.key, &identity),
-            Err(ControlChannelError::Away(problem)) => {
+            Err(ControlChannelError::Away(error)) => {
                 let wait = backoff.next_wait();
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                tracing::warn!(%problem, wait_ms, address = %config.control_plane.address, "cannot enrol yet");
+                tracing::warn!(%error, wait_ms, address = %config.control_plane.address, "cannot enrol yet");
                 tokio::time::sleep(wait).await;
             }
-            Err(problem) => return Err(EnrolError::Control(problem)),
+            Err(error) => return Err(EnrolError::Control(error)),
         }
     }
 }

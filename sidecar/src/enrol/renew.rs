@@ -90,12 +90,12 @@ impl Renewal {
         loop {
             self.due().await;
             let mut backoff = self.control_channel.backoff();
-            while let Err(problem) = self.renew().await {
+            while let Err(error) = self.renew().await {
                 self.renewals.failed.inc();
                 let wait = backoff.next_wait();
                 let own = self.trust.own();
                 tracing::warn!(
-                    problem = sentence(&problem),
+                    error = sentence(&error),
                     wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                     not_after = %own.not_after,
                     "cannot renew the certificate yet"

@@ -1,19 +1,19 @@
 //! When a certificate is renewed.
 
+use std::time::Duration;
+
 use chapar_core::time::Timestamp;
 
 /// Renewals of sidecars that enrolled together are spread over this part of a certificate's life (one twentieth: 72 minutes
 /// of a day).
-const SPREAD_DIVISOR: i64 = 20;
+const SPREAD_DIVISOR: u32 = 20;
 
 /// When a certificate that is valid from `not_before` until `not_after` is renewed: at half its life, and up to a twentieth
 /// of its life later, by `chance` (0 to 1).
 #[must_use]
 pub fn renewal_due(not_before: Timestamp, not_after: Timestamp, chance: f64) -> Timestamp {
-    let life_ms = not_after.ms_since(not_before).max(0);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // Milliseconds of a life are far below 2^52.
-    let spread_ms = ((life_ms / SPREAD_DIVISOR) as f64 * chance.clamp(0.0, 1.0)) as i64;
-    not_before.plus_ms(life_ms / 2 + spread_ms)
+    let life: Duration = not_after.duration_since(not_before);
+    not_before.saturating_add(life / 2).saturating_add((life / SPREAD_DIVISOR).mul_f64(chance.clamp(0.0, 1.0)))
 }
 
 #[cfg(test)]

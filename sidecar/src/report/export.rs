@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 use super::{
     Reporter, evidence,
     send::send,
-    span::{Origin, Place},
+    span::{ChainPosition, Origin},
     spans::Spans,
     spool::{Batch, SpoolReader},
 };
@@ -160,9 +160,9 @@ impl Exporter {
     fn read(&self, reader: &mut SpoolReader, spans: &mut Spans) -> io::Result<Option<Batch>> {
         let (reach, chain) = (reader.segments().synced(), reader.chain());
         let batch = reader.next(reach, self.reporter.spool.folder(), |numbered| {
-            let place = Place { chain, sequence: numbered.sequence };
-            let taken =
-                spans.records() < self.config.batch_records_max && spans.take(numbered.entry, place, self.config.batch_bytes_max);
+            let position = ChainPosition { chain, sequence: numbered.sequence };
+            let taken = spans.records() < self.config.batch_records_max
+                && spans.take(numbered.entry, position, self.config.batch_bytes_max);
             if taken && spans.records().is_multiple_of(RECORDS_IN_A_ROW) {
                 std::thread::yield_now();
             }
@@ -182,7 +182,8 @@ impl Exporter {
         spool.damaged.fetch_add(batch.damaged, Ordering::Relaxed);
         reader.segments().oldest_waits_since(None);
         if let Some(oldest) = batch.oldest_at {
-            spool.lag_ms.store(spool.clock.now().ms_since(oldest), Ordering::Relaxed);
+            let lag = spool.clock.now().duration_since(oldest);
+            spool.lag_ms.store(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
         spool.wake_keeper();
     }
@@ -200,7 +201,7 @@ impl Exporter {
             let wait = backoff.next_wait();
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             let waiting = self.reporter.depth();
-            tracing::warn!(problem = sentence(&status), wait_ms, waiting, "records of calls wait for the control plane");
+            tracing::warn!(error = sentence(&status), wait_ms, waiting, "records of calls wait for the control plane");
             tokio::time::sleep(wait).await;
         }
         // A request that was given up may still hold it: then there will be another.
@@ -221,7 +222,7 @@ impl Exporter {
                 Fate::Taken
             }
             Err(status) if status.code() == Code::InvalidArgument => {
-                tracing::error!(problem = sentence(&status), "the control plane refuses records of calls; they are lost");
+                tracing::error!(error = sentence(&status), "the control plane refuses records of calls; they are lost");
                 self.reporter.spool.count_lost(export.records() as u64);
                 Fate::Refused
             }
@@ -249,7 +250,7 @@ impl Exporter {
             self.reporter.spool.count_lost(u64::try_from(partial.rejected_spans).unwrap_or(0));
             tracing::error!(
                 rejected = partial.rejected_spans,
-                problem = partial.error_message,
+                error = partial.error_message,
                 "the control plane refused records of calls"
             );
         }

@@ -44,7 +44,7 @@ pub(super) const SCOPE_ATTRIBUTES: u32 = 3;
 
 /// The place of an entry in its chain.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct ChainPosition {
     pub(super) chain: ChainId,
     pub(super) sequence: u64,
 }
@@ -107,10 +107,10 @@ pub(super) fn put(stem: &Stem<'_>, out: &mut Vec<u8>, write: impl FnOnce(&mut Ve
 }
 
 /// Appends one call as a span that says all of it: CLIENT on the consumer's side, SERVER on the provider's.
-pub(super) fn put_call(record: &CallRecord<'_>, place: Place, out: &mut Vec<u8>) {
+pub(super) fn put_call(record: &CallRecord<'_>, position: ChainPosition, out: &mut Vec<u8>) {
     put_span(record, out, |out| {
         record.each_attribute(|key, value| attribute(ATTRIBUTES, key, value, out));
-        placed(place, out);
+        put_position(position, out);
     });
 }
 
@@ -144,9 +144,9 @@ fn put_span(record: &CallRecord<'_>, out: &mut Vec<u8>, attributes: impl FnOnce(
 }
 
 /// Appends records that are not there, as a span. The same loss is the same span, however often it is sent.
-pub(super) fn put_loss(loss: &Loss, place: Place, out: &mut Vec<u8>) {
+pub(super) fn put_loss(loss: &Loss, position: ChainPosition, out: &mut Vec<u8>) {
     let mut identity = b"chapar.loss.v1\0".to_vec();
-    identity.extend_from_slice(&place.chain.0);
+    identity.extend_from_slice(&position.chain.0);
     identity.push(loss.cause as u8);
     identity.extend_from_slice(&loss.number.to_be_bytes());
     let identity = chain::digest(&identity).0;
@@ -164,13 +164,13 @@ pub(super) fn put_loss(loss: &Loss, place: Place, out: &mut Vec<u8>) {
         text("chapar.loss.cause", loss.cause.as_str(), out);
         count("chapar.loss.records", loss.records, out);
         count("chapar.loss.number", loss.number, out);
-        placed(place, out);
+        put_position(position, out);
     });
 }
 
-fn placed(place: Place, out: &mut Vec<u8>) {
-    chain(ATTRIBUTES, place.chain, out);
-    count("chapar.chain.sequence", place.sequence, out);
+fn put_position(position: ChainPosition, out: &mut Vec<u8>) {
+    chain(ATTRIBUTES, position.chain, out);
+    count("chapar.chain.sequence", position.sequence, out);
 }
 
 fn flags(record: &CallRecord<'_>) -> u32 {

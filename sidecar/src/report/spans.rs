@@ -6,7 +6,7 @@ use std::iter;
 use chapar_core::record::{CallRecord, ChainEntry, chain::ChainId};
 use chapar_proto::encoded::Encoded;
 
-use super::span::{self, Origin, Place, SCOPE_ATTRIBUTES};
+use super::span::{self, ChainPosition, Origin, SCOPE_ATTRIBUTES};
 
 /// Groups of spans in one export at most. Calls that would need more say everything themselves.
 const GROUPS_MAX: usize = 32;
@@ -72,9 +72,9 @@ impl Spans {
 
     /// Takes one entry. `false`: with it there would be more than `bytes_max`, so it is for the next export. The first is always
     /// taken.
-    pub(super) fn take(&mut self, entry: &ChainEntry<'_>, place: Place, bytes_max: usize) -> bool {
+    pub(super) fn take(&mut self, entry: &ChainEntry<'_>, position: ChainPosition, bytes_max: usize) -> bool {
         let (mut new_bytes, group) = match entry {
-            ChainEntry::Call(record) => match self.group(record, place.chain) {
+            ChainEntry::Call(record) => match self.group(record, position.chain) {
                 Some((number, new_bytes)) => (new_bytes, self.groups.get_mut(number).unwrap_or(&mut self.loose)),
                 None => (0, &mut self.loose),
             },
@@ -82,9 +82,9 @@ impl Spans {
         };
         let before = group.spans.len();
         match entry {
-            ChainEntry::Call(record) if group.key.is_empty() => span::put_call(record, place, &mut group.spans),
-            ChainEntry::Call(record) => span::put_own(record, place.sequence, &mut group.spans),
-            ChainEntry::Loss(loss) => span::put_loss(loss, place, &mut group.spans),
+            ChainEntry::Call(record) if group.key.is_empty() => span::put_call(record, position, &mut group.spans),
+            ChainEntry::Call(record) => span::put_own(record, position.sequence, &mut group.spans),
+            ChainEntry::Loss(loss) => span::put_loss(loss, position, &mut group.spans),
         }
         new_bytes += group.spans.len() - before;
         if self.records > 0 && self.bytes + new_bytes > bytes_max {

@@ -17,7 +17,7 @@ use tonic::Streaming;
 
 use super::{
     Current, kept,
-    verify::{Held, UpdateProblem, fresh, short, verified},
+    verify::{UpdateProblem, VerifiedSet, fresh, short, verified},
 };
 use crate::{
     clock::Clock,
@@ -48,7 +48,7 @@ pub struct Follower {
     clock: Clock,
     settings: watch::Sender<Settings>,
     sessions: watch::Sender<u64>,
-    held: Option<Arc<Held>>,
+    held: Option<Arc<VerifiedSet>>,
     /// What is held did not fit the last delta: ask for the whole set.
     wants_full: bool,
 }
@@ -126,10 +126,10 @@ impl Follower {
                     tracing::info!(wait_ms = ms(wait), "the control plane closed the snapshot stream");
                     wait
                 }
-                Err(problem) => {
+                Err(error) => {
                     let wait = backoff.next_wait();
-                    tracing::warn!(problem = sentence(&problem), wait_ms = ms(wait), "not following the control plane");
-                    let revoked = matches!(&problem, ControlChannelError::Refused { reason, .. } if reason == REVOKED);
+                    tracing::warn!(error = sentence(&error), wait_ms = ms(wait), "not following the control plane");
+                    let revoked = matches!(&error, ControlChannelError::Refused { reason, .. } if reason == REVOKED);
                     if revoked && !std::mem::replace(&mut told_revoked, true) {
                         self.keep_refused(&shown.serial);
                     }
@@ -144,8 +144,8 @@ impl Follower {
     }
 
     fn keep_refused(&self, serial: &str) {
-        if let Err(problem) = kept::keep_refused(&self.state, serial) {
-            tracing::error!(problem = sentence(&problem), "the revocation could not be kept for the next start");
+        if let Err(error) = kept::keep_refused(&self.state, serial) {
+            tracing::error!(error = sentence(&error), "the revocation could not be kept for the next start");
         }
     }
 
@@ -168,16 +168,16 @@ impl Follower {
             };
             let Some(update) = update else { return Ok(End::Closed) };
             let revision = announced_revision(&update);
-            let problem = self.take(update).await.err();
-            let accepted = problem.is_none();
-            let text = problem.as_ref().map(ToString::to_string).unwrap_or_default();
-            let ack = v1::Ack { revision, accepted, problem: text };
+            let refused = self.take(update).await.err();
+            let accepted = refused.is_none();
+            let problem = refused.as_ref().map(ToString::to_string).unwrap_or_default();
+            let ack = v1::Ack { revision, accepted, problem };
             if answers.send(request(Message::Ack(ack))).await.is_err() {
                 return Ok(End::Closed);
             }
-            if let Some(problem) = problem {
-                tracing::error!(revision, %problem, "the update is refused; what was in force stays");
-                self.wants_full = problem.wants_full();
+            if let Some(error) = refused {
+                tracing::error!(revision, %error, "the update is refused; what was in force stays");
+                self.wants_full = error.wants_full();
                 if self.wants_full {
                     // Only a new greeting can ask for the whole set; first the control plane hears why.
                     drop(answers);
@@ -234,18 +234,15 @@ impl Follower {
         let state = self.state.clone();
         match tokio::task::spawn_blocking(move || kept::keep(&state, &held)).await {
             Ok(Ok(())) => {}
-            Ok(Err(problem)) => {
-                tracing::error!(
-                    problem = sentence(&problem),
-                    "the snapshot is in force but could not be kept for the next start"
-                );
+            Ok(Err(error)) => {
+                tracing::error!(error = sentence(&error), "the snapshot is in force but could not be kept for the next start");
             }
-            Err(problem) => tracing::error!(%problem, "keeping the snapshot was cut off"),
+            Err(error) => tracing::error!(%error, "keeping the snapshot was cut off"),
         }
         Ok(())
     }
 
-    fn put_in_force(&mut self, held: Arc<Held>, contents: Contents) {
+    fn put_in_force(&mut self, held: Arc<VerifiedSet>, contents: Contents) {
         let own = held.manifest.trust_domain.clone();
         if let Some(roots) = contents.bundles.get(&own) {
             let roots = roots.iter().map(|root| CertificateDer::from(root.clone())).collect();
@@ -268,10 +265,10 @@ impl Follower {
         let kept = self.state.keep_bundle(&bundle);
         match self.trust.replace_bundle(bundle) {
             Ok(()) => tracing::info!(roots = count, "trust bundle replaced"),
-            Err(problem) => tracing::error!(problem = sentence(&problem), "the trust bundle cannot be taken into use"),
+            Err(error) => tracing::error!(error = sentence(&error), "the trust bundle cannot be taken into use"),
         }
-        if let Err(problem) = kept {
-            tracing::error!(problem = sentence(&problem), "the trust bundle could not be kept for the next start");
+        if let Err(error) = kept {
+            tracing::error!(error = sentence(&error), "the trust bundle could not be kept for the next start");
         }
     }
 }

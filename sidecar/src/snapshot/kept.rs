@@ -4,7 +4,7 @@ use chapar_core::{policy::CertificateRevocation, time::Timestamp};
 use chapar_proto::{convert::snapshot::Contents, v1};
 use prost::Message as _;
 
-use super::verify::{Held, verified};
+use super::verify::{VerifiedSet, verified};
 use crate::{
     state::{StateError, StateFolder},
     trust::Trust,
@@ -20,16 +20,16 @@ const REFUSED_FILE: &str = "refused-serial";
 ///
 /// # Errors
 /// When the state folder cannot be used.
-pub(super) fn load(state: &StateFolder, trust: &Trust, now: Timestamp) -> Result<Option<(Held, Contents)>, StateError> {
+pub(super) fn load(state: &StateFolder, trust: &Trust, now: Timestamp) -> Result<Option<(VerifiedSet, Contents)>, StateError> {
     let Some(bytes) = state.read(FILE)? else { return Ok(None) };
     let judged = v1::Update::decode(bytes.as_slice())
         .map_err(|error| error.to_string())
         .and_then(|update| verified(update, None, trust, now).map_err(|problem| problem.to_string()));
     match judged {
         Ok(good) => Ok(Some(good)),
-        Err(problem) => {
+        Err(error) => {
             state.write(&format!("{FILE}.refused"), &bytes)?;
-            tracing::error!(%problem, file = %state.file(FILE).display(), "the kept snapshot is refused; waiting for the control plane");
+            tracing::error!(%error, file = %state.file(FILE).display(), "the kept snapshot is refused; waiting for the control plane");
             Ok(None)
         }
     }
@@ -69,7 +69,7 @@ pub fn was_refused(state: &StateFolder, serial: &str) -> Result<bool, StateError
 ///
 /// # Errors
 /// When the state folder cannot be written.
-pub(super) fn keep(state: &StateFolder, held: &Held) -> Result<(), StateError> {
+pub(super) fn keep(state: &StateFolder, held: &VerifiedSet) -> Result<(), StateError> {
     let changed = held.set.iter().map(|(key, body)| {
         // The number came from this very field of the wire.
         let kind = i32::try_from(key.kind).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Whether an update is what the control plane of our own exchange says to exactly this sidecar. Pure.
 
-use std::{iter, sync::Arc};
+use std::{iter, sync::Arc, time::Duration};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use chapar_core::{
@@ -20,9 +20,9 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::trust::{PeerProblem, Trust, hex, peer_certificate};
 
-/// How far a snapshot's time of issue may lie ahead of this machine's clock, in milliseconds: unsynchronised clocks of a few
-/// minutes are common, more is a fault that somebody must mend.
-const CLOCK_SKEW_MS_MAX: i64 = 5 * 60 * 1_000;
+/// How far a snapshot's time of issue may lie ahead of this machine's clock: unsynchronised clocks of a few minutes are common, more is a
+/// fault that somebody must mend.
+const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Most resources in one update: ten times the largest exchange that is planned for.
 const RESOURCES_MAX: usize = 10_000_000;
@@ -108,7 +108,7 @@ impl UpdateProblem {
 
 /// A verified set under its manifest, as it is held for the next delta.
 #[derive(Debug, Clone)]
-pub struct Held {
+pub struct VerifiedSet {
     /// What was signed.
     pub manifest: Manifest,
     /// The signed bytes and the signature, to be verified again after a restart.
@@ -124,10 +124,10 @@ pub struct Held {
 /// The first thing that is wrong.
 pub fn verified(
     update: v1::Update,
-    held: Option<&Held>,
+    held: Option<&VerifiedSet>,
     trust: &Trust,
     now: Timestamp,
-) -> Result<(Held, Contents), UpdateProblem> {
+) -> Result<(VerifiedSet, Contents), UpdateProblem> {
     let count = update.changed.len().saturating_add(update.removed.len());
     if count > RESOURCES_MAX {
         return Err(UpdateProblem::TooMany(count));
@@ -145,7 +145,7 @@ pub fn verified(
         return Err(UpdateProblem::Digest);
     }
     let contents = Contents::read(&manifest, &set)?;
-    Ok((Held { manifest, signed, set }, contents))
+    Ok((VerifiedSet { manifest, signed, set }, contents))
 }
 
 /// Whether the snapshot may be acted on at `now`.
@@ -156,7 +156,12 @@ pub fn fresh(manifest: &Manifest, now: Timestamp) -> Result<(), UpdateProblem> {
     if now < manifest.valid_until { Ok(()) } else { Err(UpdateProblem::Stale(manifest.valid_until)) }
 }
 
-fn manifest(signed: &v1::SignedManifest, held: Option<&Held>, trust: &Trust, now: Timestamp) -> Result<Manifest, UpdateProblem> {
+fn manifest(
+    signed: &v1::SignedManifest,
+    held: Option<&VerifiedSet>,
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<Manifest, UpdateProblem> {
     let wire = v1::SnapshotManifest::decode(signed.manifest.as_slice()).map_err(|_| UpdateProblem::Undecodable)?;
     let manifest = Manifest::try_from(wire).map_err(UpdateProblem::Manifest)?;
     let own = &trust.own().spiffe_id;
@@ -167,7 +172,7 @@ fn manifest(signed: &v1::SignedManifest, held: Option<&Held>, trust: &Trust, now
     if manifest.recipient != *own {
         return Err(UpdateProblem::Recipient { found: manifest.recipient, own: own.clone() });
     }
-    if manifest.issued_at.ms_since(now) > CLOCK_SKEW_MS_MAX {
+    if manifest.issued_at > now.saturating_add(CLOCK_SKEW_MAX) {
         return Err(UpdateProblem::FromTheFuture(manifest.issued_at));
     }
     Ok(manifest)
@@ -176,7 +181,7 @@ fn manifest(signed: &v1::SignedManifest, held: Option<&Held>, trust: &Trust, now
 fn signed_by_control_plane(
     signed: &v1::SignedManifest,
     manifest: &Manifest,
-    held: Option<&Held>,
+    held: Option<&VerifiedSet>,
     trust: &Trust,
 ) -> Result<(), UpdateProblem> {
     let chain: Vec<_> = signed.signer_chain_der.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
@@ -202,7 +207,7 @@ fn signer_not_revoked(signer: &PeerCertificate, in_force: &ResourceSet) -> Resul
     }
 }
 
-fn in_order(manifest: &Manifest, held: Option<&Held>) -> Result<(), UpdateProblem> {
+fn in_order(manifest: &Manifest, held: Option<&VerifiedSet>) -> Result<(), UpdateProblem> {
     let Some(held) = held else { return Ok(()) };
     let (offered, held_revision) = (manifest.revision, held.manifest.revision);
     if offered < held_revision {

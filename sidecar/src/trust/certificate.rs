@@ -1,12 +1,13 @@
 //! What a certificate says about who holds it.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use chapar_core::{identity::SpiffeId, policy::PeerCertificate, time::Timestamp};
+use data_encoding::HEXLOWER;
 use rustls::pki_types::CertificateDer;
 use x509_parser::{extensions::GeneralName, prelude::FromDer as _, prelude::X509Certificate};
 
-use super::PeerProblem;
+use super::problem::PeerProblem;
 
 /// Reads the identity, the serial number and the end of the leaf of `chain`, and the serial numbers of the rest of it. Says
 /// nothing about trust: that is the verifier's, during the handshake.
@@ -23,7 +24,7 @@ pub fn peer_certificate(chain: &[CertificateDer<'_>]) -> Result<PeerCertificate,
         spiffe_id: identity(&certificate)?,
         serial: hex(certificate.raw_serial()),
         issuers: chain[1..].iter().map(|issuer| Ok(hex(whole(issuer)?.raw_serial()))).collect::<Result<_, _>>()?,
-        not_after: Timestamp::from_unix_ms(certificate.validity().not_after.timestamp().saturating_mul(1_000)),
+        not_after: Timestamp::from_unix_s(certificate.validity().not_after.timestamp()),
     })
 }
 
@@ -42,7 +43,7 @@ fn whole<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>,
 /// When it is malformed.
 pub fn not_before(certificate: &CertificateDer<'_>) -> Result<Timestamp, PeerProblem> {
     let (_, certificate) = X509Certificate::from_der(certificate).map_err(|error| PeerProblem::Malformed(error.to_string()))?;
-    Ok(Timestamp::from_unix_ms(certificate.validity().not_before.timestamp().saturating_mul(1_000)))
+    Ok(Timestamp::from_unix_s(certificate.validity().not_before.timestamp()))
 }
 
 fn identity(certificate: &X509Certificate<'_>) -> Result<SpiffeId, PeerProblem> {
@@ -60,12 +61,7 @@ fn identity(certificate: &X509Certificate<'_>) -> Result<SpiffeId, PeerProblem> 
 /// Lowercase hex, two digits a byte: how serial numbers and fingerprints are written.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> Arc<str> {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.into()
+    HEXLOWER.encode(bytes).into()
 }
 
 /// Hex SHA-256 of the public key of the CA that issued the leaf of `chain`, when the chain holds that CA.

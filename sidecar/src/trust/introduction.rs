@@ -11,7 +11,8 @@ use rustls::{
 };
 
 use super::{
-    Anchors, Bundle, PeerProblem,
+    anchors::{Anchors, Bundle},
+    problem::PeerProblem,
     tls::{self, tls13_signatures},
     verifier::{Expected, PeerVerifier},
 };

@@ -7,6 +7,7 @@ use rustls::{
     ClientConfig, ServerConfig,
     client::{Resumption, danger::ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::ServerName,
     server::{NoServerSessionStorage, danger::ClientCertVerifier},
     sign::SingleCertAndKey,
     version::TLS13,
@@ -19,6 +20,12 @@ use crate::{
 
 /// The only protocol above TLS.
 const ALPN: &[u8] = b"h2";
+
+/// The name that stands where TLS wants a host name: verification goes by SPIFFE ID, and the name is never sent.
+#[must_use]
+pub fn nominal_server_name() -> ServerName<'static> {
+    ServerName::try_from("sidecar.chapar.invalid").expect("a literal DNS name")
+}
 
 /// The cryptography in use where nobody chose. X25519MLKEM768 comes first by the library's feature `prefer-post-quantum`.
 #[must_use]

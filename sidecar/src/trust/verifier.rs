@@ -18,8 +18,9 @@ use rustls::{
 };
 
 use super::{
-    Anchors, PeerProblem,
+    anchors::Anchors,
     certificate::peer_certificate,
+    problem::PeerProblem,
     tls::{self, tls13_signatures},
 };
 

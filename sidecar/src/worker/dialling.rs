@@ -46,7 +46,7 @@ impl Worker {
         let now = Instant::now();
         let mut state = self.state();
         let Some(kind) = state.relay.endpoint(endpoint).map(|endpoint| endpoint.kind.as_str()) else { return };
-        let open = self.shared.metrics.links(kind);
+        let open = self.shared.metrics.dialled_connections(kind);
         if let Io::Tls(tls) = &dialled.io {
             self.shared.metrics.handshake(kind, tls.get_ref().1);
         }

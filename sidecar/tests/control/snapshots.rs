@@ -11,7 +11,7 @@ use chapar_core::{
 use chapar_proto::{convert::snapshot::ConvertError, v1};
 use chapar_sidecar::{
     clock::Clock,
-    snapshot::verify::{Held, UpdateProblem, fresh, verified},
+    snapshot::verify::{UpdateProblem, VerifiedSet, fresh, verified},
     trust::{PeerProblem, Trust, peer_certificate},
 };
 use prost::Message as _;
@@ -107,7 +107,7 @@ impl Scene {
         full(&self.authority, &self.manifest, &self.set)
     }
 
-    fn judge(&self, update: v1::Update, held: Option<&Held>) -> Result<Held, UpdateProblem> {
+    fn judge(&self, update: v1::Update, held: Option<&VerifiedSet>) -> Result<VerifiedSet, UpdateProblem> {
         verified(update, held, &self.trust, NOW).map(|(held, _)| held)
     }
 
@@ -207,7 +207,7 @@ fn whom_the_snapshot_in_force_has_revoked_signs_no_further_one() {
     let scene = Scene::new();
     let signer = peer_certificate(&scene.authority.signer.chain).unwrap();
     let old = &scene.authority;
-    let next_update = |held: &Held, signer: &Leaf| {
+    let next_update = |held: &VerifiedSet, signer: &Leaf| {
         let manifest = manifest(&scene.own, 8, &held.set);
         let signed = sign_with(signer, &manifest);
         scene.judge(v1::Update { signed_manifest: Some(signed), ..full(old, &manifest, &held.set) }, Some(held))

@@ -17,7 +17,7 @@ use crate::{
 
 #[test]
 fn a_permitted_call_goes_on_unread_with_its_deadline() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     let caller = world.application();
     let opened = world.arrives(&caller, PATH, &[("grpc-timeout", "5S")]);
     let Opening::Forward { deadline, request, response, awaits_answer, .. } = opened else { panic!("refused") };
@@ -27,14 +27,14 @@ fn a_permitted_call_goes_on_unread_with_its_deadline() {
 
 #[test]
 fn a_path_may_have_a_query() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     let caller = world.application();
     assert!(matches!(world.arrives(&caller, "/test.v1.Echo/Echo?a=b", &[]), Opening::Forward { .. }));
 }
 
 #[test]
 fn what_is_refused_is_on_record_with_what_was_known_of_it() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     let caller = world.application();
     for (path, fields, reason, known) in [
         ("/test.v1.Echo/Secret", &[][..], Reason::NoGrant, (CONSUMER, PROVIDER, "secret")),
@@ -59,7 +59,7 @@ fn what_is_refused_is_on_record_with_what_was_known_of_it() {
 
 #[test]
 fn the_provider_s_side_takes_the_consumer_from_the_certificate_and_the_tracking_id_from_its_sidecar() {
-    let mut world = World::of(PROVIDER);
+    let mut world = World::new(PROVIDER);
     let caller = Rc::new(Caller::sidecar(certificate(CONSUMER), &EXCHANGE.parse().unwrap(), "10.0.0.1:9"));
     let id = "00112233445566778899aabbccddeeff";
     let Opening::Forward { call, .. } = world.arrives(&caller, PATH, &[("chapar-call-id", id)]) else { panic!("refused") };
@@ -76,7 +76,7 @@ fn the_provider_s_side_takes_the_consumer_from_the_certificate_and_the_tracking_
 
 #[test]
 fn a_revoked_or_uninvited_peer_is_refused_on_an_open_connection() {
-    let mut world = World::of(PROVIDER);
+    let mut world = World::new(PROVIDER);
     let caller = Rc::new(Caller::sidecar(certificate(CONSUMER), &EXCHANGE.parse().unwrap(), "10.0.0.1:9"));
     assert!(matches!(world.arrives(&caller, PATH, &[]), Opening::Forward { .. }));
     let _ = world.record();
@@ -94,7 +94,7 @@ fn a_revoked_or_uninvited_peer_is_refused_on_an_open_connection() {
 
 #[test]
 fn a_new_snapshot_counts_for_the_very_next_call() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     let caller = world.application();
     drop(world.forwarded(&[]));
     let _ = world.record();
@@ -119,7 +119,7 @@ fn a_running_call_is_cut_when_the_policy_or_the_clock_ends_it_and_not_before() {
         ("time", |world| world.clock.wind_to(NOW.plus_ms(HOUR_MS)), Some(Reason::SnapshotStale)),
     ];
     for (what, change, reason) in cuts {
-        let mut world = World::of(CONSUMER);
+        let mut world = World::new(CONSUMER);
         let mut call = world.forwarded(&[]);
         change(&mut world);
         let later = world.began + Duration::from_millis(1);
@@ -132,7 +132,7 @@ fn a_running_call_is_cut_when_the_policy_or_the_clock_ends_it_and_not_before() {
 
 #[test]
 fn a_grant_that_ends_takes_its_running_calls_with_it() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     world.in_force(&Changes { grant_ends: Some(NOW.plus_ms(50)), ..Changes::default() });
     let mut call = world.forwarded(&[]);
     world.clock.wind_to(NOW.plus_ms(49));
@@ -145,7 +145,7 @@ fn a_grant_that_ends_takes_its_running_calls_with_it() {
 
 #[test]
 fn a_link_whose_peer_is_void_takes_no_call_and_a_peer_that_expires_ends_it() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     let mut call = world.forwarded(&[]);
     let endpoint = Endpoint::of_tests(EndpointKind::Peer, "10.0.0.2:15002");
     let revoked = certificate(PROVIDER);
@@ -185,7 +185,7 @@ fn no_more_calls_are_taken_than_may_be_under_way_and_none_when_draining() {
 
 #[test]
 fn a_purpose_is_asked_for_where_the_grant_demands_it_and_is_on_record() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     let caller = world.application();
     world.in_force(&Changes { purpose_required: true, ..Changes::default() });
     assert!(matches!(world.arrives(&caller, PATH, &[]), Opening::Refuse));
@@ -199,7 +199,7 @@ fn a_purpose_is_asked_for_where_the_grant_demands_it_and_is_on_record() {
 
 #[test]
 fn no_call_goes_to_a_far_end_that_is_not_of_the_endpoint_s_kind() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     let mut call = world.forwarded(&[]);
     for (kind, far_end) in
         [(EndpointKind::Peer, FarEnd::OwnServer), (EndpointKind::Upstream, FarEnd::Sidecar(certificate(PROVIDER)))]

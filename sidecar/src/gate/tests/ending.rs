@@ -31,7 +31,7 @@ fn every_ending_is_on_record_as_what_it_was() {
         (Ending::Reset { code: ErrorCode::CANCEL }, failed, None, GrpcCode::Cancelled),
         (Ending::Abandoned, Outcome::Abandoned, None, GrpcCode::Cancelled),
     ] {
-        let mut world = World::of(CONSUMER);
+        let mut world = World::new(CONSUMER);
         let call = world.forwarded(&[]);
         let request = chapar_relay::Flow { messages: 1, bytes: 105 };
         let flows = Flows { request, response: chapar_relay::Flow { messages: 2, bytes: 300 } };
@@ -68,7 +68,7 @@ fn what_the_relay_ends_is_on_record_with_the_reason_that_the_caller_is_told() {
         (Cause::Draining, refused, Reason::Draining, ""),
     ];
     for (cause, outcome, reason, address) in causes {
-        let mut world = World::of(CONSUMER);
+        let mut world = World::new(CONSUMER);
         let mut call = world.forwarded(&[]);
         world.gate.refusal(&mut call, &cause, &mut world.reply);
         world.gate.close(call, Ending::Told, Flows::default(), world.began);
@@ -82,7 +82,7 @@ fn what_the_relay_ends_is_on_record_with_the_reason_that_the_caller_is_told() {
 
 #[test]
 fn a_caller_that_goes_away_before_it_can_be_told_is_on_record_as_gone() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     let mut call = world.forwarded(&[]);
     world.gate.refusal(&mut call, &Cause::DeadlineExceeded, &mut world.reply);
     world.gate.close(call, Ending::Abandoned, Flows::default(), world.began);
@@ -92,7 +92,7 @@ fn a_caller_that_goes_away_before_it_can_be_told_is_on_record_as_gone() {
 #[test]
 fn a_call_that_was_sent_on_is_told_that_its_time_was_up_and_one_that_waits_that_it_may_be_made_again() {
     for (sent, outcome, reason) in [(true, Outcome::Failed, Reason::TimedOut), (false, Outcome::Refused, Reason::Draining)] {
-        let mut world = World::of(CONSUMER);
+        let mut world = World::new(CONSUMER);
         let mut call = world.forwarded(&[]);
         if sent {
             let endpoint = Endpoint::of_tests(EndpointKind::Peer, "10.0.0.2:15002");
@@ -109,7 +109,7 @@ fn a_call_that_was_sent_on_is_told_that_its_time_was_up_and_one_that_waits_that_
 
 #[test]
 fn a_message_that_nothing_says_how_to_narrow_does_not_pass_and_the_caller_is_told_so() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     let mut call = world.forwarded(&[]);
     let mut out = Vec::new();
     assert_eq!(world.gate.transform(&mut call, false, b"message", &mut out, &mut world.reply), Transformed::Cut);

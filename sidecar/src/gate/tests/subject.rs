@@ -7,7 +7,7 @@ use super::world::{CONSUMER, Changes, PATH, World};
 
 #[test]
 fn whom_a_call_asks_about_is_on_record_as_a_hash() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     world.in_force(&Changes { subject: true, ..Changes::default() });
     let caller = world.application();
     let Opening::Forward { mut call, request, .. } = world.arrives(&caller, PATH, &[]) else { panic!("refused") };
@@ -50,7 +50,7 @@ fn a_first_message_that_cannot_be_read_for_its_subject_is_refused() {
     let deflate = [120, 156, 227, 226, 50, 48, 48, 52, 54, 53, 49, 50, 49, 180, 4, 0, 11, 176, 2, 18];
     let whole = |message| FirstMessage::Whole { compressed: false, message };
     let packed = |message| FirstMessage::Whole { compressed: true, message };
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     world.in_force(&Changes { subject: true, ..Changes::default() });
     for (what, encoding, message, came_to) in [
         ("as it is", &[][..], whole(&plain[..]), Ok(true)),
@@ -77,7 +77,7 @@ fn a_first_message_that_cannot_be_read_for_its_subject_is_refused() {
 
 #[test]
 fn whoever_cannot_be_read_is_told_what_to_do_about_it() {
-    let mut world = World::of(CONSUMER);
+    let mut world = World::new(CONSUMER);
     world.in_force(&Changes { subject: true, ..Changes::default() });
     assert_eq!(looked_at(&mut world, &[], FirstMessage::TooLong { bytes_max: 4_321 }), Err(Reason::SubjectUnreadable));
     let told = String::from_utf8_lossy(world.reply.block()).into_owned();

@@ -105,7 +105,7 @@ pub(super) struct Changes {
 }
 
 impl World {
-    pub(super) fn of(agency: &'static str) -> Self {
+    pub(super) fn new(agency: &'static str) -> Self {
         Self::with(agency, 16_384)
     }
 

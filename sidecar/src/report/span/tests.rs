@@ -13,7 +13,7 @@ use prost::Message as _;
 use super::*;
 
 const CHAIN: ChainId = ChainId([7; 16]);
-const PLACE: Place = Place { chain: CHAIN, sequence: 300 };
+const POSITION: ChainPosition = ChainPosition { chain: CHAIN, sequence: 300 };
 
 fn served() -> CallRecord<'static> {
     let trace = TraceContext { trace_id: [1; 16], span_id: [2; 8], parent_span_id: Some([3; 8]), sampled: true };
@@ -79,14 +79,14 @@ fn expected(record: &CallRecord<'_>) -> Vec<(String, String)> {
         };
         (key.to_owned(), value)
     });
-    let place = [("chapar.chain.id", CHAIN.to_string()), ("chapar.chain.sequence", "300".to_owned())];
-    of_record.chain(place.map(|(key, value)| (key.to_owned(), value))).collect()
+    let position = [("chapar.chain.id", CHAIN.to_string()), ("chapar.chain.sequence", "300".to_owned())];
+    of_record.chain(position.map(|(key, value)| (key.to_owned(), value))).collect()
 }
 
 #[test]
 fn a_call_is_the_span_that_the_library_would_read() {
     let record = served();
-    let spans = sent(|out| put_call(&record, PLACE, out));
+    let spans = sent(|out| put_call(&record, POSITION, out));
     let [span] = &spans[..] else { panic!("{spans:?}") };
     assert_eq!((&span.trace_id[..], &span.span_id[..], &span.parent_span_id[..]), (&[1; 16][..], &[2; 8][..], &[3; 8][..]));
     assert_eq!((span.name.as_str(), span.kind), ("ir.cra.v1.Shahkar/Match", SpanKind::Server as i32));
@@ -106,7 +106,7 @@ fn what_was_not_served_is_an_error_and_says_why() {
         trace: TraceContext { parent_span_id: None, sampled: false, ..served.trace },
         ..served
     };
-    let spans = sent(|out| [refused, failed].iter().for_each(|record| put_call(record, PLACE, out)));
+    let spans = sent(|out| [refused, failed].iter().for_each(|record| put_call(record, POSITION, out)));
     let error = |message: &str| Some(Status { message: message.to_owned(), code: StatusCode::Error.into() });
     assert_eq!((&spans[0].status, &spans[1].status), (&error("NO_GRANT"), &error("")));
     assert_eq!((spans[1].flags, spans[1].parent_span_id.len()), (HAS_IS_REMOTE, 0));
@@ -116,7 +116,7 @@ fn what_was_not_served_is_an_error_and_says_why() {
 fn a_call_of_which_nothing_is_known_is_a_span_too() {
     let served = served();
     let record = CallRecord::begun(served.call_id, served.trace, Side::Consumer, "", served.started_at, "");
-    let spans = sent(|out| put_call(&record, PLACE, out));
+    let spans = sent(|out| put_call(&record, POSITION, out));
     assert_eq!(attributes(&spans[0]), expected(&record));
     assert_eq!(spans[0].kind, SpanKind::Client as i32);
 }
@@ -126,9 +126,9 @@ fn the_same_loss_is_the_same_span_however_often_it_is_sent() {
     let (first_at, last_at) = (Timestamp::from_unix_ms(5), Timestamp::from_unix_ms(9));
     let loss = Loss { cause: LossCause::SpoolFull, records: 12, first_at, last_at, number: 2 };
     let spans = sent(|out| {
-        put_loss(&loss, PLACE, out);
-        put_loss(&loss, PLACE, out);
-        put_loss(&Loss { number: 3, ..loss }, PLACE, out);
+        put_loss(&loss, POSITION, out);
+        put_loss(&loss, POSITION, out);
+        put_loss(&Loss { number: 3, ..loss }, POSITION, out);
     });
     assert_eq!(spans[0], spans[1]);
     assert_ne!(spans[0].span_id, spans[2].span_id);

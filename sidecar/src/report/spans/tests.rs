@@ -35,7 +35,7 @@ fn call(number: u64) -> CallRecord<'static> {
 }
 
 fn take(spans: &mut Spans, record: &CallRecord<'_>, sequence: u64) -> bool {
-    spans.take(&ChainEntry::Call(*record), Place { chain: CHAIN, sequence }, usize::MAX)
+    spans.take(&ChainEntry::Call(*record), ChainPosition { chain: CHAIN, sequence }, usize::MAX)
 }
 
 /// The scopes of the export, as another library reads them.
@@ -90,7 +90,7 @@ fn what_calls_share_is_said_once() {
     assert_eq!(keys(&scopes[1].spans[0].attributes), own);
 
     let (mut whole, mut rest) = (Vec::new(), Vec::new());
-    span::put_call(&call(10), Place { chain: CHAIN, sequence: 1 }, &mut whole);
+    span::put_call(&call(10), ChainPosition { chain: CHAIN, sequence: 1 }, &mut whole);
     span::put_own(&call(10), 1, &mut rest);
     assert!(rest.len() * 3 < whole.len(), "{} of {} bytes are left", rest.len(), whole.len());
 }
@@ -114,16 +114,16 @@ fn more_kinds_of_calls_than_there_are_groups_say_everything_themselves() {
 #[test]
 fn a_batch_keeps_within_its_bytes_and_begins_anew() {
     let mut spans = Spans::default();
-    let place = |sequence| Place { chain: CHAIN, sequence };
+    let position = |sequence| ChainPosition { chain: CHAIN, sequence };
     for _ in 0..2 {
         spans.clear();
-        assert!(spans.take(&ChainEntry::Call(call(1)), place(1), 1), "the first is always taken");
-        assert!(!spans.take(&ChainEntry::Call(call(2)), place(2), 1));
-        assert!(spans.take(&ChainEntry::Call(call(2)), place(2), 10_000));
+        assert!(spans.take(&ChainEntry::Call(call(1)), position(1), 1), "the first is always taken");
+        assert!(!spans.take(&ChainEntry::Call(call(2)), position(2), 1));
+        assert!(spans.take(&ChainEntry::Call(call(2)), position(2), 10_000));
         let loss = Loss { cause: LossCause::SpoolFull, records: 1, number: 3, ..lost_at(5) };
-        assert!(!spans.take(&ChainEntry::Loss(loss), place(3), 1));
+        assert!(!spans.take(&ChainEntry::Loss(loss), position(3), 1));
         // A new kind of call would be too much with what its scope says, and leaves nothing behind.
-        assert!(!spans.take(&ChainEntry::Call(CallRecord { inquiry: "other", ..call(3) }), place(3), spans.bytes + 300));
+        assert!(!spans.take(&ChainEntry::Call(CallRecord { inquiry: "other", ..call(3) }), position(3), spans.bytes + 300));
         assert_eq!(spans.records(), 2);
         let scopes = sealed(&mut spans);
         assert_eq!(scopes.iter().map(|scope| scope.spans.len()).collect::<Vec<_>>(), [2]);

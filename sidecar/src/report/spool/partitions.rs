@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -49,7 +49,7 @@ pub(in crate::report) struct Spool {
     pub(in crate::report) lost: AtomicU64,
     pub(in crate::report) damaged: AtomicU64,
     /// How old the oldest record of the last export was when it was acknowledged, in ms.
-    pub(in crate::report) lag_ms: AtomicI64,
+    pub(in crate::report) lag_ms: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ impl Spool {
             more: Notify::new(),
             lost: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
-            lag_ms: AtomicI64::new(0),
+            lag_ms: AtomicU64::new(0),
         });
         make_folder(folder).map_err(failed)?;
         let mut number = 0;
