@@ -171,27 +171,8 @@ impl Account {
         self.end(Outcome::Failed, Some(reason), reason.code());
     }
 
-    /// Ends as broken by the other side, which told this status.
-    pub(crate) fn fail(&mut self, status: GrpcCode) {
-        self.end(Outcome::Failed, None, status);
-    }
-
-    /// Ends as served: the server answered with this status.
-    pub(crate) fn serve(&mut self, status: GrpcCode) {
-        self.end(Outcome::Served, None, status);
-    }
-
-    /// Ends as refused by the provider's sidecar, in its own words.
-    pub(crate) fn refuse_elsewhere(&mut self, reason: Reason, status: GrpcCode) {
-        self.end(Outcome::Refused, Some(reason), status);
-    }
-
-    /// Ends because the caller went away.
-    pub(crate) fn abandon(&mut self) {
-        self.end(Outcome::Abandoned, None, GrpcCode::Cancelled);
-    }
-
-    fn end(&mut self, outcome: Outcome, reason: Option<Reason>, status: GrpcCode) {
+    /// Ends so. What ended otherwise before ended so after all.
+    pub(crate) fn end(&mut self, outcome: Outcome, reason: Option<Reason>, status: GrpcCode) {
         let state = self.state_mut();
         (state.outcome, state.reason, state.status) = (outcome, reason, status);
     }

@@ -2,7 +2,7 @@
 
 use chapar_core::{
     policy::{GrpcCode, Reason, Side},
-    record::Flow,
+    record::{Flow, Outcome},
 };
 use chapar_relay::{Ending, Flows, frame::ErrorCode};
 
@@ -17,14 +17,14 @@ pub(super) fn put(account: &mut Account, ending: &Ending<'_>, flows: &Flows) {
             // An agency's own server has no say in who refused.
             let refused = refused.filter(|_| account.side() == Side::Consumer).and_then(reason);
             match refused {
-                Some(reason) => account.refuse_elsewhere(reason, status),
-                None => account.serve(status),
+                Some(reason) => account.end(Outcome::Refused, Some(reason), status),
+                None => account.end(Outcome::Served, None, status),
             }
         }
-        Ending::Reset { code } => account.fail(status_of_reset(code)),
+        Ending::Reset { code } => account.end(Outcome::Failed, None, status_of_reset(code)),
         // What the caller was told was put down when it was written.
         Ending::Told => {}
-        Ending::Abandoned => account.abandon(),
+        Ending::Abandoned => account.end(Outcome::Abandoned, None, GrpcCode::Cancelled),
     }
 }
 
