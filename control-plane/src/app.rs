@@ -23,11 +23,10 @@ use crate::{
     config::Config,
     distribute::{self, Distribution},
     enrolment::Enrolment,
-    forget,
     ledger::{self, Ledger},
     listen::{self, Acceptor, AdminSocket, Entrance, Listener, Readiness, Refusals, Serving},
     problem::WithSources,
-    registry,
+    registry, retention,
     store::Store,
     subject,
 };
@@ -84,7 +83,7 @@ impl App {
             app.tasks.spawn(forwarding.context("cannot forward the ledger")?);
         }
         app.tasks.spawn(rotate_subject_keys(app.parts.store.clone(), config.ledger.subject_key_ages(), app.stopping.clone()));
-        app.tasks.spawn(forget::keep_forgetting(app.parts.store.clone(), app.stopping.clone()));
+        app.tasks.spawn(retention::run(app.parts.store.clone(), app.stopping.clone()));
         app.publish_addresses(&config.state_dir)?;
         app.readiness.set(true);
         Ok(app)

@@ -4,6 +4,6 @@ mod list;
 mod refusal;
 
 pub use self::{
-    list::{Filter, Written, greatest_detail, list},
+    list::{greatest_detail, list},
     refusal::audited,
 };

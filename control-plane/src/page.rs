@@ -10,6 +10,9 @@ const SIZE_DEFAULT: u32 = 100;
 /// Rows of a page at most: an answer stays well below gRPC's 4 MiB.
 const SIZE_MAX: u32 = 1_000;
 
+/// Bytes of the rows of one answer; a gRPC client takes 4 MiB by default.
+const ANSWER_BYTES_MAX: usize = 3 * 1024 * 1024;
+
 /// Longest token that is looked at, in bytes.
 const TOKEN_BYTES_MAX: usize = 1_024;
 
@@ -45,6 +48,17 @@ impl Page {
     #[must_use]
     pub fn limit(&self) -> i64 {
         i64::try_from(self.size).unwrap_or(i64::MAX).saturating_add(1)
+    }
+
+    /// The same page with only so many rows as fit into an answer by their bytes; one always does.
+    #[must_use]
+    pub fn fitting(&self, row_bytes: impl Iterator<Item = usize>) -> Self {
+        let mut bytes = 0;
+        let fitting = row_bytes.take_while(|row| {
+            bytes += row;
+            bytes <= ANSWER_BYTES_MAX
+        });
+        Self { size: fitting.count().max(1), ..self.clone() }
     }
 
     /// Cuts rows read with [`Page::limit`] to the page, and makes the token of the next one: empty at the end.

@@ -6,11 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use chapar_control_plane::{
-    app::App,
-    audit::{self, Filter},
-    page::Page,
-};
+use chapar_control_plane::{app::App, audit, page::Page, store::AuditFilter};
 use chapar_proto::{
     admin::v1::{
         IssueAdminCertificateRequest, ListAgenciesRequest, ListAuditRequest, ListCertificatesRequest, RotateRootRequest,
@@ -234,7 +230,7 @@ async fn a_flood_of_refusals_does_not_fill_the_audit() {
         client.renew(renewal(&KeyPair::generate().unwrap())).await.unwrap_err();
     }
     assert_eq!(bench.refusals("request.refuse").await.len(), 61);
-    let filter = Filter { action_prefix: "request.refuse".to_owned(), ..Default::default() };
+    let filter = AuditFilter { action_prefix: "request.refuse".to_owned(), ..Default::default() };
     let (entries, _) = audit::list(bench.app.store(), &filter, &Page { size: 1, after: None }).await.unwrap();
     assert!(entries[0].details.contains("only counted"), "{}", entries[0].details);
     let metrics = get(&bench, "/metrics").await;

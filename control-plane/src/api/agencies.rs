@@ -2,14 +2,20 @@
 
 use chapar_proto::admin::v1::{
     Agency, ListAgenciesRequest, ListAgenciesResponse, ListSidecarsRequest, ListSidecarsResponse, ReinstateAgencyRequest,
-    ReinstateAgencyResponse, SuspendAgencyRequest, SuspendAgencyResponse,
+    ReinstateAgencyResponse, Sidecar, SuspendAgencyRequest, SuspendAgencyResponse,
     agency_service_server::{AgencyService, AgencyServiceServer},
 };
-use sqlx::{Row as _, sqlite::SqliteRow};
 use tonic::{Request, Response, Status};
 
-use super::sidecars;
-use crate::{authority::Authority, caller::Caller, distribute::Distribution, page::Page, problem::Problem, store::Store};
+use crate::{
+    authority::Authority,
+    caller::Caller,
+    clock::timestamp_of_ms,
+    distribute::{Distribution, ListedSidecar},
+    page::Page,
+    registry,
+    store::{AgencyInStore, Store},
+};
 
 /// The service, for the admins' listeners.
 #[must_use]
@@ -30,7 +36,8 @@ impl AgencyService for Agencies {
         Caller::of(&request)?.require_admin()?;
         let ListAgenciesRequest { page_size, page_token } = request.into_inner();
         let page = Page::asked(page_size, &page_token)?;
-        let (agencies, next_page_token) = self.list(&page).await?;
+        let (agencies, next_page_token) = registry::agencies(&self.store, &page).await?;
+        let agencies = agencies.into_iter().map(agency).collect();
         Ok(Response::new(ListAgenciesResponse { agencies, next_page_token }))
     }
 
@@ -52,40 +59,45 @@ impl AgencyService for Agencies {
 
     async fn list_sidecars(&self, request: Request<ListSidecarsRequest>) -> Result<Response<ListSidecarsResponse>, Status> {
         Caller::of(&request)?.require_admin()?;
-        let listed = sidecars::list(&self.distribution, &self.store, &request.into_inner()).await?;
-        Ok(Response::new(listed))
+        let ListSidecarsRequest { agency, page_size, page_token } = request.into_inner();
+        let listed = self.distribution.sidecars(&agency, &Page::asked(page_size, &page_token)?).await?;
+        Ok(Response::new(ListSidecarsResponse {
+            sidecars: listed.sidecars.into_iter().map(sidecar).collect(),
+            next_page_token: listed.next_page_token,
+            policy_version: listed.policy_version,
+        }))
     }
 }
 
-impl Agencies {
-    /// Agencies by name, those that left the policy while suspended among them; with how many sidecars hold a live certificate.
-    async fn list(&self, page: &Page) -> Result<(Vec<Agency>, String), Problem> {
-        let rows = sqlx::query(
-            "SELECT a.*, (SELECT COUNT(DISTINCT c.spiffe_id) FROM certificates c WHERE c.agency = a.name \
-             AND c.revoked_at_ms IS NULL AND c.not_after_ms > $1) AS sidecars FROM agencies a \
-             WHERE a.name > $2 AND (a.removed_at_ms IS NULL OR a.suspended_at_ms IS NOT NULL) ORDER BY a.name LIMIT $3",
-        )
-        .bind(self.store.clock().now_ms())
-        .bind(page.after.as_deref().unwrap_or_default())
-        .bind(page.limit())
-        .fetch_all(self.store.read())
-        .await?;
-        let mut agencies = rows.iter().map(agency).collect::<Result<Vec<_>, sqlx::Error>>()?;
-        let next = page.cut(&mut agencies, |agency| agency.name.clone());
-        Ok((agencies, next))
+fn agency(found: AgencyInStore) -> Agency {
+    Agency {
+        name: found.name,
+        title_fa: found.title_fa,
+        title_en: found.title_en,
+        roles: found.roles,
+        part_of: found.part_of.unwrap_or_default(),
+        suspended: found.suspension.is_some(),
+        suspension_reason: found.suspension.unwrap_or_default(),
+        sidecars: found.sidecars,
     }
 }
 
-fn agency(row: &SqliteRow) -> Result<Agency, sqlx::Error> {
-    let roles: String = row.try_get("roles")?;
-    Ok(Agency {
-        name: row.try_get("name")?,
-        title_fa: row.try_get("title_fa")?,
-        title_en: row.try_get("title_en")?,
-        roles: serde_json::from_str(&roles).map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-        part_of: row.try_get::<Option<String>, _>("part_of")?.unwrap_or_default(),
-        suspended: row.try_get::<Option<i64>, _>("suspended_at_ms")?.is_some(),
-        suspension_reason: row.try_get::<Option<String>, _>("suspension_reason")?.unwrap_or_default(),
-        sidecars: u32::try_from(row.try_get::<i64, _>("sidecars")?).unwrap_or(u32::MAX),
-    })
+fn sidecar(listed: ListedSidecar) -> Sidecar {
+    let ListedSidecar { status, name, endpoint, certificate_ends_ms } = listed;
+    let (address, grpc_services) = endpoint.map(|endpoint| (endpoint.address, endpoint.grpc_services)).unwrap_or_default();
+    Sidecar {
+        name,
+        agency: status.agency,
+        connected: status.connected,
+        seen_at: Some(timestamp_of_ms(status.seen_at_ms)),
+        advertised_address: address,
+        grpc_services,
+        software_version: status.software_version,
+        acknowledged_revision: status.acknowledged_revision,
+        sent_revision: status.sent_revision,
+        policy_version: status.policy_version,
+        problem: status.problem,
+        certificate_not_after: certificate_ends_ms.map(timestamp_of_ms),
+        spiffe_id: status.spiffe_id,
+    }
 }

@@ -7,11 +7,11 @@ use chapar_proto::admin::v1::{
 use tonic::{Request, Response, Status};
 
 use crate::{
-    audit::{self, Filter, Written},
+    audit,
     caller::Caller,
     clock::{ms_of_timestamp, timestamp_of_ms},
     page::Page,
-    store::Store,
+    store::{AuditFilter, AuditLine, Store},
 };
 
 /// The service, for the admins' listeners.
@@ -31,7 +31,7 @@ impl AuditService for Audit {
         Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
-        let filter = Filter {
+        let filter = AuditFilter {
             actor: asked.actor,
             action_prefix: asked.action,
             object: asked.object,
@@ -43,7 +43,7 @@ impl AuditService for Audit {
     }
 }
 
-fn entry(written: Written) -> AuditEntry {
+fn entry(written: AuditLine) -> AuditEntry {
     AuditEntry {
         id: written.id,
         at: Some(timestamp_of_ms(written.at_ms)),

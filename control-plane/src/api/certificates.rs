@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chapar_core::identity::{SpiffeId, WorkloadName};
 use chapar_proto::admin::v1::{
     Certificate, Generation as WireGeneration, GenerationState, GetAuthorityRequest, GetAuthorityResponse,
     IssueAdminCertificateRequest, IssueAdminCertificateResponse, ListCertificatesRequest, ListCertificatesResponse,
@@ -13,12 +12,12 @@ use chapar_proto::admin::v1::{
 use tonic::{Request, Response, Status};
 
 use crate::{
-    authority::{Authority, CertificateRow, Csr, Generation, Issued, Kind, LiveCounts, State},
+    authority::{Authority, CertificateRow, Generation, Kind, LiveCounts, State},
     caller::Caller,
     clock::timestamp_of_ms,
+    enrolment,
     page::Page,
     problem::Problem,
-    store::AuditEntry,
     store::Store,
 };
 
@@ -27,9 +26,6 @@ const WAIT_S_DEFAULT: u32 = 30;
 
 /// Longest such wait, in seconds.
 const WAIT_S_MAX: u32 = 600;
-
-/// Longest life of an admin's certificate, in seconds: 90 days.
-const ADMIN_LIFE_S_MAX: u32 = 90 * 86_400;
 
 /// The service, for the admins' listeners.
 #[must_use]
@@ -114,7 +110,8 @@ impl CertificateService for Certificates {
         request: Request<IssueAdminCertificateRequest>,
     ) -> Result<Response<IssueAdminCertificateResponse>, Status> {
         let actor = Caller::of(&request)?.require_admin()?;
-        let issued = self.issue_admin(&actor, request.into_inner()).await?;
+        let IssueAdminCertificateRequest { name, csr_der, valid_for_s } = request.into_inner();
+        let issued = enrolment::issue_admin(&self.store, &self.authority, &actor, &name, &csr_der, valid_for_s).await?;
         Ok(Response::new(IssueAdminCertificateResponse {
             chain_der: issued.chain,
             roots_der: self.authority.current().roots_der(),
@@ -124,28 +121,6 @@ impl CertificateService for Certificates {
 }
 
 impl Certificates {
-    async fn issue_admin(&self, actor: &str, asked: IssueAdminCertificateRequest) -> Result<Issued, Problem> {
-        let name: WorkloadName = asked
-            .name
-            .parse()
-            .map_err(|error| Problem::invalid("ADMIN_NAME_MALFORMED", format!("{error}")).field("name", format!("{error}")))?;
-        if asked.valid_for_s > ADMIN_LIFE_S_MAX {
-            let message = format!("an admin's certificate lives at most 90 days ({ADMIN_LIFE_S_MAX} s)");
-            return Err(Problem::invalid("CERTIFICATE_LIFE_TOO_LONG", message)
-                .field("valid_for_s", format!("at most {ADMIN_LIFE_S_MAX}")));
-        }
-        let life = (asked.valid_for_s > 0).then(|| Duration::from_secs(asked.valid_for_s.into()));
-        let id = SpiffeId::admin(self.authority.trust_domain().clone(), name);
-        let csr = Csr::parse(&asked.csr_der)?;
-        csr.expect_identity(&id)?;
-        let mut tx = self.store.write().await?;
-        let issued = self.authority.issue_admin(&mut tx, &id, &csr, life).await?;
-        let details = serde_json::json!({ "serial": issued.serial, "issuer": issued.issuer });
-        tx.audit(AuditEntry::done(actor, "certificate.issue-admin", id.to_string()).with(details)).await?;
-        tx.commit().await?;
-        Ok(issued)
-    }
-
     async fn described(&self, generation: &Generation) -> Result<WireGeneration, Problem> {
         let counts = self.authority.live_counts().await?;
         Ok(wire(generation, &counts, &self.authority.current().generations))

@@ -2,10 +2,9 @@
 
 mod convert;
 
-use chapar_core::{
-    identity::{Agency, TrustDomain},
-    time::Timestamp,
-};
+use std::sync::Arc;
+
+use chapar_core::time::Timestamp;
 use chapar_proto::admin::v1::{
     ApplyRequest, ApplyResponse, DiffVersionsRequest, DiffVersionsResponse, ExplainRequest, ExplainResponse, GetVersionRequest,
     GetVersionResponse, ListGrantsRequest, ListGrantsResponse, ListResourcesRequest, ListResourcesResponse, ListVersionsRequest,
@@ -19,12 +18,12 @@ use crate::{
     audit::audited,
     caller::Caller,
     clock::ms_of_timestamp,
-    distribute::{Distribution, World},
+    distribute::Distribution,
+    explain::{Asked, explain},
     page::Page,
-    policy::{self, ApplyOrder, Question},
+    policy::{self, ApplyOrder, GrantFilter},
     problem::Problem,
-    registry,
-    resources::{REQUEST_BYTES_MAX, ResourceFile, yaml, yaml_all},
+    resources::{REQUEST_BYTES_MAX, ResourceFile, ResourceName, Spec, yaml, yaml_all},
     store::Store,
 };
 
@@ -59,37 +58,27 @@ impl PolicyService for Policy {
     async fn list_resources(&self, request: Request<ListResourcesRequest>) -> Result<Response<ListResourcesResponse>, Status> {
         Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner();
-        let mut conn = self.store.read().acquire().await.map_err(Problem::from)?;
-        let version = policy::current(&mut conn).await.map_err(Problem::from)?;
-        let world = policy::world_at(&mut conn, version).await.map_err(Problem::from)?;
-        let wanted = |kind: &str, name: &str| {
-            (asked.kind.is_empty() || asked.kind == kind) && (asked.name.is_empty() || asked.name == name)
+        let (found, version) = policy::resources(&self.store, &asked.kind, &asked.name).await.map_err(Problem::from)?;
+        let text = |(name, spec): (ResourceName, Arc<Spec>)| ResourceText {
+            kind: name.kind.as_str().to_owned(),
+            yaml: yaml(&name, &spec),
+            name: name.name,
         };
-        let resources = world.iter().filter(|(name, _)| wanted(name.kind.as_str(), &name.name)).map(|(name, spec)| {
-            ResourceText { kind: name.kind.as_str().to_owned(), name: name.name.clone(), yaml: yaml(name, spec) }
-        });
-        Ok(Response::new(ListResourcesResponse { resources: resources.collect(), version }))
+        Ok(Response::new(ListResourcesResponse { resources: found.into_iter().map(text).collect(), version }))
     }
 
     async fn list_versions(&self, request: Request<ListVersionsRequest>) -> Result<Response<ListVersionsResponse>, Status> {
         Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
-        let before = page.after_number()?.map_or(u64::MAX, i64::unsigned_abs);
-        let mut conn = self.store.read().acquire().await.map_err(Problem::from)?;
-        let mut versions = policy::versions(&mut conn, before, page.size + 1).await.map_err(Problem::from)?;
-        let next_page_token = page.cut(&mut versions, |version| version.version.to_string());
+        let (versions, next_page_token) = policy::versions(&self.store, &page).await?;
         Ok(Response::new(ListVersionsResponse { versions: versions.into_iter().map(Into::into).collect(), next_page_token }))
     }
 
     async fn get_version(&self, request: Request<GetVersionRequest>) -> Result<Response<GetVersionResponse>, Status> {
         Caller::of(&request)?.require_admin()?;
-        let asked = request.into_inner().version;
-        let mut conn = self.store.read().acquire().await.map_err(Problem::from)?;
-        let number = if asked == 0 { policy::current(&mut conn).await.map_err(Problem::from)? } else { asked };
-        let version = policy::version(&mut conn, number).await.map_err(Problem::from)?;
-        let world = policy::world_at(&mut conn, number).await.map_err(Problem::from)?;
-        let yaml = yaml_all(world.iter().map(|(name, spec)| (name, &**spec)));
+        let (version, resources) = policy::content(&self.store, request.into_inner().version).await.map_err(Problem::from)?;
+        let yaml = yaml_all(resources.iter().map(|(name, spec)| (name, &**spec)));
         Ok(Response::new(GetVersionResponse { version: Some(version.into()), yaml }))
     }
 
@@ -115,31 +104,15 @@ impl PolicyService for Policy {
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         Caller::of(&request)?.require_admin()?;
-        let asked = request.into_inner();
-        let mut conn = self.store.read().acquire().await.map_err(Problem::from)?;
-        let revision = self.store.revision().await.map_err(Problem::from)?;
-        let world = self.distribution.world_since(revision).await;
-        let consumer = self.known_agency(&mut conn, &world, &asked.consumer).await?;
-        let provider = match asked.provider.as_str() {
-            "" => None,
-            name => Some(self.known_agency(&mut conn, &world, name).await?),
-        };
-        let at_ms = asked.at.as_ref().map_or_else(|| self.store.clock().now_ms(), ms_of_timestamp);
-        let (at, purpose_stated) = (Timestamp::from_unix_ms(at_ms), !asked.purpose.trim().is_empty());
-        let question = Question { consumer, inquiry: asked.inquiry, provider, at, purpose_stated };
-        let told = policy::explain(&world, &question).map_err(|error| Problem::internal(&error))?;
-        let grant = match &told.grant {
-            None => None,
-            Some(name) => {
-                let grants = policy::grants_view(&mut conn).await.map_err(Problem::from)?.grants;
-                grants.into_iter().find(|found| found.grant.name == *name).map(Into::into)
-            }
-        };
+        let wire = request.into_inner();
+        let at = wire.at.as_ref().map(|at| Timestamp::from_unix_ms(ms_of_timestamp(at)));
+        let asked = Asked { consumer: wire.consumer, inquiry: wire.inquiry, provider: wire.provider, at, purpose: wire.purpose };
+        let (told, grant) = explain(&self.store, &self.distribution, asked).await?;
         Ok(Response::new(ExplainResponse {
             permitted: told.refused.is_none(),
             reason: told.refused.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
             explanation: told.text,
-            grant,
+            grant: grant.map(Into::into),
             policy_version: told.policy_version,
         }))
     }
@@ -148,19 +121,9 @@ impl PolicyService for Policy {
         Caller::of(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
-        let mut conn = self.store.read().acquire().await.map_err(Problem::from)?;
-        let view = policy::grants_view(&mut conn).await.map_err(Problem::from)?;
-        let wanted = |asked: &str, found: &str| asked.is_empty() || asked == found;
-        let mut grants: Vec<_> = view
-            .grants
-            .into_iter()
-            .filter(|found| page.after.as_ref().is_none_or(|after| found.grant.name > *after))
-            .filter(|found| wanted(&asked.consumer, &found.grant.consumer) && wanted(&asked.inquiry, &found.grant.inquiry))
-            .filter(|found| wanted(&asked.provider, found.provider.as_deref().unwrap_or_default()))
-            .filter(|found| wanted(&asked.resolution, &found.grant.resolution))
-            .take(page.size + 1)
-            .collect();
-        let next_page_token = page.cut(&mut grants, |found| found.grant.name.clone());
+        let (consumer, provider, inquiry, resolution) = (asked.consumer, asked.provider, asked.inquiry, asked.resolution);
+        let filter = GrantFilter { consumer, provider, inquiry, resolution };
+        let (grants, next_page_token) = policy::grants(&self.store, &filter, &page).await.map_err(Problem::from)?;
         Ok(Response::new(ListGrantsResponse { grants: grants.into_iter().map(Into::into).collect(), next_page_token }))
     }
 
@@ -178,16 +141,5 @@ impl PolicyService for Policy {
         let restored = policy::restore(&self.store, &asked.grant, &asked.reason, &actor).await.map_err(Problem::from);
         let (version, revision) = audited(&self.store, &actor, "grant.restore", &asked.grant, restored).await?;
         Ok(Response::new(RestoreGrantResponse { version, revision }))
-    }
-}
-
-impl Policy {
-    /// The agency of this name, seen from the own exchange.
-    async fn known_agency(&self, conn: &mut sqlx::SqliteConnection, world: &World, name: &str) -> Result<Agency, Problem> {
-        let unknown = || Problem::not_found("AGENCY_UNKNOWN", format!("unknown agency {name:?}; see `chapar agency list`"));
-        let own: TrustDomain = world.trust_domain().parse().map_err(|_| unknown())?;
-        let agency = name.parse::<Agency>().map_err(|_| unknown())?.seen_from(&own);
-        let name = agency.joined().map_err(|error| Problem::not_found("AGENCY_UNKNOWN", error.to_string()))?;
-        if registry::agency_exists(conn, name.as_str()).await? { Ok(agency) } else { Err(unknown()) }
     }
 }

@@ -11,9 +11,9 @@ use crate::{
     authority::Authority,
     caller::Caller,
     clock::timestamp_of_ms,
-    enrolment::tokens::{self, Token, TokenState},
+    enrolment::tokens::{self, TokenState},
     page::Page,
-    store::Store,
+    store::{Store, TokenRow},
 };
 
 /// The service, for the admins' listeners.
@@ -54,7 +54,7 @@ impl TokenService for Tokens {
 }
 
 impl Tokens {
-    fn described(&self, token: Token) -> EnrolmentToken {
+    fn described(&self, token: TokenRow) -> EnrolmentToken {
         let state = match token.state(self.store.clock().now_ms()) {
             TokenState::Open => WireState::Open,
             TokenState::Used => WireState::Used,

@@ -32,12 +32,6 @@ pub enum AuthorityError {
     Store(#[from] StoreError),
 }
 
-impl From<sqlx::Error> for AuthorityError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(StoreError::Query(error))
-    }
-}
-
 impl From<AuthorityError> for Problem {
     fn from(error: AuthorityError) -> Self {
         match &error {

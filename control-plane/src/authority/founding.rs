@@ -28,7 +28,7 @@ pub(super) async fn found_if_new(
     lifetimes: &Certificates,
 ) -> Result<(), AuthorityError> {
     let mut tx = store.write().await?;
-    let held = generations::list(tx.conn()).await?;
+    let held = tx.generations().await?;
     if let Some(first) = held.first() {
         return expect_trust_domain(first, trust_domain);
     }
@@ -37,7 +37,7 @@ pub(super) async fn found_if_new(
     let (root, root_key) = maker.root("root-1", State::Active, None)?;
     let issuing = maker.issuing("issuing-1", State::Active, &root, &root_key)?;
     for generation in [&root, &issuing] {
-        generations::insert(tx.conn(), generation, store.clock().now_ms()).await?;
+        generations::insert(&mut tx, generation).await?;
         tx.audit(
             AuditEntry::done(SYSTEM, "authority.found", &generation.name)
                 .with(serde_json::json!({ "fingerprint": generation.fingerprint(), "trust_domain": trust_domain.as_str() })),

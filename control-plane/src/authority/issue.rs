@@ -4,7 +4,6 @@ use chapar_core::identity::{SpiffeId, TrustDomain};
 use data_encoding::HEXLOWER;
 use rcgen::{CertificateParams, PublicKeyData};
 use rustls_pki_types::CertificateDer;
-use sqlx::SqliteConnection;
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use x509_parser::parse_x509_certificate;
@@ -15,14 +14,14 @@ use super::{
     current::{self, Issuing, Own},
     digest::sha256,
     error::AuthorityError,
-    generations, lifetime,
+    lifetime,
     profile::{self, LeafUse, Validity},
     signer::{CertificateKey, Keyring, OwnKey},
 };
 use crate::{
     clock::date_of_ms,
     config::Certificates,
-    store::{Store, StoreError, WriteTx},
+    store::{CertificateRow, Store, StoreError, Transaction},
 };
 
 /// Shortest remaining life of an issuing CA that still issues. Below it a leaf would be dead on arrival.
@@ -47,7 +46,7 @@ impl Authority {
     ///
     /// # Errors
     /// When the issuing CA is about to expire, or the store cannot be written.
-    pub async fn issue_sidecar(&self, tx: &mut WriteTx, id: &SpiffeId, csr: &Csr) -> Result<Issued, AuthorityError> {
+    pub async fn issue_sidecar(&self, tx: &mut Transaction, id: &SpiffeId, csr: &Csr) -> Result<Issued, AuthorityError> {
         let life = lifetime(self.inner.lifetimes.sidecar_lifetime_s);
         self.issue(tx, id, csr, LeafUse::ServerAndClient, life).await
     }
@@ -58,7 +57,7 @@ impl Authority {
     /// As [`Authority::issue_sidecar`].
     pub async fn issue_admin(
         &self,
-        tx: &mut WriteTx,
+        tx: &mut Transaction,
         id: &SpiffeId,
         csr: &Csr,
         life: Option<Duration>,
@@ -69,7 +68,7 @@ impl Authority {
 
     async fn issue(
         &self,
-        tx: &mut WriteTx,
+        tx: &mut Transaction,
         id: &SpiffeId,
         csr: &Csr,
         usage: LeafUse,
@@ -78,7 +77,7 @@ impl Authority {
         let issuing = self.current().issuing.clone();
         let params = leaf_params(&issuing, id, usage, self.clock().now(), life)?;
         let issued = sign(&issuing, &params, id, csr.public_key())?;
-        record(tx.conn(), &issued).await?;
+        record(tx, &issued).await?;
         Ok(issued)
     }
 }
@@ -91,7 +90,7 @@ pub(super) async fn picture(
     lifetimes: &Certificates,
 ) -> Result<Current, AuthorityError> {
     let mut tx = store.write().await?;
-    let generations = generations::list(tx.conn()).await?;
+    let generations = tx.generations().await?;
     let issuing = current::issuing(&generations, keys)?;
     let roots = current::anchors(&generations)?;
 
@@ -100,7 +99,7 @@ pub(super) async fn picture(
     let life = lifetime(lifetimes.sidecar_lifetime_s);
     let params = leaf_params(&issuing, &id, LeafUse::ServerAndClient, store.clock().now(), life)?;
     let issued = sign(&issuing, &params, &id, &CertificateKey(key.signer.clone()))?;
-    record(tx.conn(), &issued).await?;
+    record(&mut tx, &issued).await?;
     tx.commit().await?;
 
     let chain: Vec<CertificateDer<'static>> = issued.chain.into_iter().map(CertificateDer::from).collect();
@@ -155,20 +154,18 @@ fn sign(
     })
 }
 
-async fn record(conn: &mut SqliteConnection, issued: &Issued) -> Result<(), StoreError> {
+async fn record(tx: &mut Transaction, issued: &Issued) -> Result<(), StoreError> {
     let fingerprint = issued.chain.first().map(|leaf| HEXLOWER.encode(&sha256(leaf))).unwrap_or_default();
-    sqlx::query(
-        "INSERT INTO certificates (serial, spiffe_id, agency, issuer, fingerprint, not_before_ms, not_after_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(&issued.serial)
-    .bind(issued.id.to_string())
-    .bind(issued.id.agency().map(ToString::to_string))
-    .bind(&issued.issuer)
-    .bind(fingerprint)
-    .bind(issued.not_before_ms)
-    .bind(issued.not_after_ms)
-    .execute(conn)
-    .await?;
-    Ok(())
+    tx.insert_certificate(&CertificateRow {
+        serial: issued.serial.clone(),
+        spiffe_id: issued.id.to_string(),
+        agency: issued.id.agency().map(ToString::to_string),
+        issuer: issued.issuer.clone(),
+        fingerprint,
+        not_before_ms: issued.not_before_ms,
+        not_after_ms: issued.not_after_ms,
+        revoked_at_ms: None,
+        revocation_reason: None,
+    })
+    .await
 }

@@ -3,24 +3,14 @@
 use std::collections::BTreeMap;
 
 use chapar_core::identity::SpiffeId;
-use sqlx::Row as _;
 
 use super::{Authority, Generation, Kind};
-use crate::{page::Page, problem::Problem, store::StoreError};
-
-/// One issued leaf.
-#[derive(Clone, Debug)]
-pub struct CertificateRow {
-    pub serial: String,
-    pub spiffe_id: String,
-    pub agency: Option<String>,
-    pub issuer: String,
-    pub fingerprint: String,
-    pub not_before_ms: i64,
-    pub not_after_ms: i64,
-    pub revoked_at_ms: Option<i64>,
-    pub revocation_reason: Option<String>,
-}
+pub use crate::store::CertificateRow;
+use crate::{
+    page::Page,
+    problem::Problem,
+    store::{CertificateFilter, StoreError},
+};
 
 /// How many certificates that are neither expired nor revoked each issuing CA still carries. The control plane's own are left
 /// out: it exchanges them by itself, at once.
@@ -49,19 +39,10 @@ impl Authority {
     /// # Errors
     /// When the store cannot be read.
     pub async fn live_counts(&self) -> Result<LiveCounts, StoreError> {
-        let rows = sqlx::query(
-            "SELECT issuer, COUNT(*) AS live FROM certificates \
-             WHERE revoked_at_ms IS NULL AND not_after_ms > $1 AND spiffe_id <> $2 GROUP BY issuer",
-        )
-        .bind(self.clock().now_ms())
-        .bind(SpiffeId::control_plane(self.trust_domain().clone()).to_string())
-        .fetch_all(self.inner.store.read())
-        .await?;
-        let counted = rows.iter().map(|row| {
-            let live: i64 = row.try_get("live")?;
-            Ok((row.try_get("issuer")?, u32::try_from(live).unwrap_or(u32::MAX)))
-        });
-        Ok(LiveCounts(counted.collect::<Result<_, sqlx::Error>>()?))
+        let own = SpiffeId::control_plane(self.trust_domain().clone()).to_string();
+        let mut reader = self.inner.store.reader().await?;
+        let live = reader.live_certificates_by_issuer(self.clock().now_ms(), &own).await?;
+        Ok(LiveCounts(live.into_iter().collect()))
     }
 
     /// Issued certificates, newest first. `agency`: empty for all.
@@ -69,43 +50,15 @@ impl Authority {
     /// # Errors
     /// `PAGE_TOKEN_MALFORMED`, or when the store cannot be read.
     pub async fn list(&self, agency: &str, include_void: bool, page: &Page) -> Result<(Vec<CertificateRow>, String), Problem> {
-        let (after_ms, after_serial) = match &page.after {
-            None => (i64::MAX, String::new()),
-            Some(key) => key
-                .split_once(':')
-                .and_then(|(ms, serial)| Some((ms.parse().ok()?, serial.to_owned())))
-                .ok_or_else(|| Problem::invalid("PAGE_TOKEN_MALFORMED", "page_token is not one of this list"))?,
+        let malformed = || Problem::invalid("PAGE_TOKEN_MALFORMED", "page_token is not one of this list");
+        let key = |key: &String| {
+            key.split_once(':').and_then(|(ms, serial)| Some((ms.parse().ok()?, serial.to_owned()))).ok_or_else(malformed)
         };
-        let rows = sqlx::query(
-            "SELECT * FROM certificates WHERE ($1 = '' OR agency = $1) \
-             AND ($2 = 1 OR (revoked_at_ms IS NULL AND not_after_ms > $3)) \
-             AND (not_before_ms < $4 OR (not_before_ms = $4 AND serial > $5)) \
-             ORDER BY not_before_ms DESC, serial LIMIT $6",
-        )
-        .bind(agency)
-        .bind(i64::from(include_void))
-        .bind(self.clock().now_ms())
-        .bind(after_ms)
-        .bind(after_serial)
-        .bind(page.limit())
-        .fetch_all(self.inner.store.read())
-        .await?;
-        let mut certificates = rows.iter().map(row_of).collect::<Result<Vec<_>, sqlx::Error>>()?;
+        let after = page.after.as_ref().map(key).transpose()?;
+        let filter = CertificateFilter { agency: agency.to_owned(), include_void, after };
+        let mut reader = self.inner.store.reader().await?;
+        let mut certificates = reader.certificates(&filter, self.clock().now_ms(), page.limit()).await?;
         let next = page.cut(&mut certificates, |row| format!("{}:{}", row.not_before_ms, row.serial));
         Ok((certificates, next))
     }
-}
-
-fn row_of(row: &sqlx::sqlite::SqliteRow) -> Result<CertificateRow, sqlx::Error> {
-    Ok(CertificateRow {
-        serial: row.try_get("serial")?,
-        spiffe_id: row.try_get("spiffe_id")?,
-        agency: row.try_get("agency")?,
-        issuer: row.try_get("issuer")?,
-        fingerprint: row.try_get("fingerprint")?,
-        not_before_ms: row.try_get("not_before_ms")?,
-        not_after_ms: row.try_get("not_after_ms")?,
-        revoked_at_ms: row.try_get("revoked_at_ms")?,
-        revocation_reason: row.try_get("revocation_reason")?,
-    })
 }

@@ -13,9 +13,11 @@ use super::{
     error::AuthorityError,
     founding::Maker,
     generations::{self, Generation, Kind, State},
-    revocation,
 };
-use crate::{problem::Problem, store::AuditEntry, store::WriteTx};
+use crate::{
+    problem::Problem,
+    store::{AuditEntry, Transaction},
+};
 
 /// The generations that a root rotation brought in force.
 #[derive(Clone, Debug)]
@@ -32,7 +34,7 @@ impl Authority {
     pub async fn rotate_issuer(&self, actor: &str, reason: &str) -> Result<Generation, Problem> {
         let _alone = self.begin_rotation()?;
         let mut tx = self.inner.store.write().await?;
-        let held = generations::list(tx.conn()).await?;
+        let held = tx.generations().await?;
         let root = active_root(&held)?;
         let issuing = bring_issuing_in_force(&self.maker(), &mut tx, root).await?;
         announce(tx, actor, "issuer.rotate", &issuing, reason).await?;
@@ -62,7 +64,7 @@ impl Authority {
         let _alone = self.begin_rotation()?;
         let counts = self.live_counts().await?;
         let mut tx = self.inner.store.write().await?;
-        let held = generations::list(tx.conn()).await?;
+        let held = tx.generations().await?;
         let retired = retirable(&held, name)?;
         let live = counts.of(retired, &held);
         if live > 0 && !danger_void {
@@ -79,8 +81,8 @@ impl Authority {
             .filter(|child| child.name == name || (child.kind == Kind::Issuing && child.parent.as_deref() == Some(name)));
         let mut voided = 0;
         for generation in with_children.filter(|generation| generation.state != State::Retired) {
-            voided += revocation::revoke_all_of(tx.conn(), &generation.name, &reason, now_ms).await?;
-            generations::move_to(tx.conn(), &generation.name, State::Retired, now_ms).await?;
+            voided += tx.revoke_certificates_of(&generation.name, &reason, now_ms).await?;
+            tx.move_generation(&generation.name, State::Retired, now_ms).await?;
         }
         let revision = tx.next_revision().await?;
         let details = serde_json::json!({ "voided_certificates": voided, "revision": revision });
@@ -108,17 +110,16 @@ impl Authority {
 
     async fn prepare_root(&self, actor: &str, reason: &str) -> Result<Generation, Problem> {
         let mut tx = self.inner.store.write().await?;
-        let held = generations::list(tx.conn()).await?;
+        let held = tx.generations().await?;
         let waiting = held.iter().find(|generation| generation.kind == Kind::Root && generation.state == State::Prepared);
         if let Some(prepared) = waiting {
             return Ok(prepared.clone());
         }
         let old = active_root(&held)?;
         let old_key = self.inner.keys.open(old)?;
-        let name = generations::next_name(tx.conn(), Kind::Root).await?;
+        let name = generations::next_name(&mut tx, Kind::Root).await?;
         let (root, _) = self.maker().root(&name, State::Prepared, Some((old, &old_key)))?;
-        let now_ms = tx.now_ms();
-        generations::insert(tx.conn(), &root, now_ms).await?;
+        generations::insert(&mut tx, &root).await?;
         announce(tx, actor, "root.prepare", &root, reason).await?;
         self.reload().await?;
         Ok(root)
@@ -127,8 +128,8 @@ impl Authority {
     async fn activate_root(&self, actor: &str, reason: &str, prepared: Generation) -> Result<RotatedRoot, Problem> {
         let mut tx = self.inner.store.write().await?;
         let now_ms = tx.now_ms();
-        generations::supersede_active(tx.conn(), Kind::Root).await?;
-        generations::move_to(tx.conn(), &prepared.name, State::Active, now_ms).await?;
+        tx.supersede_active_generation(Kind::Root).await?;
+        tx.move_generation(&prepared.name, State::Active, now_ms).await?;
         let root = Generation { state: State::Active, ..prepared };
         let issuing = bring_issuing_in_force(&self.maker(), &mut tx, &root).await?;
         announce(tx, actor, "root.rotate", &root, reason).await?;
@@ -152,21 +153,20 @@ impl Authority {
 /// A new issuing CA under this root, in the place of the one in use.
 pub(super) async fn bring_issuing_in_force(
     maker: &Maker<'_>,
-    tx: &mut WriteTx,
+    tx: &mut Transaction,
     root: &Generation,
 ) -> Result<Generation, AuthorityError> {
     let root_key = maker.keys.open(root)?;
-    let name = generations::next_name(tx.conn(), Kind::Issuing).await?;
+    let name = generations::next_name(tx, Kind::Issuing).await?;
     let issuing = maker.issuing(&name, State::Active, root, &root_key)?;
-    let now_ms = tx.now_ms();
-    generations::supersede_active(tx.conn(), Kind::Issuing).await?;
-    generations::insert(tx.conn(), &issuing, now_ms).await?;
+    tx.supersede_active_generation(Kind::Issuing).await?;
+    generations::insert(tx, &issuing).await?;
     Ok(issuing)
 }
 
 /// Audits the rotation and commits it as a new revision.
 pub(super) async fn announce(
-    mut tx: WriteTx,
+    mut tx: Transaction,
     actor: &str,
     action: &'static str,
     generation: &Generation,

@@ -1,7 +1,6 @@
 //! Whether a certificate that chains to a trusted root may still be used: asked at every request, not only at the handshake.
 
 use chapar_core::identity::SpiffeId;
-use sqlx::Row as _;
 
 use super::{Authority, suspension};
 use crate::{caller::SidecarCaller, problem::Problem, store::StoreError};
@@ -28,31 +27,22 @@ impl Authority {
     /// # Errors
     /// When the store cannot be read; then nothing may be done for its holder.
     pub async fn standing(&self, serial: &str, id: &SpiffeId) -> Result<Standing, StoreError> {
-        let row = sqlx::query(
-            "SELECT c.spiffe_id, c.not_after_ms, c.revoked_at_ms, c.revocation_reason, g.state AS issuer_state, \
-             a.suspended_at_ms, a.suspension_reason \
-             FROM certificates c JOIN authority_generations g ON g.name = c.issuer \
-             LEFT JOIN agencies a ON a.name = c.agency WHERE c.serial = $1",
-        )
-        .bind(serial)
-        .fetch_optional(self.inner.store.read())
-        .await?;
-        let Some(row) = row else { return Ok(Standing::Unknown) };
-        if row.try_get::<String, _>("spiffe_id")? != id.to_string() {
+        let Some(held) = self.inner.store.reader().await?.certificate_state(serial).await? else {
+            return Ok(Standing::Unknown);
+        };
+        if held.spiffe_id != id.to_string() {
             return Ok(Standing::Unknown);
         }
-        if row.try_get::<Option<i64>, _>("revoked_at_ms")?.is_some() {
-            let reason = row.try_get::<Option<String>, _>("revocation_reason")?.unwrap_or_default();
+        if let Some(reason) = held.revocation {
             return Ok(Standing::Revoked { reason });
         }
-        if row.try_get::<String, _>("issuer_state")? == "retired" {
+        if held.issuer_retired {
             return Ok(Standing::Revoked { reason: "its issuing CA was retired".to_owned() });
         }
-        if let (Some(_), Some(agency)) = (row.try_get::<Option<i64>, _>("suspended_at_ms")?, id.agency()) {
-            let reason = row.try_get::<Option<String>, _>("suspension_reason")?.unwrap_or_default();
+        if let (Some(reason), Some(agency)) = (held.suspension, id.agency()) {
             return Ok(Standing::Suspended { agency: agency.to_string(), reason });
         }
-        if row.try_get::<i64, _>("not_after_ms")? <= self.clock().now_ms() {
+        if held.not_after_ms <= self.clock().now_ms() {
             return Ok(Standing::Expired);
         }
         Ok(Standing::Good)

@@ -3,13 +3,13 @@
 use super::{
     Authority, current,
     founding::Maker,
-    generations::{self, Generation, Kind},
+    generations::{Generation, Kind},
     rotation,
 };
 use crate::{
     clock::date_of_ms,
     problem::Problem,
-    store::{SYSTEM, Store, WriteTx},
+    store::{SYSTEM, Store, Transaction},
 };
 
 /// The last part of an issuing CA's life in which it is followed by another, as a divisor: a quarter, by default three months,
@@ -44,7 +44,7 @@ impl Authority {
 /// As [`Authority::rotate_issuer_if_due`].
 pub(super) async fn succeed_if_due(store: &Store, maker: &Maker<'_>) -> Result<Option<Generation>, Problem> {
     let mut tx = store.write().await?;
-    let held = generations::list(tx.conn()).await?;
+    let held = tx.generations().await?;
     let Some(old) = current::active(&held, Kind::Issuing).filter(|issuing| is_due(issuing, tx.now_ms())) else {
         return Ok(None);
     };
@@ -58,7 +58,7 @@ pub(super) async fn succeed_if_due(store: &Store, maker: &Maker<'_>) -> Result<O
     Ok(Some(issuing))
 }
 
-async fn announce(tx: WriteTx, issuing: &Generation) -> Result<(), Problem> {
+async fn announce(tx: Transaction, issuing: &Generation) -> Result<(), Problem> {
     rotation::announce(tx, SYSTEM, "issuer.rotate", issuing, REASON).await?;
     tracing::info!(issuer = issuing.name, not_after = %date_of_ms(issuing.not_after_ms), "rotated the issuing CA before its end");
     Ok(())

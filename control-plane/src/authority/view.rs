@@ -1,13 +1,12 @@
 //! What sidecars must know about trust, as distribution puts it in their snapshots.
 
-use sqlx::{Row as _, SqliteConnection};
-
 use super::{
     current,
     error::AuthorityError,
-    generations::{self, Generation, Kind},
+    generations::{Generation, Kind},
 };
-use crate::store::{Store, StoreError};
+pub use crate::store::RevokedCertificate;
+use crate::store::Store;
 
 /// Trust as of one committed revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,20 +19,6 @@ pub struct TrustView {
     pub revoked: Vec<RevokedCertificate>,
     /// Suspended agencies, ordered by name.
     pub suspended: Vec<SuspendedAgency>,
-}
-
-/// A certificate that is not to be accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RevokedCertificate {
-    /// Lowercase hex, two digits a byte.
-    pub serial: String,
-    /// The identity in it; the trust domain alone ("spiffe://exchange.example") for a retired issuing CA.
-    pub spiffe_id: String,
-    /// Whose it is. `None`: an admin's, the control plane's or a retired issuing CA's.
-    pub agency: Option<String>,
-    pub revoked_at_ms: i64,
-    pub reason: String,
-    pub not_after_ms: i64,
 }
 
 impl RevokedCertificate {
@@ -57,42 +42,21 @@ pub struct SuspendedAgency {
 /// When the store cannot be read.
 pub async fn trust_view(store: &Store) -> Result<TrustView, AuthorityError> {
     let now_ms = store.clock().now_ms();
-    let mut tx = store.read().begin().await?;
-    let generations = generations::list(&mut tx).await?;
-    let mut revoked = revoked_leaves(&mut tx, now_ms).await?;
+    let mut reader = store.snapshot().await?;
+    let generations = reader.generations().await?;
+    let mut revoked = reader.revoked_certificates(now_ms).await?;
     for generation in &generations {
         revoked.extend(retired_issuer(generation, now_ms)?);
     }
+    let suspended = reader.suspended_agencies().await?;
     revoked.sort_by(|a, b| a.serial.cmp(&b.serial));
     let active_issuer = current::active(&generations, Kind::Issuing).map(Generation::key_sha256).transpose()?;
     Ok(TrustView {
         roots_der: current::trusted_roots(&generations).map(|root| root.certificate.clone()).collect(),
         active_issuer_spki_sha256_hex: active_issuer.unwrap_or_default(),
         revoked,
-        suspended: suspended(&mut tx).await?,
+        suspended: suspended.into_iter().map(|(name, reason)| SuspendedAgency { name, reason }).collect(),
     })
-}
-
-async fn revoked_leaves(conn: &mut SqliteConnection, now_ms: i64) -> Result<Vec<RevokedCertificate>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT serial, spiffe_id, agency, revoked_at_ms, revocation_reason, not_after_ms FROM certificates \
-         WHERE revoked_at_ms IS NOT NULL AND not_after_ms > $1",
-    )
-    .bind(now_ms)
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(RevokedCertificate {
-                serial: row.try_get("serial")?,
-                spiffe_id: row.try_get("spiffe_id")?,
-                agency: row.try_get("agency")?,
-                revoked_at_ms: row.try_get("revoked_at_ms")?,
-                reason: row.try_get::<Option<String>, _>("revocation_reason")?.unwrap_or_default(),
-                not_after_ms: row.try_get("not_after_ms")?,
-            })
-        })
-        .collect()
 }
 
 fn retired_issuer(generation: &Generation, now_ms: i64) -> Result<Option<RevokedCertificate>, AuthorityError> {
@@ -110,18 +74,4 @@ fn retired_issuer(generation: &Generation, now_ms: i64) -> Result<Option<Revoked
         reason: format!("{} was retired", generation.name),
         not_after_ms: generation.not_after_ms,
     }))
-}
-
-async fn suspended(conn: &mut SqliteConnection) -> Result<Vec<SuspendedAgency>, StoreError> {
-    let rows = sqlx::query("SELECT name, suspension_reason FROM agencies WHERE suspended_at_ms IS NOT NULL ORDER BY name")
-        .fetch_all(conn)
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(SuspendedAgency {
-                name: row.try_get("name")?,
-                reason: row.try_get::<Option<String>, _>("suspension_reason")?.unwrap_or_default(),
-            })
-        })
-        .collect()
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Forward;
-use crate::subject::keys::Ages;
+use super::forward::Forward;
 
 /// Bounds of the ledger: records leave by age, or the oldest first when there are too many.
 #[derive(Clone, Debug, Deserialize)]
@@ -50,8 +49,8 @@ impl Ledger {
 
     /// How old the keys that data subjects are hashed with get.
     #[must_use]
-    pub fn subject_key_ages(&self) -> Ages {
-        Ages { rotated_after_days: self.subject_key_days, kept_days: self.retention_days_max() }
+    pub fn subject_key_ages(&self) -> SubjectKeyAges {
+        SubjectKeyAges { rotated_after_days: self.subject_key_days, kept_days: self.retention_days_max() }
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
@@ -70,4 +69,13 @@ impl Ledger {
         }
         self.forward.as_ref().map_or(Ok(()), Forward::check)
     }
+}
+
+/// How old the keys get that data subjects are hashed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubjectKeyAges {
+    /// Days after which a new key takes over.
+    pub rotated_after_days: u32,
+    /// Days that a key is kept after its successor took over: as long as records are.
+    pub kept_days: u32,
 }

@@ -1,19 +1,19 @@
-//! Which resources one agency's sidecars get. Pure: the same world and agency always give the same set.
+//! Which resources one agency's sidecars get. Pure: the same index and agency always give the same set.
 
 use std::collections::BTreeMap;
 
 use chapar_core::snapshot::ResourceSet;
 
-use super::world::{AgencyPart, World};
+use super::index::{AgencyPart, Index};
 
 /// What concerns an agency, and nothing else:
 /// - settings, bundle, and the catalogue that is not classified, so that "no such inquiry" and "no grant" can be told apart;
 /// - its own standing, classified inquiries and revoked certificates;
 /// - the grants that it is a party to, and of each other party the standing and the revoked certificates;
 /// - the endpoints of providers that it may ask, but for nodes that are reserved for others.
-pub(crate) fn set_of(world: &World, agency: &str) -> ResourceSet {
-    let mut set: ResourceSet = world.shared.iter().cloned().collect();
-    let Some(own) = world.agencies.get(agency) else {
+pub(crate) fn set_of(index: &Index, agency: &str) -> ResourceSet {
+    let mut set: ResourceSet = index.shared.iter().cloned().collect();
+    let Some(own) = index.agencies.get(agency) else {
         return set;
     };
     insert_standing(&mut set, own);
@@ -27,7 +27,7 @@ pub(crate) fn set_of(world: &World, agency: &str) -> ResourceSet {
         *others.entry(&grant.other).or_default() |= grant.reaches;
     }
     for (name, reaches) in others {
-        let Some(other) = world.agencies.get(name) else { continue };
+        let Some(other) = index.agencies.get(name) else { continue };
         insert_standing(&mut set, other);
         if reaches {
             insert_endpoints(&mut set, other, agency);

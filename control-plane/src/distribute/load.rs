@@ -1,18 +1,14 @@
 //! Reads the facts from the store, by the views of those who own them.
 
-use std::collections::BTreeMap;
-
 use chapar_proto::v1::RevocationResource;
-use sqlx::{Row as _, SqliteConnection};
 
 use super::Facts;
 use crate::{
     authority::{AuthorityError, RevokedCertificate, trust_view},
     clock::timestamp_of_ms,
     policy::{GrantView, grants_view},
-    registry::{EndpointView, InquiryView, catalogue_view},
+    registry::catalogue_view,
     store::{Store, StoreError},
-    subject,
 };
 
 /// The newest state cannot be read; the operator of the control plane must act. Sidecars keep what they have.
@@ -32,12 +28,12 @@ pub enum LoadError {
 pub(crate) async fn facts(store: &Store, trust_domain: &str) -> Result<Facts, LoadError> {
     let revision = store.revision().await?;
     let trust = trust_view(store).await?;
-    // One transaction, so that grants, inquiries and agencies agree with one another.
-    let mut tx = store.read().begin().await.map_err(StoreError::from)?;
-    let grants = grants_view(&mut tx).await?;
-    let catalogue = catalogue_view(&mut tx).await?;
-    let agencies = agencies(&mut tx).await?;
-    let subject_key = subject::keys::newest(&mut tx).await?;
+    // Of one moment, so that grants, inquiries and agencies agree with one another.
+    let mut reader = store.snapshot().await?;
+    let grants = grants_view(&mut *reader).await?;
+    let catalogue = catalogue_view(&mut *reader).await?;
+    let agencies = reader.suspension_of_each().await?;
+    let subject_key = reader.newest_subject_key().await?;
     Ok(Facts {
         revision,
         policy_version: grants.version,
@@ -46,10 +42,10 @@ pub(crate) async fn facts(store: &Store, trust_domain: &str) -> Result<Facts, Lo
         active_issuer: trust.active_issuer_spki_sha256_hex,
         subject_key,
         agencies,
-        inquiries: catalogue.inquiries.iter().map(InquiryView::resource).collect(),
+        inquiries: catalogue.inquiry_resources(),
         // A grant whose inquiry no passport ever held has nobody to be told to.
         grants: grants.grants.iter().filter_map(GrantView::resource).collect(),
-        endpoints: catalogue.endpoints.iter().map(EndpointView::resource).collect(),
+        endpoints: catalogue.endpoint_resources(),
         revocations: trust.revoked.into_iter().map(revocation_of).collect(),
     })
 }
@@ -62,18 +58,4 @@ fn revocation_of(revoked: RevokedCertificate) -> RevocationResource {
         reason: revoked.reason,
         not_after: Some(timestamp_of_ms(revoked.not_after_ms)),
     }
-}
-
-/// Agencies that the policy names, with the reason of a suspension.
-async fn agencies(conn: &mut SqliteConnection) -> Result<BTreeMap<String, Option<String>>, StoreError> {
-    let rows = sqlx::query("SELECT name, suspended_at_ms, suspension_reason FROM agencies WHERE removed_at_ms IS NULL")
-        .fetch_all(conn)
-        .await?;
-    let mut agencies = BTreeMap::new();
-    for row in rows {
-        let suspended: Option<i64> = row.try_get("suspended_at_ms")?;
-        let reason: Option<String> = row.try_get("suspension_reason")?;
-        agencies.insert(row.try_get("name")?, suspended.map(|_| reason.unwrap_or_default()));
-    }
-    Ok(agencies)
 }

@@ -9,9 +9,9 @@ pub struct Metrics {
     answered: IntCounterVec,
     /// Streams that are open now.
     pub(crate) streams: IntGauge,
-    /// Revision of the newest world.
+    /// Revision of the newest state.
     pub(crate) revision: IntGauge,
-    /// Worlds that could not be made, because the store failed.
+    /// States that could not be made, because the store failed.
     pub(crate) rebuild_failures: IntCounter,
 }
 

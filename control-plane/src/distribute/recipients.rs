@@ -7,8 +7,8 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::world::AgencySet;
-use crate::{changes::Acknowledgements, clock::Clock};
+use super::state::AgencySet;
+use crate::{changes::Acknowledgements, clock::Clock, store::SidecarRow};
 
 /// Distinct sets that are kept of what a sidecar was sent. A sidecar that comes back holds the last one or the one before;
 /// older ones get the whole set.
@@ -31,7 +31,38 @@ pub struct SidecarStatus {
     pub problem: String,
 }
 
-/// Hands out the places of connected sidecars. Clones speak of the same.
+impl From<SidecarRow> for SidecarStatus {
+    fn from(row: SidecarRow) -> Self {
+        Self {
+            spiffe_id: row.spiffe_id,
+            agency: row.agency,
+            connected: false,
+            seen_at_ms: row.seen_at_ms,
+            software_version: row.software_version,
+            sent_revision: row.sent_revision,
+            acknowledged_revision: row.acknowledged_revision,
+            policy_version: row.policy_version,
+            problem: row.problem,
+        }
+    }
+}
+
+impl From<SidecarStatus> for SidecarRow {
+    fn from(status: SidecarStatus) -> Self {
+        Self {
+            spiffe_id: status.spiffe_id,
+            agency: status.agency,
+            seen_at_ms: status.seen_at_ms,
+            software_version: status.software_version,
+            sent_revision: status.sent_revision,
+            acknowledged_revision: status.acknowledged_revision,
+            policy_version: status.policy_version,
+            problem: status.problem,
+        }
+    }
+}
+
+/// Keeps account of sidecars and their streams. Clones speak of the same.
 #[derive(Clone, Debug)]
 pub struct Recipients {
     table: Arc<Mutex<Table>>,
@@ -66,9 +97,9 @@ struct LiveStream {
     _taken_over: oneshot::Sender<()>,
 }
 
-/// A sidecar's place at the table, for as long as its stream lives and nobody takes it over.
+/// A connected sidecar, for as long as its stream lives and no other stream takes over.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ConnectedSidecar {
     recipients: Recipients,
     spiffe_id: String,
     number: u64,
@@ -76,7 +107,7 @@ pub(crate) struct Place {
 
 /// What a sidecar says that it holds.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct HeldSnapshot {
     pub(crate) revision: u64,
     pub(crate) digest: [u8; 32],
     pub(crate) software_version: String,
@@ -85,9 +116,9 @@ pub(crate) struct Held {
 impl Recipients {
     /// Starts with those whom the store knows; none of them is connected.
     #[must_use]
-    pub fn new(known: Vec<SidecarStatus>, acknowledgements: Acknowledgements, clock: Clock) -> Self {
-        let known = known.into_iter().map(|status| {
-            let status = SidecarStatus { connected: false, ..status };
+    pub fn new(known: Vec<SidecarRow>, acknowledgements: Acknowledgements, clock: Clock) -> Self {
+        let known = known.into_iter().map(|row| {
+            let status = SidecarStatus::from(row);
             let recipient = Recipient { revision: status.sent_revision, status, ..Recipient::default() };
             (recipient.status.spiffe_id.clone(), recipient)
         });
@@ -95,8 +126,13 @@ impl Recipients {
         Self { table: Arc::new(Mutex::new(table)), acknowledgements, clock }
     }
 
-    /// Seats a sidecar. Whoever sat there under the same identity is told that it was taken over.
-    pub(crate) fn seat(&self, spiffe_id: &str, agency: &str, held: &Held) -> (Place, oneshot::Receiver<()>) {
+    /// A sidecar has connected. A stream of the same identity is told that it was taken over.
+    pub(crate) fn connect(
+        &self,
+        spiffe_id: &str,
+        agency: &str,
+        held: &HeldSnapshot,
+    ) -> (ConnectedSidecar, oneshot::Receiver<()>) {
         let (taken_over, is_taken_over) = oneshot::channel();
         let now_ms = self.clock.now_ms();
         let mut table = self.table();
@@ -118,8 +154,8 @@ impl Recipients {
         // Told under the lock: a stream that has just been taken over cannot withdraw what its successor reports.
         self.acknowledgements.record(spiffe_id, 0);
         drop(table);
-        let place = Place { recipients: self.clone(), spiffe_id: spiffe_id.to_owned(), number };
-        (place, is_taken_over)
+        let sidecar = ConnectedSidecar { recipients: self.clone(), spiffe_id: spiffe_id.to_owned(), number };
+        (sidecar, is_taken_over)
     }
 
     /// Everyone, in the order of their identities.
@@ -153,8 +189,8 @@ impl Recipients {
     }
 }
 
-impl Place {
-    /// The identity that sits here.
+impl ConnectedSidecar {
+    /// Its identity.
     pub(crate) fn spiffe_id(&self) -> &str {
         &self.spiffe_id
     }
@@ -166,12 +202,12 @@ impl Place {
         recipient.sent.iter().find(|set| set.digest == *digest).cloned()
     }
 
-    /// The revision under which `set` goes to this sidecar: the world's, unless the sidecar has seen as high a one with
+    /// The revision under which `set` goes to this sidecar: the state's, unless the sidecar has seen as high a one with
     /// another content. That happens when the control plane was restored from an older copy of its store.
-    pub(crate) fn sending(&self, set: &Arc<AgencySet>, world_revision: u64) -> u64 {
+    pub(crate) fn sending(&self, set: &Arc<AgencySet>, state_revision: u64) -> u64 {
         self.update(|recipient, _| {
-            if world_revision > recipient.revision {
-                recipient.revision = world_revision;
+            if state_revision > recipient.revision {
+                recipient.revision = state_revision;
             } else if recipient.digest != set.digest {
                 recipient.revision = recipient.revision.saturating_add(1);
             }
@@ -184,16 +220,16 @@ impl Place {
             recipient.status.sent_revision = recipient.revision;
             recipient.revision
         })
-        .unwrap_or(world_revision)
+        .unwrap_or(state_revision)
     }
 
     /// The sidecar verified it and put it in force.
-    pub(crate) fn accepted(&self, revision: u64, world_revision: u64, policy_version: u64) {
+    pub(crate) fn accepted(&self, revision: u64, state_revision: u64, policy_version: u64) {
         self.update(|recipient, acknowledgements| {
             recipient.status.acknowledged_revision = revision;
             recipient.status.policy_version = policy_version;
             recipient.status.problem.clear();
-            acknowledgements.record(&self.spiffe_id, world_revision);
+            acknowledgements.record(&self.spiffe_id, state_revision);
         });
     }
 
@@ -202,7 +238,7 @@ impl Place {
         self.update(|recipient, _| problem.clone_into(&mut recipient.status.problem));
     }
 
-    /// Changes the recipient, unless another stream has taken the place.
+    /// Changes the recipient, unless another stream has taken over.
     fn update<T>(&self, change: impl FnOnce(&mut Recipient, &Acknowledgements) -> T) -> Option<T> {
         let now_ms = self.recipients.clock.now_ms();
         let mut table = self.recipients.table();
@@ -219,7 +255,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectedSidecar {
     fn drop(&mut self) {
         self.update(|recipient, acknowledgements| {
             recipient.stream = None;

@@ -1,4 +1,4 @@
-//! One sidecar's stream: at most one update under way, always made from the newest world and from what the sidecar
+//! One sidecar's stream: at most one update under way, always made from the newest state and from what the sidecar
 //! acknowledged last. A slow sidecar therefore builds up no backlog: it gets the newest state when it is ready for it.
 
 use std::{future, sync::Arc, time::Duration};
@@ -16,8 +16,8 @@ use tonic::{Code, Status, Streaming};
 use super::{
     Context,
     manifest::{Statement, sealed},
-    recipients::Place,
-    world::{AgencySet, Exclusion, World},
+    recipients::ConnectedSidecar,
+    state::{AgencySet, DistributionState, Exclusion},
 };
 use crate::{caller::SidecarCaller, problem::Problem, store::AuditEntry};
 
@@ -35,22 +35,22 @@ pub(crate) const QUEUE_MESSAGES_MAX: usize = 2;
 pub(crate) struct Stream {
     pub(crate) context: Context,
     pub(crate) caller: SidecarCaller,
-    pub(crate) place: Place,
+    pub(crate) sidecar: ConnectedSidecar,
     pub(crate) taken_over: oneshot::Receiver<()>,
-    pub(crate) worlds: watch::Receiver<Arc<World>>,
+    pub(crate) states: watch::Receiver<Arc<DistributionState>>,
     pub(crate) inbound: Streaming<FollowRequest>,
     pub(crate) outbound: mpsc::Sender<Result<FollowResponse, Status>>,
     /// What the sidecar has in force. `None`: nothing that is known here, it needs the whole set.
     pub(crate) base: Option<Arc<AgencySet>>,
     pub(crate) in_flight: Option<InFlight>,
-    /// The world has turned since the update under way was made.
+    /// There is a newer state than the update under way was made.
     pub(crate) behind: bool,
 }
 
 /// An update that the sidecar has not answered.
 pub(crate) struct InFlight {
     revision: u64,
-    world_revision: u64,
+    state_revision: u64,
     policy_version: u64,
     set: Arc<AgencySet>,
     full: bool,
@@ -58,12 +58,12 @@ pub(crate) struct InFlight {
 }
 
 impl Stream {
-    /// Follows the worlds until the sidecar leaves or must leave.
+    /// Follows the state until the sidecar leaves or must leave.
     pub(crate) async fn run(mut self) {
         let ending = self.follow().await;
         if let Err(problem) = ending {
-            tracing::info!(sidecar = self.place.spiffe_id(), %problem, "ended a snapshot stream");
-            // The queue has a place for it. If it has not, the sidecar is gone, and there is nobody to tell.
+            tracing::info!(sidecar = self.sidecar.spiffe_id(), error = %problem, "ended a snapshot stream");
+            // The queue has room for it. If it has not, the sidecar is gone, and there is nobody to tell.
             self.outbound.try_send(Err(problem.into())).ok();
         }
     }
@@ -72,13 +72,13 @@ impl Stream {
         let refresh = Duration::from_secs(u64::from(self.context.validity.refresh_s));
         let mut refresh = interval_at(Instant::now() + refresh, refresh);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.turn()?;
+        self.tell()?;
         loop {
             let answer_until = self.in_flight.as_ref().map(|update| update.answer_until);
             tokio::select! {
                 _ = &mut self.taken_over => return Err(taken_over()),
-                changed = self.worlds.changed() => match changed {
-                    Ok(()) => self.turn()?,
+                changed = self.states.changed() => match changed {
+                    Ok(()) => self.tell()?,
                     Err(_) => return Err(shutting_down()),
                 },
                 heard = self.inbound.message() => match heard {
@@ -94,9 +94,9 @@ impl Stream {
         }
     }
 
-    /// The world has turned: tell the sidecar, and turn it away if that is what the world says.
-    fn turn(&mut self) -> Result<(), Problem> {
-        let exclusion = self.worlds.borrow().exclusion(self.caller.agency.as_str(), &self.caller.serial);
+    /// There is a new state: tell the sidecar, and turn it away if that is what the state says.
+    fn tell(&mut self) -> Result<(), Problem> {
+        let exclusion = self.states.borrow().exclusion(self.caller.agency.as_str(), &self.caller.serial);
         // The excluded sidecar's last update tells it so too: it has to stop by itself, whatever became of its stream.
         let offered = self.offer();
         match exclusion {
@@ -112,15 +112,15 @@ impl Stream {
             return Ok(());
         }
         self.behind = false;
-        let world = Arc::clone(&self.worlds.borrow_and_update());
-        let set = world.set_of(self.caller.agency.as_str());
+        let state = Arc::clone(&self.states.borrow_and_update());
+        let set = state.set_of(self.caller.agency.as_str());
         let (full, difference) = step(self.base.as_deref(), &set);
-        let revision = self.place.sending(&set, world.revision());
+        let revision = self.sidecar.sending(&set, state.revision());
         let statement = Statement {
-            trust_domain: world.trust_domain(),
-            recipient: self.place.spiffe_id(),
+            trust_domain: state.trust_domain(),
+            recipient: self.sidecar.spiffe_id(),
             revision,
-            policy_version: world.policy_version(),
+            policy_version: state.policy_version(),
             digest: set.digest,
         };
         let signed = sealed(statement, self.context.clock.now_ms(), &self.context.validity, &self.context.seal)
@@ -132,8 +132,8 @@ impl Stream {
         self.context.metrics.sent(full);
         self.in_flight = Some(InFlight {
             revision,
-            world_revision: world.revision(),
-            policy_version: world.policy_version(),
+            state_revision: state.revision(),
+            policy_version: state.policy_version(),
             set,
             full,
             answer_until: Instant::now() + Duration::from_secs(ACK_WAIT_S_MAX),
@@ -156,25 +156,25 @@ impl Stream {
 
     async fn answered(&mut self, update: InFlight, ack: Ack) -> Result<(), Problem> {
         if ack.accepted {
-            self.place.accepted(update.revision, update.world_revision, update.policy_version);
+            self.sidecar.accepted(update.revision, update.state_revision, update.policy_version);
             self.context.metrics.accepted();
             self.base = Some(update.set);
-            return if self.behind { self.turn() } else { Ok(()) };
+            return if self.behind { self.tell() } else { Ok(()) };
         }
         let problem = &ack.problem[..ack.problem.floor_char_boundary(PROBLEM_BYTES_MAX)];
-        tracing::warn!(sidecar = self.place.spiffe_id(), revision = ack.revision, problem, "a snapshot was refused");
-        self.place.refused(problem);
+        tracing::warn!(sidecar = self.sidecar.spiffe_id(), revision = ack.revision, error = problem, "a snapshot was refused");
+        self.sidecar.refused(problem);
         self.context.metrics.refused();
         self.audit_refusal(ack.revision, problem).await;
         self.base = None;
         // A delta may have met a damaged base, and the whole set heals that. A refused whole set is only sent again when
         // something changes, or with the next sign of life.
-        if update.full && !self.behind { Ok(()) } else { self.turn() }
+        if update.full && !self.behind { Ok(()) } else { self.tell() }
     }
 
     async fn audit_refusal(&self, revision: u64, problem: &str) {
         let entry =
-            AuditEntry::refused(self.place.spiffe_id(), "snapshot.refuse", format!("revision {revision}"), "SNAPSHOT_REFUSED");
+            AuditEntry::refused(self.sidecar.spiffe_id(), "snapshot.refuse", format!("revision {revision}"), "SNAPSHOT_REFUSED");
         let entry = entry.with(serde_json::json!({ "problem": problem }));
         if let Err(error) = self.context.store.audit(entry).await {
             tracing::error!(%error, "cannot audit that a sidecar refused its snapshot");

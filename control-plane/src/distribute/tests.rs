@@ -10,7 +10,7 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey},
 };
-use chapar_core::snapshot::{Body, Difference, ResourceKey, signed_bytes};
+use chapar_core::snapshot::{Body, Difference, ResourceKey, ResourceSet, signed_bytes};
 use chapar_proto::v1::{Ack, GrantResource, SnapshotManifest, Update, snapshot_service_client::SnapshotServiceClient};
 use prost::Message as _;
 use tokio::net::TcpListener;
@@ -24,9 +24,9 @@ const POST: &str = "spiffe://exchange.example/agency/post/sidecar/main";
 const NOW_MS: i64 = 1_700_000_000_000;
 const NEVER_MS: i64 = i64::MAX;
 
-/// A control plane's distribution with worlds made by hand.
+/// A control plane's distribution with states made by hand.
 struct Exchange {
-    worlds: watch::Sender<Arc<World>>,
+    states: watch::Sender<Arc<DistributionState>>,
     distribution: Distribution,
     acknowledgements: Acknowledgements,
     door: Door,
@@ -86,18 +86,18 @@ impl Exchange {
             let signature = key.sign(&SystemRandom::new(), bytes)?;
             Ok((signature.as_ref().to_vec(), vec![b"chain".to_vec()]))
         });
-        let (worlds, newest) = watch::channel(Arc::new(World::new(facts, None)));
+        let (states, newest) = watch::channel(Arc::new(DistributionState::new(facts, None)));
         let metrics = Metrics::registered(&prometheus::Registry::new()).unwrap();
         let recipients = Recipients::new(Vec::new(), acknowledgements.clone(), clock.clone());
         let context = Context { store, clock, validity: VALIDITY, seal, metrics };
-        let distribution = Distribution { context, worlds: newest, recipients, streams: TaskTracker::new() };
+        let distribution = Distribution { context, states: newest, recipients, streams: TaskTracker::new() };
         let door = Door { address: serve(&distribution).await, public_key };
-        Self { worlds, distribution, acknowledgements, door, _folder: folder }
+        Self { states, distribution, acknowledgements, door, _folder: folder }
     }
 
     fn turn(&self, facts: Facts) {
-        let previous = Arc::clone(&self.worlds.borrow());
-        self.worlds.send_replace(Arc::new(World::new(facts, Some(&previous))));
+        let previous = Arc::clone(&self.states.borrow());
+        self.states.send_replace(Arc::new(DistributionState::new(facts, Some(&previous))));
     }
 
     async fn sidecar(&self, hello: Hello) -> Result<Sidecar, Status> {
@@ -105,8 +105,8 @@ impl Exchange {
     }
 
     async fn audited(&self) -> Vec<(String, String)> {
-        let rows = sqlx::query_as("SELECT action, reason FROM audit ORDER BY id");
-        rows.fetch_all(self.distribution.context.store.read()).await.unwrap()
+        let rows = self.distribution.context.store.sql("SELECT action, reason FROM audit ORDER BY id").await.unwrap();
+        rows.into_iter().map(|row| (row[0].clone(), row[1].clone())).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     clock::{Clock, date_of_ms},
     config::Certificates,
     page::Page,
+    resources::{Agency, Title},
 };
 
 const FROM: &str = "192.0.2.7:40000";
@@ -33,12 +34,10 @@ impl Bench {
         let clock = Clock::wound(date_of_ms(1_767_225_600_000));
         let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
         let mut tx = store.write().await.unwrap();
-        sqlx::query(
-            "INSERT INTO agencies (name, title_fa, title_en, roles) VALUES ('post', '', '', '[]'), ('cra', '', '', '[]')",
-        )
-        .execute(tx.conn())
-        .await
-        .unwrap();
+        let title = Title { fa: String::new(), en: String::new() };
+        for name in ["post", "cra"] {
+            tx.put_agency(name, &Agency { title: title.clone(), roles: Vec::new(), part_of: None }).await.unwrap();
+        }
         tx.commit().await.unwrap();
         let authority = Authority::open(
             store.clone(),
@@ -64,12 +63,8 @@ impl Bench {
     /// Enrols, expects this refusal, and finds it audited with the address.
     async fn expect_refused(&self, token: &str, csr: &[u8], sidecar: &str, reason: &str) {
         assert_eq!(self.enrol(token, csr, sidecar).await.unwrap_err().reason(), reason);
-        let (actor, action, audited, succeeded): (String, String, String, i64) =
-            sqlx::query_as("SELECT actor, action, reason, succeeded FROM audit ORDER BY id DESC LIMIT 1")
-                .fetch_one(self.store.read())
-                .await
-                .unwrap();
-        assert_eq!((actor.as_str(), action.as_str(), audited.as_str(), succeeded), (FROM, "enrolment.refuse", reason, 0));
+        let last = self.store.sql("SELECT actor, action, reason, succeeded FROM audit ORDER BY id DESC LIMIT 1").await.unwrap();
+        assert_eq!(last, [[FROM, "enrolment.refuse", reason, "0"]]);
     }
 
     async fn state(&self, id: &str) -> TokenState {
@@ -116,11 +111,8 @@ async fn of_two_enrolments_with_one_token_one_wins() {
     let (first, second) = tokio::join!(bench.enrol(&token, &one, ""), bench.enrol(&token, &other, ""));
     let refused = first.err().or(second.err()).expect("one is refused");
     assert_eq!(refused.reason(), "TOKEN_USED");
-    let issued: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM certificates WHERE agency = 'post'")
-        .fetch_one(bench.store.read())
-        .await
-        .unwrap();
-    assert_eq!(issued, 1);
+    let issued = bench.store.sql("SELECT COUNT(*) FROM certificates WHERE agency = 'post'").await.unwrap();
+    assert_eq!(issued, [["1"]]);
 }
 
 #[tokio::test]
@@ -213,11 +205,8 @@ async fn a_valid_certificate_is_renewed_for_the_same_identity_only() {
     bench.authority.revoke("local:uid=0", &first.serial, "lost").await.unwrap();
     let refused = bench.enrolment.renew(&caller(&first), &csr(&[])).await.unwrap_err();
     assert_eq!(refused.reason(), "CERTIFICATE_REVOKED");
-    let refusals: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE action = 'certificate.refuse'")
-        .fetch_one(bench.store.read())
-        .await
-        .unwrap();
-    assert_eq!(refusals, 2);
+    let refusals = bench.store.sql("SELECT COUNT(*) FROM audit WHERE action = 'certificate.refuse'").await.unwrap();
+    assert_eq!(refusals, [["2"]]);
 }
 
 #[tokio::test]
@@ -242,13 +231,11 @@ async fn tokens_are_made_for_known_agencies_and_for_a_bounded_time() {
 async fn the_secret_is_kept_nowhere() {
     let bench = Bench::new().await;
     let token = bench.token("").await;
-    let kept: Vec<u8> =
-        sqlx::query_scalar("SELECT secret_sha256 FROM enrolment_tokens").fetch_one(bench.store.read()).await.unwrap();
-    assert_ne!(kept, token.secret);
-    let details: String = sqlx::query_scalar("SELECT details FROM audit WHERE action = 'token.create'")
-        .fetch_one(bench.store.read())
-        .await
-        .unwrap();
+    let kept = bench.store.sql("SELECT secret_sha256 FROM enrolment_tokens").await.unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_ne!(kept, [[data_encoding::HEXLOWER.encode(&token.secret)]]);
+    let details = bench.store.sql("SELECT details FROM audit WHERE action = 'token.create'").await.unwrap().concat().concat();
+    assert!(!details.is_empty());
     assert!(!details.contains("secret"), "{details}");
 }
 

@@ -4,15 +4,13 @@ use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use chapar_core::identity::{AgencyName, WorkloadName};
 use chapar_proto::token::{EnrolmentToken, SECRET_BYTES};
 use data_encoding::HEXLOWER;
-use sqlx::{Row as _, sqlite::SqliteRow};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
     authority::{self, Authority, AuthorityError, sha256},
     page::Page,
     problem::Problem,
-    store::AuditEntry,
-    store::{Store, StoreError, WriteTx},
+    store::{AuditEntry, Store, StoreError, TokenRow, Transaction},
 };
 
 /// Life of a token when none is asked for, in seconds.
@@ -24,21 +22,7 @@ const LIFE_S_MAX: u32 = 30 * 86_400;
 /// Bytes of a token's public name.
 const ID_BYTES: usize = 8;
 
-/// A token as it is kept: without its secret.
-#[derive(Clone, Debug)]
-pub struct Token {
-    pub id: String,
-    pub agency: String,
-    /// `None`: any sidecar of the agency.
-    pub sidecar: Option<String>,
-    pub created_at_ms: i64,
-    pub expires_at_ms: i64,
-    pub created_by: String,
-    pub used_at_ms: Option<i64>,
-    pub revoked_at_ms: Option<i64>,
-}
-
-/// Where a token stands at some instant.
+/// Whether a token can still be used, at some instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
     Open,
@@ -47,7 +31,7 @@ pub enum TokenState {
     Revoked,
 }
 
-impl Token {
+impl TokenRow {
     /// Its state at that instant, in Unix milliseconds.
     #[must_use]
     pub fn state(&self, now_ms: i64) -> TokenState {
@@ -74,7 +58,7 @@ pub async fn create(
     agency: &str,
     sidecar: &str,
     life_s: u32,
-) -> Result<(EnrolmentToken, Token), Problem> {
+) -> Result<(EnrolmentToken, TokenRow), Problem> {
     let (agency, sidecar) = names(agency, sidecar)?;
     let life_s = life_of(life_s)?;
     let current = authority.current();
@@ -86,12 +70,12 @@ pub async fn create(
     random.fill(&mut id).and_then(|()| random.fill(&mut secret)).map_err(|_| Problem::internal(&AuthorityError::NoRandomness))?;
 
     let mut tx = store.write().await?;
-    if let Some(reason) = authority::require_agency(tx.conn(), agency.as_str()).await?.suspension {
+    if let Some(reason) = authority::require_agency(tx.read(), agency.as_str()).await?.suspension {
         return Err(Problem::precondition("AGENCY_SUSPENDED", format!("agency {agency} is suspended: {reason}"))
             .with("agency", agency.as_str()));
     }
     let now_ms = tx.now_ms();
-    let kept = Token {
+    let kept = TokenRow {
         id: HEXLOWER.encode(&id),
         agency: agency.to_string(),
         sidecar: sidecar.map(|name| name.to_string()),
@@ -101,7 +85,7 @@ pub async fn create(
         used_at_ms: None,
         revoked_at_ms: None,
     };
-    insert(&mut tx, &kept, &sha256(&secret)).await?;
+    tx.insert_token(&kept, &sha256(&secret)).await?;
     let details = serde_json::json!({ "agency": kept.agency, "sidecar": kept.sidecar, "valid_for_s": life_s });
     tx.audit(AuditEntry::done(actor, "token.create", &kept.id).with(details)).await?;
     tx.commit().await?;
@@ -120,7 +104,7 @@ pub async fn create(
 ///
 /// # Errors
 /// `PAGE_TOKEN_MALFORMED`, or when the store cannot be read.
-pub async fn list(store: &Store, agency: &str, page: &Page) -> Result<(Vec<Token>, String), Problem> {
+pub async fn list(store: &Store, agency: &str, page: &Page) -> Result<(Vec<TokenRow>, String), Problem> {
     let (after_ms, after_id) = match &page.after {
         None => (i64::MAX, String::new()),
         Some(key) => key
@@ -128,17 +112,7 @@ pub async fn list(store: &Store, agency: &str, page: &Page) -> Result<(Vec<Token
             .and_then(|(ms, id)| Some((ms.parse().ok()?, id.to_owned())))
             .ok_or_else(|| Problem::invalid("PAGE_TOKEN_MALFORMED", "page_token is not one of this list"))?,
     };
-    let rows = sqlx::query(
-        "SELECT * FROM enrolment_tokens WHERE ($1 = '' OR agency = $1) \
-         AND (created_at_ms < $2 OR (created_at_ms = $2 AND id > $3)) ORDER BY created_at_ms DESC, id LIMIT $4",
-    )
-    .bind(agency)
-    .bind(after_ms)
-    .bind(after_id)
-    .bind(page.limit())
-    .fetch_all(store.read())
-    .await?;
-    let mut tokens = rows.iter().map(token_of).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let mut tokens = store.reader().await?.tokens(agency, (after_ms, &after_id), page.limit()).await?;
     let next = page.cut(&mut tokens, |token| format!("{}:{}", token.created_at_ms, token.id));
     Ok((tokens, next))
 }
@@ -149,15 +123,9 @@ pub async fn list(store: &Store, agency: &str, page: &Page) -> Result<(Vec<Token
 /// `TOKEN_UNKNOWN`, `TOKEN_USED`, or when the store fails. Revoking twice is no error.
 pub async fn revoke(store: &Store, actor: &str, id: &str) -> Result<(), Problem> {
     let mut tx = store.write().await?;
-    let row = sqlx::query("SELECT * FROM enrolment_tokens WHERE id = $1").bind(id).fetch_optional(tx.conn()).await?;
-    let token = match row {
-        Some(row) => token_of(&row)?,
-        None => {
-            return Err(
-                Problem::not_found("TOKEN_UNKNOWN", format!("there is no token {id}; see `chapar token list`")).with("token", id)
-            );
-        }
-    };
+    let unknown =
+        || Problem::not_found("TOKEN_UNKNOWN", format!("there is no token {id}; see `chapar token list`")).with("token", id);
+    let token = tx.token(id).await?.ok_or_else(unknown)?;
     if token.used_at_ms.is_some() {
         let message = format!("token {id} was used already; revoke the certificate that it was exchanged for");
         return Err(Problem::precondition("TOKEN_USED", message).with("token", id));
@@ -166,7 +134,7 @@ pub async fn revoke(store: &Store, actor: &str, id: &str) -> Result<(), Problem>
         return Ok(());
     }
     let now_ms = tx.now_ms();
-    sqlx::query("UPDATE enrolment_tokens SET revoked_at_ms = $2 WHERE id = $1").bind(id).bind(now_ms).execute(tx.conn()).await?;
+    tx.revoke_token(id, now_ms).await?;
     tx.audit(AuditEntry::done(actor, "token.revoke", id).with(serde_json::json!({ "agency": token.agency }))).await?;
     Ok(tx.commit().await?)
 }
@@ -175,14 +143,12 @@ pub async fn revoke(store: &Store, actor: &str, id: &str) -> Result<(), Problem>
 ///
 /// # Errors
 /// `TOKEN_UNKNOWN`, `TOKEN_USED`, `TOKEN_REVOKED`, `TOKEN_EXPIRED`: the state of a token is told only to who knows its secret.
-pub(super) async fn open(tx: &mut WriteTx, id: &str, secret: &[u8; SECRET_BYTES]) -> Result<Token, Problem> {
-    let row = sqlx::query("SELECT * FROM enrolment_tokens WHERE id = $1").bind(id).fetch_optional(tx.conn()).await?;
-    let row = row.ok_or_else(|| unknown(id))?;
-    let kept: Vec<u8> = row.try_get("secret_sha256")?;
+pub(super) async fn open(tx: &mut Transaction, id: &str, secret: &[u8; SECRET_BYTES]) -> Result<TokenRow, Problem> {
+    let kept = tx.token_secret_sha256(id).await?.ok_or_else(|| unknown(id))?;
     if !bool::from(sha256(secret).as_slice().ct_eq(&kept)) {
         return Err(unknown(id));
     }
-    let token = token_of(&row)?;
+    let token = tx.token(id).await?.ok_or_else(|| unknown(id))?;
     let refuse = |reason, what: &str| {
         let message = format!("enrolment token {id} {what}; ask an admin of the exchange for a new one");
         Err(Problem::unauthenticated(reason, message).with("token", id))
@@ -196,15 +162,9 @@ pub(super) async fn open(tx: &mut WriteTx, id: &str, secret: &[u8; SECRET_BYTES]
 }
 
 /// Marks the token used, within the write that opened it.
-pub(super) async fn use_up(tx: &mut WriteTx, id: &str, serial: &str) -> Result<(), StoreError> {
+pub(super) async fn use_up(tx: &mut Transaction, id: &str, serial: &str) -> Result<(), StoreError> {
     let now_ms = tx.now_ms();
-    sqlx::query("UPDATE enrolment_tokens SET used_at_ms = $2, used_for = $3 WHERE id = $1 AND used_at_ms IS NULL")
-        .bind(id)
-        .bind(now_ms)
-        .bind(serial)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+    tx.use_token(id, serial, now_ms).await
 }
 
 /// The refusal of a token that this exchange never made, or whose secret is wrong: nobody learns which.
@@ -214,23 +174,6 @@ pub(super) fn unknown(id: &str) -> Problem {
         "the enrolment token is none of this exchange's; check the control plane's address, or ask for a new token",
     )
     .with("token", id)
-}
-
-async fn insert(tx: &mut WriteTx, token: &Token, secret_sha256: &[u8]) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO enrolment_tokens (id, agency, sidecar, secret_sha256, created_at_ms, expires_at_ms, created_by) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(&token.id)
-    .bind(&token.agency)
-    .bind(&token.sidecar)
-    .bind(secret_sha256)
-    .bind(token.created_at_ms)
-    .bind(token.expires_at_ms)
-    .bind(&token.created_by)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
 }
 
 fn names(agency: &str, sidecar: &str) -> Result<(AgencyName, Option<WorkloadName>), Problem> {
@@ -255,17 +198,4 @@ fn life_of(asked_s: u32) -> Result<u32, Problem> {
             Err(Problem::invalid("TOKEN_LIFE_TOO_LONG", message).field("valid_for_s", format!("at most {LIFE_S_MAX}")))
         }
     }
-}
-
-fn token_of(row: &SqliteRow) -> Result<Token, sqlx::Error> {
-    Ok(Token {
-        id: row.try_get("id")?,
-        agency: row.try_get("agency")?,
-        sidecar: row.try_get("sidecar")?,
-        created_at_ms: row.try_get("created_at_ms")?,
-        expires_at_ms: row.try_get("expires_at_ms")?,
-        created_by: row.try_get("created_by")?,
-        used_at_ms: row.try_get("used_at_ms")?,
-        revoked_at_ms: row.try_get("revoked_at_ms")?,
-    })
 }

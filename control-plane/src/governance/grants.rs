@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::resources::{GrantClause, Kind, Resolution, ResourceName, Spec, World, grant_name};
+use crate::resources::{GrantClause, Kind, PolicySet, Resolution, ResourceName, Spec, grant_name};
 
 /// Consumer X may call inquiry Y.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct GrantEnd {
 }
 
 /// All grants that a version of the policy makes, by name.
-pub fn expand(world: &World) -> BTreeMap<String, Grant> {
+pub fn expand(world: &PolicySet) -> BTreeMap<String, Grant> {
     let superseded: HashSet<&str> =
         resolutions(world).flat_map(|(_, resolution)| resolution.supersedes.iter().map(String::as_str)).collect();
     let revoked = revocations(world);
@@ -82,7 +82,7 @@ fn grant(resolution: &str, clause: &GrantClause, consumer: &str, inquiry: &str, 
     }
 }
 
-fn resolutions(world: &World) -> impl Iterator<Item = (&ResourceName, &Resolution)> {
+fn resolutions(world: &PolicySet) -> impl Iterator<Item = (&ResourceName, &Resolution)> {
     let from = ResourceName { kind: Kind::Resolution, name: String::new() };
     world.range(from..).filter_map(|(name, spec)| match &**spec {
         Spec::Resolution(resolution) => Some((name, resolution)),
@@ -90,7 +90,7 @@ fn resolutions(world: &World) -> impl Iterator<Item = (&ResourceName, &Resolutio
     })
 }
 
-fn revocations(world: &World) -> HashMap<&str, GrantEnd> {
+fn revocations(world: &PolicySet) -> HashMap<&str, GrantEnd> {
     let from = ResourceName { kind: Kind::Revocation, name: String::new() };
     let all = world.range(from..).filter_map(|(name, spec)| match &**spec {
         Spec::Revocation(revocation) => {
@@ -110,12 +110,12 @@ mod tests {
     use super::*;
     use crate::resources::{ResourceFile, read};
 
-    fn world(resolutions: &str) -> World {
+    fn world(resolutions: &str) -> PolicySet {
         let agencies = ["a", "b"].map(|name| {
             format!("---\n{{apiVersion: chapar/v1, kind: Agency, metadata: {{name: {name}}}, spec: {{title: {{fa: الف, en: A}}, roles: [consumer]}}}}\n")
         });
         let file = ResourceFile { name: "f".into(), content: format!("{}{resolutions}", agencies.concat()).into() };
-        let sound = read(&[file]).check(&World::new(), &BTreeSet::new()).unwrap();
+        let sound = read(&[file]).check(&PolicySet::new(), &BTreeSet::new()).unwrap();
         sound.into_iter().map(|(name, spec)| (name, spec.into())).collect()
     }
 

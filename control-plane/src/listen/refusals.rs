@@ -6,7 +6,11 @@ use prometheus::{IntCounterVec, Opts, Registry};
 use rustls::{CertificateError, Error};
 
 use super::peer::NoIdentity;
-use crate::{limit::AddressWindows, problem::WithSources, store::AuditEntry, store::Store};
+use crate::{
+    limit::AddressWindows,
+    problem::WithSources,
+    store::{AuditEntry, Store},
+};
 
 /// Refusals of one address within a minute that are audited one by one; of more, only the first beyond says so.
 const AUDITED_MAX: u32 = 60;

@@ -5,18 +5,18 @@ use std::{
     sync::Arc,
 };
 
-use sqlx::SqliteConnection;
-
 use super::{
-    Action, Need, PolicyError, ResourceChange,
+    Need, PolicyError,
     changes::{self, Diffs, GRANT_CHANGES_MAX},
     history::{self, Authorship},
 };
 use crate::{
     registry,
-    resources::{self, Kind, NamedInquiry, Problem, Reading, ResourceFile, ResourceName, Role, Spec, World, nearest},
-    store::AuditEntry,
-    store::{Store, WriteTx},
+    resources::{
+        self, Action, Kind, NamedInquiry, PolicySet, Problem, Reading, ResourceChange, ResourceFile, ResourceName, Role, Spec,
+        nearest,
+    },
+    store::{AuditEntry, Read, Store, Transaction},
 };
 
 /// Longest reason of a change, in characters.
@@ -75,7 +75,7 @@ pub async fn apply(store: &Store, order: ApplyOrder) -> Result<Applied, PolicyEr
         tokio::task::spawn_blocking(move || resources::read(&files)).await?
     };
     let mut tx = store.write().await?;
-    let old = history::world_now(tx.conn()).await?;
+    let old = tx.resources_now().await?;
     let unknown = deleted.iter().find(|name| !old.contains_key(*name));
     if let Some(name) = unknown {
         return Err(unknown_resource(name, &old));
@@ -83,10 +83,10 @@ pub async fn apply(store: &Store, order: ApplyOrder) -> Result<Applied, PolicyEr
     let inquiries = reading.inquiries();
     let wanted = sound(reading, &old, &deleted)?;
     let (asked, new) = changed_world(&old, wanted, &deleted);
-    check_needs(tx.conn(), &old, &new).await?;
-    check_classified(tx.conn(), &asked, &inquiries).await?;
+    check_needs(tx.read(), &old, &new).await?;
+    check_classified(tx.read(), &asked, &inquiries).await?;
     let mut applied = describe(&old, &new, &asked);
-    applied.warnings.extend(warnings(tx.conn(), &inquiries, &asked, &new).await?);
+    applied.warnings.extend(warnings(tx.read(), &inquiries, &asked, &new).await?);
     let authorship = Authorship { actor: &order.actor, reason: &order.reason, rolled_back_to: None };
     finish(tx, applied, &old, &new, order.dry_run, "policy.apply", &authorship).await
 }
@@ -98,10 +98,10 @@ pub async fn apply(store: &Store, order: ApplyOrder) -> Result<Applied, PolicyEr
 pub async fn rollback(store: &Store, to: u64, reason: &str, actor: &str, dry_run: bool) -> Result<Rolled, PolicyError> {
     check_reason(reason)?;
     let mut tx = store.write().await?;
-    history::version(tx.conn(), to).await?;
-    let old = history::world_now(tx.conn()).await?;
-    let new = history::world_at(tx.conn(), to).await?;
-    check_needs(tx.conn(), &old, &new).await?;
+    history::version(tx.read(), to).await?;
+    let old = tx.resources_now().await?;
+    let new = tx.resources_at(to).await?;
+    check_needs(tx.read(), &old, &new).await?;
     let applied = describe(&old, &new, &changes::between(&old, &new));
     let authorship = Authorship { actor, reason, rolled_back_to: Some(to) };
     finish(tx, applied, &old, &new, dry_run, "policy.rollback", &authorship).await
@@ -112,12 +112,12 @@ pub async fn rollback(store: &Store, to: u64, reason: &str, actor: &str, dry_run
 /// # Errors
 /// [`PolicyError::Unknown`] without such a version.
 pub async fn diff(store: &Store, from: u64, to: u64) -> Result<Applied, PolicyError> {
-    let mut conn = store.read().acquire().await?;
-    let current = history::current(&mut conn).await?;
+    let mut reader = store.reader().await?;
+    let current = reader.policy_version().await?;
     let to = if to == 0 { current } else { to };
-    history::version(&mut conn, from).await?;
-    history::version(&mut conn, to).await?;
-    let (old, new) = (history::world_at(&mut conn, from).await?, history::world_at(&mut conn, to).await?);
+    history::version(&mut *reader, from).await?;
+    history::version(&mut *reader, to).await?;
+    let (old, new) = (reader.resources_at(from).await?, reader.resources_at(to).await?);
     let mut shown = describe(&old, &new, &changes::between(&old, &new));
     shown.version = current;
     Ok(shown)
@@ -125,21 +125,20 @@ pub async fn diff(store: &Store, from: u64, to: u64) -> Result<Applied, PolicyEr
 
 /// Writes the new version unless nothing changed or nothing is to be changed, and tells the version in force.
 pub(super) async fn finish(
-    mut tx: WriteTx,
+    mut tx: Transaction,
     mut applied: Applied,
-    old: &World,
-    new: &World,
+    old: &PolicySet,
+    new: &PolicySet,
     dry_run: bool,
     action: &'static str,
     authorship: &Authorship<'_>,
 ) -> Result<Applied, PolicyError> {
     let changes = changes::between(old, new);
     if dry_run || changes.is_empty() {
-        applied.version = history::current(tx.conn()).await?;
+        applied.version = tx.policy_version().await?;
         return Ok(applied);
     }
     (applied.version, applied.revision) = history::write(&mut tx, &changes, authorship).await?;
-    registry::put_agencies(&mut tx, &changes).await?;
     let names: Vec<String> = changes.keys().take(WARNINGS_MAX).map(ToString::to_string).collect();
     let details = serde_json::json!({
         "reason": authorship.reason,
@@ -153,7 +152,11 @@ pub(super) async fn finish(
     Ok(applied)
 }
 
-fn sound(reading: Reading, old: &World, deleted: &BTreeSet<ResourceName>) -> Result<BTreeMap<ResourceName, Spec>, PolicyError> {
+fn sound(
+    reading: Reading,
+    old: &PolicySet,
+    deleted: &BTreeSet<ResourceName>,
+) -> Result<BTreeMap<ResourceName, Spec>, PolicyError> {
     let nothing_read = reading.is_empty();
     let wanted = if nothing_read && !deleted.is_empty() {
         BTreeMap::new()
@@ -168,10 +171,10 @@ fn sound(reading: Reading, old: &World, deleted: &BTreeSet<ResourceName>) -> Res
 
 /// The changes that were asked for, unchanged resources among them, and the policy with them.
 fn changed_world(
-    old: &World,
+    old: &PolicySet,
     wanted: BTreeMap<ResourceName, Spec>,
     deleted: &BTreeSet<ResourceName>,
-) -> (BTreeMap<ResourceName, ResourceChange>, World) {
+) -> (BTreeMap<ResourceName, ResourceChange>, PolicySet) {
     let mut asked = BTreeMap::new();
     let mut new = old.clone();
     for name in deleted {
@@ -185,7 +188,7 @@ fn changed_world(
     (asked, new)
 }
 
-pub(super) fn describe(old: &World, new: &World, asked: &BTreeMap<ResourceName, ResourceChange>) -> Applied {
+pub(super) fn describe(old: &PolicySet, new: &PolicySet, asked: &BTreeMap<ResourceName, ResourceChange>) -> Applied {
     let mut diffs = Diffs::default();
     let resources = asked.iter().map(|(name, change)| (name.clone(), change.action(), diffs.of(name, change))).collect();
     let (grants, grant_count) = changes::of_grants(old, new);
@@ -197,7 +200,7 @@ pub(super) fn describe(old: &World, new: &World, asked: &BTreeMap<ResourceName, 
 }
 
 /// Refuses to remove what another resource, a passport or a sidecar needs.
-async fn check_needs(conn: &mut SqliteConnection, old: &World, new: &World) -> Result<(), PolicyError> {
+async fn check_needs(reader: &mut dyn Read, old: &PolicySet, new: &PolicySet) -> Result<(), PolicyError> {
     let gone: BTreeSet<&ResourceName> = old.keys().filter(|name| !new.contains_key(*name)).collect();
     if gone.is_empty() {
         return Ok(());
@@ -209,7 +212,7 @@ async fn check_needs(conn: &mut SqliteConnection, old: &World, new: &World) -> R
         }
     }
     for name in gone {
-        for by in registry::needed_by(&mut *conn, name).await? {
+        for by in registry::needed_by(&mut *reader, name).await? {
             needs.push(Need { needed: name.to_string(), by });
         }
     }
@@ -218,7 +221,7 @@ async fn check_needs(conn: &mut SqliteConnection, old: &World, new: &World) -> R
 
 /// Refuses a new or changed resolution that grants a classified inquiry (regulation, article 3, note 1).
 async fn check_classified(
-    conn: &mut SqliteConnection,
+    reader: &mut dyn Read,
     asked: &BTreeMap<ResourceName, ResourceChange>,
     inquiries: &[NamedInquiry],
 ) -> Result<(), PolicyError> {
@@ -227,7 +230,7 @@ async fn check_classified(
     if !resolution_changes {
         return Ok(());
     }
-    let known = registry::known_inquiries(conn).await?;
+    let known = registry::known_inquiries(reader).await?;
     let is_classified = |found: &&NamedInquiry| {
         let offers = known.get(&found.inquiry).map_or(&[][..], Vec::as_slice);
         let mut meant =
@@ -250,12 +253,12 @@ async fn check_classified(
 
 /// What is allowed and yet worth a look. Passports and resolutions come in any order, so an unknown inquiry is no error.
 async fn warnings(
-    conn: &mut SqliteConnection,
+    reader: &mut dyn Read,
     inquiries: &[NamedInquiry],
     asked: &BTreeMap<ResourceName, ResourceChange>,
-    new: &World,
+    new: &PolicySet,
 ) -> Result<Vec<String>, PolicyError> {
-    let known = registry::known_inquiries(conn).await?;
+    let known = registry::known_inquiries(reader).await?;
     let mut told = BTreeSet::new();
     let mut warnings = Vec::new();
     for found in inquiries {
@@ -299,7 +302,7 @@ async fn warnings(
     Ok(warnings)
 }
 
-fn has_role(world: &World, agency: &str, role: Role) -> bool {
+fn has_role(world: &PolicySet, agency: &str, role: Role) -> bool {
     let name = ResourceName { kind: Kind::Agency, name: agency.to_owned() };
     matches!(world.get(&name).map(|spec| &**spec), Some(Spec::Agency(agency)) if agency.roles.contains(&role))
 }
@@ -310,7 +313,7 @@ fn resource_name(text: &str) -> Result<ResourceName, PolicyError> {
     Ok(ResourceName { kind: Kind::of(kind).ok_or_else(malformed)?, name: name.to_owned() })
 }
 
-fn unknown_resource(name: &ResourceName, world: &World) -> PolicyError {
+fn unknown_resource(name: &ResourceName, world: &PolicySet) -> PolicyError {
     let known = world.keys().filter(|known| known.kind == name.kind).map(|known| known.name.as_str());
     let hint = nearest(&name.name, known).map(|near| format!("; did you mean {}/{near}?", name.kind)).unwrap_or_default();
     PolicyError::Unknown { what: "resource", name: name.to_string(), hint }

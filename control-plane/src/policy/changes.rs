@@ -10,7 +10,7 @@ use similar::TextDiff;
 
 use crate::{
     governance::{Grant, expand},
-    resources::{ResourceName, Spec, World, yaml},
+    resources::{Action, PolicySet, ResourceChange, ResourceName, Spec, yaml},
 };
 
 /// After this long a diff is no longer the shortest; a hostile pair of texts would take minutes.
@@ -22,46 +22,8 @@ const DIFF_BYTES_MAX: usize = 1024 * 1024;
 /// Grant changes in one answer, for the same reason; the diffs of the resources tell the rest.
 pub(super) const GRANT_CHANGES_MAX: usize = 10_000;
 
-/// One resource before and after. Never both absent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResourceChange {
-    /// None: it is new.
-    pub before: Option<Arc<Spec>>,
-    /// None: it is deleted.
-    pub after: Option<Arc<Spec>>,
-}
-
-/// What happens to something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// It was not there.
-    Created,
-    /// It says something else.
-    Changed,
-    /// It says the same.
-    Unchanged,
-    /// It is gone.
-    Deleted,
-}
-
-impl ResourceChange {
-    /// What happens to the resource.
-    pub fn action(&self) -> Action {
-        action(self.before.as_ref(), self.after.as_ref())
-    }
-}
-
-fn action<T: PartialEq>(before: Option<&T>, after: Option<&T>) -> Action {
-    match (before, after) {
-        (None, _) => Action::Created,
-        (_, None) => Action::Deleted,
-        (Some(before), Some(after)) if before == after => Action::Unchanged,
-        _ => Action::Changed,
-    }
-}
-
 /// Everything between two versions, and nothing that is the same in both.
-pub(super) fn between(old: &World, new: &World) -> BTreeMap<ResourceName, ResourceChange> {
+pub(super) fn between(old: &PolicySet, new: &PolicySet) -> BTreeMap<ResourceName, ResourceChange> {
     let names: BTreeSet<&ResourceName> = old.keys().chain(new.keys()).collect();
     let changes = names.into_iter().map(|name| {
         let change = ResourceChange { before: old.get(name).cloned(), after: new.get(name).cloned() };
@@ -71,13 +33,13 @@ pub(super) fn between(old: &World, new: &World) -> BTreeMap<ResourceName, Resour
 }
 
 /// What a difference of two policies does to grants; at most [`GRANT_CHANGES_MAX`], and how many there are in all.
-pub(super) fn of_grants(old: &World, new: &World) -> (Vec<(String, Action)>, usize) {
+pub(super) fn of_grants(old: &PolicySet, new: &PolicySet) -> (Vec<(String, Action)>, usize) {
     let (old, new): (BTreeMap<String, Grant>, _) = (expand(old), expand(new));
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let mut changes = Vec::new();
     let mut count = 0;
     for name in names {
-        let action = action(old.get(name), new.get(name));
+        let action = Action::between(old.get(name), new.get(name));
         if action == Action::Unchanged {
             continue;
         }

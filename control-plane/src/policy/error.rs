@@ -1,6 +1,6 @@
 //! Why the policy was not changed, or could not be told.
 
-use crate::{resources, store::StoreError};
+use crate::{problem::Problem, resources, store::StoreError};
 
 /// Why a call on the policy was refused.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +44,39 @@ pub struct Need {
     pub by: String,
 }
 
-impl From<sqlx::Error> for PolicyError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
 fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+impl From<PolicyError> for Problem {
+    fn from(error: PolicyError) -> Self {
+        let text = error.to_string();
+        match error {
+            PolicyError::Invalid(problems) => {
+                let first = problems.first().map(|problem| format!("; the first is at {problem}")).unwrap_or_default();
+                let start = Self::invalid("RESOURCE_INVALID", format!("{text}{first}"));
+                problems.into_iter().fold(start, |all, problem| all.field(problem.field, problem.description))
+            }
+            PolicyError::Referenced(needs) => {
+                let first = needs.first().map(|need| format!("; {} is needed by {}", need.needed, need.by)).unwrap_or_default();
+                let start = Self::precondition("RESOURCE_REFERENCED", format!("{text}{first}"));
+                needs.into_iter().fold(start, |all, need| {
+                    let description = format!("{} needs it; delete or change that first", need.by);
+                    all.violation("RESOURCE_REFERENCED", need.needed, description)
+                })
+            }
+            PolicyError::Unknown { what, .. } => {
+                let reason = match what {
+                    "version" => "VERSION_UNKNOWN",
+                    "grant" => "GRANT_UNKNOWN",
+                    _ => "RESOURCE_UNKNOWN",
+                };
+                Self::not_found(reason, text)
+            }
+            PolicyError::Argument(text) => Self::invalid("REQUEST_MALFORMED", text),
+            PolicyError::GrantState(text) => Self::precondition("GRANT_STATE", text),
+            PolicyError::Store(error) => Self::from(error),
+            PolicyError::Failed(error) => Self::internal(&error),
+        }
+    }
 }

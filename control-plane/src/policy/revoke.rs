@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    PolicyError, ResourceChange,
+    PolicyError,
     apply::{check_reason, describe, finish},
-    history::{self, Authorship},
+    history::Authorship,
 };
 use crate::{
     governance::expand,
-    resources::{Kind, Moment, ResourceName, Revocation, Spec, World, nearest},
-    store::Store,
+    resources::{Kind, Moment, PolicySet, ResourceChange, ResourceName, Revocation, Spec, nearest},
+    store::{Store, Transaction},
 };
 
 /// Revokes a grant; answers the version and the distribution revision that carries it.
@@ -39,14 +39,14 @@ pub async fn restore(store: &Store, grant: &str, reason: &str, actor: &str) -> R
 }
 
 async fn put(
-    mut tx: crate::store::WriteTx,
+    mut tx: Transaction,
     grant: &str,
     revocation: Option<Spec>,
     reason: &str,
     actor: &str,
     action: &'static str,
 ) -> Result<(u64, u64), PolicyError> {
-    let old = history::world_now(tx.conn()).await?;
+    let old = tx.resources_now().await?;
     let name = ResourceName { kind: Kind::Revocation, name: grant.to_owned() };
     let before = old.get(&name).cloned();
     match (&before, &revocation) {
@@ -71,7 +71,7 @@ async fn put(
     Ok((applied.version, applied.revision))
 }
 
-fn known_grant(world: &World, grant: &str) -> Result<(), PolicyError> {
+fn known_grant(world: &PolicySet, grant: &str) -> Result<(), PolicyError> {
     let grants = expand(world);
     if grants.contains_key(grant) {
         return Ok(());

@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 
 use chapar_proto::v1::GrantResource;
-use sqlx::SqliteConnection;
 
-use super::history;
 use crate::{
     clock::timestamp_of_ms,
     governance::{Grant, expand},
     registry,
     resources::Kind,
-    store::StoreError,
+    store::{Read, StoreError},
 };
 
 /// A grant with its provider.
@@ -65,11 +63,11 @@ pub struct GrantsView {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn grants_view(conn: &mut SqliteConnection) -> Result<GrantsView, StoreError> {
-    let version = history::current(&mut *conn).await?;
-    let world = history::world_now(&mut *conn).await?;
-    let homes = registry::inquiry_homes(&mut *conn).await?;
-    let known = registry::known_inquiries(conn).await?;
+pub async fn grants_view(reader: &mut dyn Read) -> Result<GrantsView, StoreError> {
+    let version = reader.policy_version().await?;
+    let world = reader.resources_now().await?;
+    let homes = reader.inquiry_homes().await?;
+    let known = registry::known_inquiries(reader).await?;
     let grants = expand(&world).into_values().map(|grant| {
         let provider = grant.provider.clone().or_else(|| homes.get(&grant.inquiry).cloned());
         let offers = known.get(&grant.inquiry).map_or(&[][..], Vec::as_slice);

@@ -2,7 +2,10 @@
 
 use chapar_core::passport::{Change, PassportError};
 
-use crate::store::StoreError;
+use crate::{
+    problem::{Problem, WithSources},
+    store::StoreError,
+};
 
 /// Why a call on the registry was refused.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +56,30 @@ pub enum RegistryError {
     Failed(#[from] tokio::task::JoinError),
 }
 
-impl From<sqlx::Error> for RegistryError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
+impl From<RegistryError> for Problem {
+    fn from(error: RegistryError) -> Self {
+        let text = WithSources(&error).to_string();
+        match error {
+            RegistryError::AgencyUnknown(_) => Self::not_found("AGENCY_UNKNOWN", text),
+            RegistryError::PassportUnknown(_) => Self::not_found("PASSPORT_UNKNOWN", text),
+            RegistryError::Argument(_) => Self::invalid("REQUEST_MALFORMED", text),
+            RegistryError::Address(_) => Self::invalid("ADDRESS_MALFORMED", text),
+            RegistryError::Unreadable { problem: PassportError::Incomplete { gaps, more }, .. } => {
+                let start = Self::invalid("PASSPORT_INCOMPLETE", text).with("gaps", (gaps.len() + more).to_string());
+                gaps.into_iter().fold(start, |all, gap| all.field(gap.element, gap.missing))
+            }
+            RegistryError::Unreadable { .. } => Self::invalid("DESCRIPTOR_MALFORMED", text),
+            RegistryError::Incomplete(element, missing) => Self::invalid("PASSPORT_INCOMPLETE", text).field(element, missing),
+            RegistryError::Incompatible { breaks, .. } => {
+                let start = Self::precondition("PASSPORT_INCOMPATIBLE", format!("{text} in {} ways", breaks.len()));
+                breaks
+                    .into_iter()
+                    .fold(start, |all, change| all.violation("PASSPORT_INCOMPATIBLE", change.element, change.description))
+            }
+            RegistryError::Foreign(_) => Self::denied("FOREIGN_SERVICE", text),
+            RegistryError::State(_) => Self::precondition("PASSPORT_STATE", text),
+            RegistryError::Store(error) => Self::from(error),
+            RegistryError::Failed(error) => Self::internal(&error),
+        }
     }
 }

@@ -1,18 +1,11 @@
 //! The life of a passport: draft → submitted → approved → superseded or retired (regulation, article 2).
 
 use chapar_core::passport::{Change, PassportVersion, ServicePassport, compare};
-use sqlx::SqliteConnection;
 
-use super::{
-    RegistryError, agency_exists, ownership,
-    passports::{self, PassportRow, State},
-    subjects,
-};
+use super::{RegistryError, ownership, passports};
 use crate::{
-    policy,
     resources::{Kind, ResourceName},
-    store::AuditEntry,
-    store::{Store, WriteTx},
+    store::{AuditEntry, PassportRow, PassportState, Read, Store, Transaction},
 };
 
 /// Stores what a descriptor set describes as drafts, or finds it, and submits it unless only drafts are wanted.
@@ -37,20 +30,20 @@ pub async fn submit(
         return Err(RegistryError::Incomplete(grpc_service.to_owned(), missing));
     }
     let mut tx = store.write().await?;
-    if !agency_exists(tx.conn(), agency).await? {
+    if !tx.agency_exists(agency).await? {
         return Err(RegistryError::AgencyUnknown(agency.to_owned()));
     }
     let mut rows = Vec::new();
     for service in services {
-        ownership::check(tx.conn(), agency, &version, service).await?;
+        ownership::check(tx.read(), agency, &version, service).await?;
         let row = draft(&mut tx, agency, &version, &descriptor_set, service, actor).await?;
-        if draft_only || matches!(row.state, State::Submitted | State::Approved) {
+        if draft_only || matches!(row.state, PassportState::Submitted | PassportState::Approved) {
             rows.push(row);
             continue;
         }
-        ownership::check_references(tx.conn(), service).await?;
-        refuse_breaks(tx.conn(), agency, service).await?;
-        rows.push(enter(&mut tx, row, State::Submitted, actor, "").await?);
+        ownership::check_references(tx.read(), service).await?;
+        refuse_breaks(tx.read(), agency, service).await?;
+        rows.push(enter(&mut tx, row, PassportState::Submitted, actor, "").await?);
     }
     let action = if draft_only { "passport.draft" } else { "passport.submit" };
     for row in &rows {
@@ -79,29 +72,29 @@ pub struct Approval {
 /// When nothing is submitted, or it breaks those who rely on the passport in force.
 pub async fn approve(store: &Store, approval: &Approval, actor: &str) -> Result<(Vec<PassportRow>, u64), RegistryError> {
     let mut tx = store.write().await?;
-    let found = passports::find(tx.conn(), &approval.version, &approval.grpc_service).await?;
-    check_resolution(tx.conn(), &approval.resolution).await?;
+    let found = passports::find(tx.read(), &approval.version, &approval.grpc_service).await?;
+    check_resolution(tx.read(), &approval.resolution).await?;
     // An incompatible passport cannot be submitted; who accepts the breaks takes it as the draft that it is.
-    let open = |state| state == State::Submitted || (approval.danger_allow_breaks && state == State::Draft);
+    let open = |state| state == PassportState::Submitted || (approval.danger_allow_breaks && state == PassportState::Draft);
     let chosen: Vec<PassportRow> = found.iter().filter(|row| open(row.state)).cloned().collect();
     if chosen.is_empty() {
         return Err(not_submitted(&found));
     }
     let mut rows = Vec::new();
     for row in chosen {
-        let service = passports::read_stored(tx.conn(), &row.version, &row.grpc_service).await?;
-        ownership::check(tx.conn(), &row.agency, &row.version, &service).await?;
-        ownership::check_references(tx.conn(), &service).await?;
-        refuse_taken_names(tx.conn(), &row.agency, &service).await?;
+        let service = passports::read_stored(tx.read(), &row.version, &row.grpc_service).await?;
+        ownership::check(tx.read(), &row.agency, &row.version, &service).await?;
+        ownership::check_references(tx.read(), &service).await?;
+        refuse_taken_names(tx.read(), &row.agency, &service).await?;
         if !approval.danger_allow_breaks {
-            refuse_breaks(tx.conn(), &row.agency, &service).await?;
+            refuse_breaks(tx.read(), &row.agency, &service).await?;
         }
-        if let Some(former) = passports::in_force(tx.conn(), &row.agency, &row.grpc_service).await? {
+        if let Some(former) = tx.passport_in_force(&row.agency, &row.grpc_service).await? {
             let resolution = former.resolution.clone();
-            enter(&mut tx, former, State::Superseded, actor, &resolution).await?;
+            enter(&mut tx, former, PassportState::Superseded, actor, &resolution).await?;
         }
         settle_homes(&mut tx, &row.agency, &service).await?;
-        let row = enter(&mut tx, row, State::Approved, actor, &approval.resolution).await?;
+        let row = enter(&mut tx, row, PassportState::Approved, actor, &approval.resolution).await?;
         tx.audit(AuditEntry::done(actor, "passport.approve", object(&row)).with(details(&row, ""))).await?;
         rows.push(row);
     }
@@ -122,11 +115,11 @@ pub async fn retire(
     actor: &str,
 ) -> Result<(Vec<PassportRow>, u64), RegistryError> {
     let mut tx = store.write().await?;
-    let found = passports::find(tx.conn(), version, grpc_service).await?;
+    let found = passports::find(tx.read(), version, grpc_service).await?;
     let mut rows = Vec::new();
-    for row in found.into_iter().filter(|row| row.state != State::Retired) {
+    for row in found.into_iter().filter(|row| row.state != PassportState::Retired) {
         let resolution = row.resolution.clone();
-        let row = enter(&mut tx, row, State::Retired, actor, &resolution).await?;
+        let row = enter(&mut tx, row, PassportState::Retired, actor, &resolution).await?;
         tx.audit(AuditEntry::done(actor, "passport.retire", object(&row)).with(details(&row, reason))).await?;
         rows.push(row);
     }
@@ -142,44 +135,35 @@ pub async fn retire(
 ///
 /// # Errors
 /// When one of them does not exist.
-pub async fn changes(
-    conn: &mut SqliteConnection,
-    from: &str,
-    to: &str,
-    grpc_service: &str,
-) -> Result<Vec<Change>, RegistryError> {
+pub async fn changes(reader: &mut dyn Read, from: &str, to: &str, grpc_service: &str) -> Result<Vec<Change>, RegistryError> {
     let mut all = Vec::new();
-    for new in passports::find(&mut *conn, to, grpc_service).await? {
+    for new in passports::find(&mut *reader, to, grpc_service).await? {
         let old = if from.is_empty() {
-            passports::in_force(&mut *conn, &new.agency, &new.grpc_service).await?
+            reader.passport_in_force(&new.agency, &new.grpc_service).await?
         } else {
-            passports::find(&mut *conn, from, "").await?.into_iter().find(|old| old.grpc_service == new.grpc_service)
+            passports::find(&mut *reader, from, "").await?.into_iter().find(|old| old.grpc_service == new.grpc_service)
         };
         let Some(old) = old else {
             let description = "is described for the first time".to_owned();
             all.push(Change { element: new.grpc_service, description, breaking: false });
             continue;
         };
-        let old = passports::read_stored(&mut *conn, &old.version, &old.grpc_service).await?;
-        let new = passports::read_stored(&mut *conn, &new.version, &new.grpc_service).await?;
+        let old = passports::read_stored(&mut *reader, &old.version, &old.grpc_service).await?;
+        let new = passports::read_stored(&mut *reader, &new.version, &new.grpc_service).await?;
         all.extend(compare(&old, &new));
     }
     Ok(all)
 }
 
 /// What breaks those who rely on the passport in force.
-pub(super) async fn breaks(
-    conn: &mut SqliteConnection,
-    agency: &str,
-    service: &ServicePassport,
-) -> Result<Vec<Change>, RegistryError> {
-    let Some(former) = passports::in_force(&mut *conn, agency, &service.grpc_service).await? else { return Ok(Vec::new()) };
-    let former = passports::read_stored(conn, &former.version, &former.grpc_service).await?;
+pub(super) async fn breaks(reader: &mut dyn Read, agency: &str, service: &ServicePassport) -> Result<Vec<Change>, RegistryError> {
+    let Some(former) = reader.passport_in_force(agency, &service.grpc_service).await? else { return Ok(Vec::new()) };
+    let former = passports::read_stored(reader, &former.version, &former.grpc_service).await?;
     Ok(compare(&former, service).into_iter().filter(|change| change.breaking).collect())
 }
 
-async fn refuse_breaks(conn: &mut SqliteConnection, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
-    let breaks = breaks(conn, agency, service).await?;
+async fn refuse_breaks(reader: &mut dyn Read, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
+    let breaks = breaks(reader, agency, service).await?;
     if breaks.is_empty() {
         return Ok(());
     }
@@ -187,18 +171,9 @@ async fn refuse_breaks(conn: &mut SqliteConnection, agency: &str, service: &Serv
 }
 
 /// A name of an inquiry is unique for one provider: grants name nothing else.
-async fn refuse_taken_names(conn: &mut SqliteConnection, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
+async fn refuse_taken_names(reader: &mut dyn Read, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
     for inquiry in &service.inquiries {
-        let holder: Option<String> = sqlx::query_scalar(
-            "SELECT i.grpc_service FROM passport_inquiries i \
-             JOIN passports p ON p.agency = i.agency AND p.grpc_service = i.grpc_service AND p.version = i.version \
-             WHERE i.agency = $1 AND i.inquiry = $2 AND i.grpc_service <> $3 AND p.state = 'approved' LIMIT 1",
-        )
-        .bind(agency)
-        .bind(&inquiry.id)
-        .bind(&service.grpc_service)
-        .fetch_optional(&mut *conn)
-        .await?;
+        let holder = reader.holder_of_inquiry(agency, &inquiry.id, &service.grpc_service).await?;
         if let Some(holder) = holder {
             let missing = format!("a name of its own: {agency} already offers the inquiry {:?} with {holder}", inquiry.id);
             return Err(RegistryError::Incomplete(format!("{}.{}", service.grpc_service, inquiry.method), missing));
@@ -207,9 +182,9 @@ async fn refuse_taken_names(conn: &mut SqliteConnection, agency: &str, service: 
     Ok(())
 }
 
-async fn check_resolution(conn: &mut SqliteConnection, resolution: &str) -> Result<(), RegistryError> {
+async fn check_resolution(reader: &mut dyn Read, resolution: &str) -> Result<(), RegistryError> {
     let name = ResourceName { kind: Kind::Resolution, name: resolution.to_owned() };
-    if resolution.is_empty() || policy::resource_now(conn, &name).await?.is_some() {
+    if resolution.is_empty() || reader.resource_now(&name).await?.is_some() {
         return Ok(());
     }
     Err(RegistryError::Argument(format!("the policy holds no resolution {resolution:?}; apply it first, or name none")))
@@ -222,112 +197,53 @@ fn not_submitted(found: &[PassportRow]) -> RegistryError {
 
 /// Finds the draft of a service, or makes it.
 pub(super) async fn draft(
-    tx: &mut WriteTx,
+    tx: &mut Transaction,
     agency: &str,
     version: &str,
     descriptor_set: &[u8],
     service: &ServicePassport,
     actor: &str,
 ) -> Result<PassportRow, RegistryError> {
-    if let Some(found) = passports::exact(tx.conn(), agency, &service.grpc_service, version).await? {
+    if let Some(found) = tx.passport(agency, &service.grpc_service, version).await? {
         return Ok(found);
     }
-    sqlx::query("INSERT INTO descriptor_sets (version, agency, bytes) VALUES ($1, $2, $3) ON CONFLICT (version) DO NOTHING")
-        .bind(version)
-        .bind(agency)
-        .bind(descriptor_set)
-        .execute(tx.conn())
-        .await?;
-    let number: i64 =
-        sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) + 1 FROM passports WHERE agency = $1 AND grpc_service = $2")
-            .bind(agency)
-            .bind(&service.grpc_service)
-            .fetch_one(tx.conn())
-            .await?;
     let now_ms = tx.now_ms();
-    sqlx::query(
-        "INSERT INTO passports (agency, grpc_service, version, number, id, state, base_database, information_system, classification, \
-         created_at_ms, changed_at_ms, changed_by, resolution) VALUES ($1, $2, $3, $4, $5, 'draft', $6, $7, $8, $9, $9, $10, '')",
-    )
-    .bind(agency)
-    .bind(&service.grpc_service)
-    .bind(version)
-    .bind(number)
-    .bind(&service.id)
-    .bind(&service.base_database)
-    .bind(&service.information_system)
-    .bind(service.classification.as_str())
-    .bind(now_ms)
-    .bind(actor)
-    .execute(tx.conn())
-    .await?;
-    for inquiry in &service.inquiries {
-        sqlx::query(
-            "INSERT INTO passport_inquiries (agency, grpc_service, version, method, inquiry, kind, title_fa, title_en, subjects) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(agency)
-        .bind(&service.grpc_service)
-        .bind(version)
-        .bind(&inquiry.method)
-        .bind(&inquiry.id)
-        .bind(inquiry.kind.as_str())
-        .bind(&inquiry.title.fa)
-        .bind(&inquiry.title.en)
-        .bind(subjects::written(inquiry))
-        .execute(tx.conn())
-        .await?;
-    }
-    let number = u32::try_from(number).unwrap_or(u32::MAX);
-    Ok(PassportRow {
+    let mut row = PassportRow {
         agency: agency.to_owned(),
         grpc_service: service.grpc_service.clone(),
         version: version.to_owned(),
-        number,
+        number: 0,
         id: service.id.clone(),
-        state: State::Draft,
+        state: PassportState::Draft,
         created_at_ms: now_ms,
         changed_at_ms: now_ms,
         changed_by: actor.to_owned(),
         resolution: String::new(),
-    })
+    };
+    row.number = tx.insert_draft(&row, service, descriptor_set).await?;
+    for inquiry in &service.inquiries {
+        tx.insert_inquiry((agency, &service.grpc_service, version), inquiry).await?;
+    }
+    Ok(row)
 }
 
 async fn enter(
-    tx: &mut WriteTx,
+    tx: &mut Transaction,
     row: PassportRow,
-    state: State,
+    state: PassportState,
     actor: &str,
     resolution: &str,
 ) -> Result<PassportRow, RegistryError> {
-    let now_ms = tx.now_ms();
-    sqlx::query(
-        "UPDATE passports SET state = $4, changed_at_ms = $5, changed_by = $6, resolution = $7 \
-         WHERE agency = $1 AND grpc_service = $2 AND version = $3",
-    )
-    .bind(&row.agency)
-    .bind(&row.grpc_service)
-    .bind(&row.version)
-    .bind(state.as_str())
-    .bind(now_ms)
-    .bind(actor)
-    .bind(resolution)
-    .execute(tx.conn())
-    .await?;
-    Ok(PassportRow { state, changed_at_ms: now_ms, changed_by: actor.to_owned(), resolution: resolution.to_owned(), ..row })
+    let changed_at_ms = tx.now_ms();
+    let row = PassportRow { state, changed_at_ms, changed_by: actor.to_owned(), resolution: resolution.to_owned(), ..row };
+    tx.set_passport_state(&row).await?;
+    Ok(row)
 }
 
-async fn settle_homes(tx: &mut WriteTx, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
+async fn settle_homes(tx: &mut Transaction, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
     let now_ms = tx.now_ms();
     for inquiry in &service.inquiries {
-        sqlx::query(
-            "INSERT INTO inquiry_homes (inquiry, provider, since_ms) VALUES ($1, $2, $3) ON CONFLICT (inquiry) DO NOTHING",
-        )
-        .bind(&inquiry.id)
-        .bind(agency)
-        .bind(now_ms)
-        .execute(tx.conn())
-        .await?;
+        tx.settle_inquiry_home(&inquiry.id, agency, now_ms).await?;
     }
     Ok(())
 }

@@ -6,18 +6,15 @@ use chapar_core::{
     identity::AgencyName,
     passport::{PassportVersion, ServicePassport},
 };
-use sqlx::{Row, SqliteConnection};
 
 use super::{
-    RegistryError, agency_exists,
+    RegistryError,
     lifecycle::{breaks, draft},
-    ownership,
-    passports::{self, State},
+    ownership, passports,
 };
 use crate::{
     caller::SidecarCaller,
-    store::AuditEntry,
-    store::{Store, StoreError, WriteTx},
+    store::{AuditEntry, PassportState, RegistrationRow, Store, Transaction},
 };
 
 /// Services of one sidecar; as the contract says.
@@ -87,7 +84,7 @@ pub async fn register(
     check_form(&registration)?;
     let actor = caller.id.to_string();
     let mut tx = store.write().await?;
-    if !agency_exists(tx.conn(), caller.agency.as_str()).await? {
+    if !tx.agency_exists(caller.agency.as_str()).await? {
         return Err(RegistryError::AgencyUnknown(caller.agency.to_string()));
     }
     let mut outcomes = Vec::new();
@@ -99,7 +96,7 @@ pub async fn register(
         .filter(|outcome| outcome.state != OfferState::Incompatible)
         .map(|outcome| (outcome.grpc_service.clone(), outcome.version.clone()))
         .collect();
-    let row = Entry {
+    let row = RegistrationRow {
         agency: caller.agency.to_string(),
         address: registration.address,
         software_version: registration
@@ -108,11 +105,12 @@ pub async fn register(
             .filter(|c| !c.is_control())
             .take(SOFTWARE_VERSION_CHARS_MAX)
             .collect(),
-        reserved_for: serde_json::json!(registration.reserved_for.iter().collect::<BTreeSet<_>>()).to_string(),
+        reserved_for: registration.reserved_for.into_iter().collect(),
         services: offered.into_iter().collect(),
     };
-    if stored(tx.conn(), &actor).await?.as_ref() != Some(&row) {
-        put(&mut tx, &actor, &row).await?;
+    if tx.registration(&actor).await?.as_ref() != Some(&row) {
+        let now_ms = tx.now_ms();
+        tx.put_registration(&actor, &row, now_ms).await?;
         tx.next_revision().await?;
         let services: Vec<_> = outcomes.iter().map(|outcome| format!("{} {:?}", outcome.grpc_service, outcome.state)).collect();
         let details =
@@ -123,17 +121,17 @@ pub async fn register(
     Ok(outcomes)
 }
 
-async fn take_offer(tx: &mut WriteTx, agency: &str, actor: &str, offer: &Offer) -> Result<OfferOutcome, RegistryError> {
+async fn take_offer(tx: &mut Transaction, agency: &str, actor: &str, offer: &Offer) -> Result<OfferOutcome, RegistryError> {
     let version = PassportVersion::from_descriptor_set(&offer.descriptor_set).as_str().to_owned();
     let outcome =
         |state| OfferOutcome { grpc_service: offer.grpc_service.clone(), state, version: version.clone(), breaks: Vec::new() };
-    let known = passports::exact(tx.conn(), agency, &offer.grpc_service, &version).await?;
-    if known.is_some_and(|row| row.state == State::Approved) {
+    let known = tx.passport(agency, &offer.grpc_service, &version).await?;
+    if known.is_some_and(|row| row.state == PassportState::Approved) {
         return Ok(outcome(OfferState::Exposed));
     }
     let service = read_offer(offer).await?;
-    ownership::check(tx.conn(), agency, &version, &service).await?;
-    let breaks = breaks(tx.conn(), agency, &service).await?;
+    ownership::check(tx.read(), agency, &version, &service).await?;
+    let breaks = breaks(tx.read(), agency, &service).await?;
     if !breaks.is_empty() {
         let breaks = breaks.iter().map(|change| format!("{} {}", change.element, change.description)).collect();
         return Ok(OfferOutcome { breaks, ..outcome(OfferState::Incompatible) });
@@ -212,56 +210,4 @@ fn check_address(address: &str) -> Result<(), RegistryError> {
         return Ok(());
     }
     malformed("has no host name or IP address")
-}
-
-/// A registration as it is stored.
-#[derive(Debug, PartialEq, Eq)]
-struct Entry {
-    agency: String,
-    address: String,
-    software_version: String,
-    reserved_for: String,
-    services: BTreeSet<(String, String)>,
-}
-
-async fn stored(conn: &mut SqliteConnection, spiffe_id: &str) -> Result<Option<Entry>, StoreError> {
-    let row = sqlx::query("SELECT agency, address, software_version, reserved_for FROM registrations WHERE spiffe_id = $1")
-        .bind(spiffe_id)
-        .fetch_optional(&mut *conn)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let services = sqlx::query("SELECT grpc_service, version FROM registered_services WHERE spiffe_id = $1")
-        .bind(spiffe_id)
-        .fetch_all(conn)
-        .await?;
-    let services = services.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>()?;
-    let (agency, address) = (row.try_get(0)?, row.try_get(1)?);
-    Ok(Some(Entry { agency, address, software_version: row.try_get(2)?, reserved_for: row.try_get(3)?, services }))
-}
-
-async fn put(tx: &mut WriteTx, spiffe_id: &str, row: &Entry) -> Result<(), StoreError> {
-    let now_ms = tx.now_ms();
-    sqlx::query(
-        "INSERT INTO registrations (spiffe_id, agency, address, software_version, reserved_for, registered_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (spiffe_id) DO UPDATE SET agency = excluded.agency, address = excluded.address, \
-         software_version = excluded.software_version, reserved_for = excluded.reserved_for, registered_at_ms = excluded.registered_at_ms",
-    )
-    .bind(spiffe_id)
-    .bind(&row.agency)
-    .bind(&row.address)
-    .bind(&row.software_version)
-    .bind(&row.reserved_for)
-    .bind(now_ms)
-    .execute(tx.conn())
-    .await?;
-    sqlx::query("DELETE FROM registered_services WHERE spiffe_id = $1").bind(spiffe_id).execute(tx.conn()).await?;
-    for (grpc_service, version) in &row.services {
-        sqlx::query("INSERT INTO registered_services (spiffe_id, grpc_service, version) VALUES ($1, $2, $3)")
-            .bind(spiffe_id)
-            .bind(grpc_service)
-            .bind(version)
-            .execute(tx.conn())
-            .await?;
-    }
-    Ok(())
 }

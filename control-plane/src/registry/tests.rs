@@ -11,7 +11,7 @@ use crate::{
     clock::{Clock, date_of_ms},
     policy::{self, ApplyOrder, PolicyError},
     resources::ResourceFile,
-    store::Store,
+    store::{PassportRow, PassportState, Store},
 };
 
 const SERVICE: &str = "ir.one.v1.PeopleService";
@@ -141,7 +141,7 @@ async fn approved(store: &Store, agency: &str, set: &[u8]) -> PassportRow {
 }
 
 async fn view(store: &Store) -> CatalogueView {
-    catalogue_view(&mut store.read().acquire().await.unwrap()).await.unwrap()
+    catalogue_view(&mut *store.reader().await.unwrap()).await.unwrap()
 }
 
 #[tokio::test]
@@ -149,21 +149,21 @@ async fn a_passport_lives_from_draft_to_retired() {
     let (_folder, store) = store().await;
     let first = Proto::default().compile();
     let draft = submit(&store, "one", SERVICE, first.clone(), true, "test").await.unwrap().remove(0);
-    assert_eq!((draft.state, draft.number), (State::Draft, 1));
+    assert_eq!((draft.state, draft.number), (PassportState::Draft, 1));
     let refused = approve_version(&store, &draft.version).await.unwrap_err();
     assert!(matches!(refused, RegistryError::State(_)), "{refused}");
-    assert_eq!(submit_set(&store, "one", &first).await.unwrap()[0].state, State::Submitted);
+    assert_eq!(submit_set(&store, "one", &first).await.unwrap()[0].state, PassportState::Submitted);
     let (rows, revision) = approve_version(&store, &draft.version).await.unwrap();
-    assert_eq!((rows[0].state, revision), (State::Approved, 2));
+    assert_eq!((rows[0].state, revision), (PassportState::Approved, 2));
     assert_eq!(view(&store).await.inquiries.len(), 1);
 
     let second = Proto { more: SECOND, ..Proto::default() }.compile();
     let later = approved(&store, "one", &second).await;
-    assert_eq!((later.state, later.number), (State::Approved, 2));
-    let mut conn = store.read().acquire().await.unwrap();
-    assert_eq!(find(&mut conn, &draft.version, "").await.unwrap()[0].state, State::Superseded);
+    assert_eq!((later.state, later.number), (PassportState::Approved, 2));
+    let mut reader = store.reader().await.unwrap();
+    assert_eq!(find(&mut *reader, &draft.version, "").await.unwrap()[0].state, PassportState::Superseded);
     let shown = view(&store).await;
-    let names: Vec<_> = shown.inquiries.iter().map(|inquiry| (inquiry.inquiry.as_str(), inquiry.in_force())).collect();
+    let names: Vec<_> = shown.inquiries.iter().map(|inquiry| (inquiry.inquiry.as_str(), is_in_force(inquiry))).collect();
     assert_eq!(names, [("person-again", false), ("person-match", true)], "push is registered, not yet in force");
 
     retire(&store, &later.version, "", "closed", "test").await.unwrap();
@@ -175,15 +175,13 @@ async fn a_passport_lives_from_draft_to_retired() {
 async fn sidecars_are_told_which_field_names_the_data_subject() {
     let (_folder, store) = store().await;
     approved(&store, "one", &Proto::default().compile()).await;
-    let told = view(&store).await.inquiries[0].resource().subjects;
+    let told = view(&store).await.inquiry_resources()[0].subjects.clone();
     assert_eq!(told, [chapar_proto::v1::SubjectField { path: vec![1], kind: 1 }]);
     // As if it had been stored by a version that did not know of subjects.
-    let mut tx = store.write().await.unwrap();
-    sqlx::query("UPDATE passport_inquiries SET subjects = NULL").execute(tx.conn()).await.unwrap();
-    tx.commit().await.unwrap();
+    store.sql("UPDATE passport_inquiries SET subjects = NULL").await.unwrap();
     assert!(view(&store).await.inquiries[0].subjects.is_empty());
     fill_in_subjects(&store).await.unwrap();
-    assert_eq!(view(&store).await.inquiries[0].resource().subjects, told);
+    assert_eq!(view(&store).await.inquiry_resources()[0].subjects, told);
 }
 
 #[tokio::test]
@@ -199,23 +197,23 @@ async fn a_passport_that_breaks_others_is_refused_with_the_breaks() {
     let draft = submit(&store, "one", "", narrow, true, "test").await.unwrap().remove(0);
     assert!(approve_version(&store, &draft.version).await.is_err());
     let danger = Approval { version: draft.version.clone(), danger_allow_breaks: true, ..Approval::default() };
-    assert_eq!(approve(&store, &danger, "test").await.unwrap().0[0].state, State::Approved);
-    let mut conn = store.read().acquire().await.unwrap();
-    let listed = changes(&mut conn, &wide.version, &draft.version, "").await.unwrap();
+    assert_eq!(approve(&store, &danger, "test").await.unwrap().0[0].state, PassportState::Approved);
+    let mut reader = store.reader().await.unwrap();
+    let listed = changes(&mut *reader, &wide.version, &draft.version, "").await.unwrap();
     assert!(listed.iter().any(|change| change.breaking));
-    assert!(changes(&mut conn, "", &draft.version, "").await.unwrap().is_empty(), "against itself in force");
+    assert!(changes(&mut *reader, "", &draft.version, "").await.unwrap().is_empty(), "against itself in force");
 }
 
 #[tokio::test]
 async fn a_passport_is_named_by_an_unambiguous_beginning() {
     let (_folder, store) = store().await;
     let row = approved(&store, "one", &Proto::default().compile()).await;
-    let mut conn = store.read().acquire().await.unwrap();
-    assert_eq!(find(&mut conn, &row.version[..8], "").await.unwrap().len(), 1);
-    assert!(matches!(find(&mut conn, &row.version[..7], "").await, Err(RegistryError::Argument(_))));
-    assert!(matches!(find(&mut conn, "XYZ12345", "").await, Err(RegistryError::Argument(_))));
-    assert!(matches!(find(&mut conn, "00000000", "").await, Err(RegistryError::PassportUnknown(_))));
-    assert!(matches!(find(&mut conn, &row.version, "ir.Other").await, Err(RegistryError::PassportUnknown(_))));
+    let mut reader = store.reader().await.unwrap();
+    assert_eq!(find(&mut *reader, &row.version[..8], "").await.unwrap().len(), 1);
+    assert!(matches!(find(&mut *reader, &row.version[..7], "").await, Err(RegistryError::Argument(_))));
+    assert!(matches!(find(&mut *reader, "XYZ12345", "").await, Err(RegistryError::Argument(_))));
+    assert!(matches!(find(&mut *reader, "00000000", "").await, Err(RegistryError::PassportUnknown(_))));
+    assert!(matches!(find(&mut *reader, &row.version, "ir.Other").await, Err(RegistryError::PassportUnknown(_))));
 }
 
 #[tokio::test]
@@ -344,8 +342,7 @@ async fn a_grant_of_what_becomes_classified_is_told_to_nobody() {
     let (_folder, store) = store().await;
     apply(&store, GRANT).await.unwrap();
     approved(&store, "one", &Proto::default().compile()).await;
-    let told =
-        async || policy::grants_view(&mut store.read().acquire().await.unwrap()).await.unwrap().grants[0].resource().is_some();
+    let told = async || policy::grants_view(&mut *store.reader().await.unwrap()).await.unwrap().grants[0].resource().is_some();
     assert!(told().await);
     // A classified draft beside the passport in force changes nothing.
     let draft = Proto { classification: "CLASSIFIED", ..Proto::default() }.compile();
@@ -360,8 +357,7 @@ async fn a_grant_of_what_becomes_classified_is_told_to_nobody() {
 async fn a_grant_means_the_first_provider_whatever_comes_later() {
     let (_folder, store) = store().await;
     apply(&store, GRANT).await.unwrap();
-    let provider =
-        async || policy::grants_view(&mut store.read().acquire().await.unwrap()).await.unwrap().grants[0].provider.clone();
+    let provider = async || policy::grants_view(&mut *store.reader().await.unwrap()).await.unwrap().grants[0].provider.clone();
     assert_eq!(provider().await, None, "it waits");
     let first = approved(&store, "one", &Proto::default().compile()).await;
     assert_eq!(provider().await.as_deref(), Some("one"));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    Reading, World,
+    PolicySet, Reading,
     decode::Document,
     kinds::{Kind, ResourceName, Spec},
     problem::Site,
@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Notes names that are given twice, references to nothing, and cycles.
-pub(super) fn against(reading: &Reading, world: &World, deleted: &BTreeSet<ResourceName>) {
+pub(super) fn against(reading: &Reading, world: &PolicySet, deleted: &BTreeSet<ResourceName>) {
     let declared = duplicates(reading);
     // A document that could not be named may be the one that is referred to: telling of a dangling reference would mislead.
     if reading.whole && reading.documents.iter().all(|document| document.name.is_some()) {
@@ -37,7 +37,7 @@ fn duplicates(reading: &Reading) -> HashMap<&ResourceName, &Site> {
     declared
 }
 
-fn references(reading: &Reading, world: &World, deleted: &BTreeSet<ResourceName>, declared: &HashMap<&ResourceName, &Site>) {
+fn references(reading: &Reading, world: &PolicySet, deleted: &BTreeSet<ResourceName>, declared: &HashMap<&ResourceName, &Site>) {
     for reference in reading.documents.iter().flat_map(|document| &document.references) {
         let to = &reference.to;
         if declared.contains_key(to) || (world.contains_key(to) && !deleted.contains(to)) {
@@ -86,7 +86,7 @@ enum Colour {
     Done,
 }
 
-fn cycles(reading: &Reading, world: &World, deleted: &BTreeSet<ResourceName>) {
+fn cycles(reading: &Reading, world: &PolicySet, deleted: &BTreeSet<ResourceName>) {
     let mut edges: BTreeMap<ResourceName, Vec<ResourceName>> = BTreeMap::new();
     for (name, spec) in world.iter().filter(|(name, _)| !deleted.contains(*name)) {
         edges.insert(name.clone(), stands_under(spec));

@@ -22,9 +22,9 @@ fn file(name: &str, content: impl Into<Vec<u8>>) -> ResourceFile {
     ResourceFile { name: name.into(), content: content.into() }
 }
 
-fn world() -> World {
+fn world() -> PolicySet {
     let files = [file("agencies.yaml", AGENCIES)];
-    let sound = read(&files).check(&World::new(), &BTreeSet::new()).unwrap();
+    let sound = read(&files).check(&PolicySet::new(), &BTreeSet::new()).unwrap();
     sound.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect()
 }
 
@@ -63,7 +63,7 @@ fn the_resources_of_session_38_are_sound() {
         let path = entry.unwrap().path();
         files.push(file(path.file_name().unwrap().to_str().unwrap(), std::fs::read(&path).unwrap()));
     }
-    let sound = read(&files).check(&World::new(), &BTreeSet::new()).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let sound = read(&files).check(&PolicySet::new(), &BTreeSet::new()).unwrap_or_else(|problems| panic!("{problems:#?}"));
     assert_eq!(sound.keys().filter(|name| name.kind == Kind::Resolution).count(), 5);
     assert_eq!(sound.keys().filter(|name| name.kind == Kind::Agency).count(), 22);
 }
@@ -146,7 +146,7 @@ fn sizes_are_bounded() {
     let told = problems(vec![b'#'; 10 * 1024 * 1024]);
     assert_eq!(told, "f.yaml:1:1: the file has 10485760 bytes; at most 4194304 are allowed; split it\n");
     let many: Vec<ResourceFile> = (0..3).map(|n| file(&format!("{n}.yaml"), vec![b'#'; FILE_BYTES_MAX])).collect();
-    let told = read(&many).check(&World::new(), &BTreeSet::new()).unwrap_err();
+    let told = read(&many).check(&PolicySet::new(), &BTreeSet::new()).unwrap_err();
     assert!(told[0].description.contains("at most 8388608 are allowed"), "{}", told[0]);
     let names: Vec<String> = (0..400).map(|n| format!("a{n}")).collect();
     let list = names.join(", ");
@@ -159,7 +159,7 @@ fn sizes_are_bounded() {
 #[test]
 fn many_problems_are_told_up_to_a_limit_and_counted() {
     let many: String = (0..150).map(|n| agency(&format!("A{n}"), "")).collect();
-    let told = read(&[file("f.yaml", many)]).check(&World::new(), &BTreeSet::new()).unwrap_err();
+    let told = read(&[file("f.yaml", many)]).check(&PolicySet::new(), &BTreeSet::new()).unwrap_err();
     assert_eq!(told.len(), PROBLEMS_MAX + 1);
     assert_eq!(told[PROBLEMS_MAX].description, "and 50 more problems; mend these first");
 }
@@ -205,14 +205,14 @@ proptest! {
         let mut bytes = AGENCIES.as_bytes().to_vec();
         let at = at % bytes.len();
         bytes[at] = byte;
-        let _ = read(&[file("f.yaml", bytes)]).check(&World::new(), &BTreeSet::new());
+        let _ = read(&[file("f.yaml", bytes)]).check(&PolicySet::new(), &BTreeSet::new());
     }
 
     #[test]
     fn any_title_survives_the_canonical_form(fa in "\\PC{1,40}", en in "[ -~\n]{1,40}") {
         let spec = Spec::Agency(Agency { title: Title { fa, en }, roles: vec![Role::Consumer], part_of: None });
         let name = ResourceName { kind: Kind::Agency, name: "a".into() };
-        let read = read(&[file("f.yaml", yaml(&name, &spec))]).check(&World::new(), &BTreeSet::new());
+        let read = read(&[file("f.yaml", yaml(&name, &spec))]).check(&PolicySet::new(), &BTreeSet::new());
         if let Ok(read) = read {
             prop_assert_eq!(&read[&name], &spec);
         } else if let Spec::Agency(agency) = &spec {

@@ -9,11 +9,9 @@ use super::keys;
 use crate::{
     ledger::{CallAbout, Ledger},
     page::Page,
-    policy,
     problem::Problem,
     resources::{Kind, Spec},
-    store::AuditEntry,
-    store::{Store, StoreError},
+    store::{AuditEntry, Read, Store, StoreError},
 };
 
 /// Longest reason, in characters.
@@ -52,11 +50,11 @@ pub async fn calls_about(store: &Store, ledger: &Ledger, asked: Inspection) -> R
         let told = "this is no national ID (10 digits) or national entity ID (11 digits) with a right check digit";
         Problem::invalid("SUBJECT_MALFORMED", told).field("national_id", told)
     })?;
-    let mut conn = store.read().acquire().await?;
-    let keys = keys::all(&mut conn).await?;
+    let mut reader = store.reader().await?;
+    let keys = reader.subject_keys().await?;
     let hashes: Vec<[u8; 16]> = keys.iter().map(|key: &SubjectKey| key.hash(&id).hash).collect();
-    let sealed = sealed(&mut conn, store.clock().now_ms()).await?;
-    drop(conn);
+    let sealed = sealed(&mut *reader, store.clock().now_ms()).await?;
+    drop(reader);
     let object = keys.first().map(|key| format!("{}:{}", key.id(), HEXLOWER.encode(&key.hash(&id).hash))).unwrap_or_default();
     let details = serde_json::json!({
         "reason": reason,
@@ -87,8 +85,8 @@ async fn shown(
 }
 
 /// Resolutions whose calls are not shown yet.
-async fn sealed(conn: &mut sqlx::SqliteConnection, now_ms: i64) -> Result<HashSet<String>, StoreError> {
-    let resolutions = policy::world_of_kind(conn, Kind::Resolution).await?;
+async fn sealed(reader: &mut dyn Read, now_ms: i64) -> Result<HashSet<String>, StoreError> {
+    let resolutions = reader.resources_of_kind(Kind::Resolution).await?;
     let sealed = resolutions.into_iter().filter_map(|(name, spec)| match &*spec {
         Spec::Resolution(resolution) if resolution.sealed_until.is_some_and(|until| now_ms < until.first_unix_ms()) => {
             Some(name.name)

@@ -2,50 +2,13 @@
 
 use std::time::Duration;
 
-use chapar_core::subject::{KEY_BYTES, SubjectKey};
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use chapar_core::subject::KEY_BYTES;
 
-use crate::{
-    store::{AuditEntry, SYSTEM},
-    store::{Store, StoreError, WriteTx},
-};
+pub use crate::config::SubjectKeyAges as Ages;
+use crate::store::{AuditEntry, SYSTEM, Store, StoreError, Transaction};
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
-
-/// How old keys get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ages {
-    /// Days after which a new key takes over.
-    pub rotated_after_days: u32,
-    /// Days that a key is kept after its successor took over: as long as records are.
-    pub kept_days: u32,
-}
-
-/// The key in force.
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn newest(conn: &mut SqliteConnection) -> Result<Option<SubjectKey>, StoreError> {
-    let row = sqlx::query("SELECT id, key FROM subject_keys ORDER BY id DESC LIMIT 1").fetch_optional(conn).await?;
-    row.as_ref().map(key_of).transpose()
-}
-
-/// Every key that some record may bear a hash of, the newest first.
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn all(conn: &mut SqliteConnection) -> Result<Vec<SubjectKey>, StoreError> {
-    let rows = sqlx::query("SELECT id, key FROM subject_keys ORDER BY id DESC").fetch_all(conn).await?;
-    rows.iter().map(key_of).collect()
-}
-
-fn key_of(row: &SqliteRow) -> Result<SubjectKey, StoreError> {
-    let (id, key): (i64, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
-    let sound = u32::try_from(id).ok().filter(|id| *id > 0).zip(<[u8; KEY_BYTES]>::try_from(key).ok());
-    let broken = || StoreError::Broken { what: format!("subject key {id}"), why: "it is not 32 bytes under a number".into() };
-    sound.map(|(id, key)| SubjectKey::new(id, key)).ok_or_else(broken)
-}
 
 /// Makes the first key, or the next one when the newest is old enough, and drops those that no record bears any more. Says
 /// whether a key was made.
@@ -54,17 +17,13 @@ fn key_of(row: &SqliteRow) -> Result<SubjectKey, StoreError> {
 /// When the store cannot be read or written.
 pub async fn rotate_if_due(store: &Store, ages: Ages) -> Result<bool, StoreError> {
     let now_ms = store.clock().now_ms();
-    let made_at_ms: Option<i64> =
-        sqlx::query_scalar("SELECT made_at_ms FROM subject_keys ORDER BY id DESC LIMIT 1").fetch_optional(store.read()).await?;
+    let mut reader = store.reader().await?;
+    let made_at_ms = reader.newest_subject_key_made_at_ms().await?;
     let due = made_at_ms.is_none_or(|at_ms| at_ms.saturating_add(days_ms(ages.rotated_after_days)) <= now_ms);
     let out_of_use_ms = now_ms.saturating_sub(days_ms(ages.kept_days));
     // A key was in force until its successor was made.
-    let outlived: Vec<i64> = sqlx::query_scalar(
-        "SELECT k.id FROM subject_keys k WHERE (SELECT MIN(s.made_at_ms) FROM subject_keys s WHERE s.id > k.id) < $1",
-    )
-    .bind(out_of_use_ms)
-    .fetch_all(store.read())
-    .await?;
+    let outlived = reader.subject_keys_succeeded_before(out_of_use_ms).await?;
+    drop(reader);
     if !due && outlived.is_empty() {
         return Ok(false);
     }
@@ -73,7 +32,7 @@ pub async fn rotate_if_due(store: &Store, ages: Ages) -> Result<bool, StoreError
         rotate(&mut tx, SYSTEM).await?;
     }
     for id in outlived {
-        sqlx::query("DELETE FROM subject_keys WHERE id = $1").bind(id).execute(tx.conn()).await?;
+        tx.delete_subject_key(id).await?;
         tx.audit(AuditEntry::done(SYSTEM, "subject-key.drop", id.to_string())).await?;
     }
     tx.commit().await?;
@@ -84,19 +43,15 @@ pub async fn rotate_if_due(store: &Store, ages: Ages) -> Result<bool, StoreError
 ///
 /// # Errors
 /// When the store cannot be written.
-pub async fn rotate(tx: &mut WriteTx, actor: &str) -> Result<u32, StoreError> {
+pub async fn rotate(tx: &mut Transaction, actor: &str) -> Result<u32, StoreError> {
     let mut key = [0; KEY_BYTES];
     let no_randomness = |_| StoreError::Broken { what: "randomness".into(), why: "the machine gives none".into() };
     aws_lc_rs::rand::fill(&mut key).map_err(no_randomness)?;
     let now_ms = tx.now_ms();
-    let id: i64 = sqlx::query_scalar("INSERT INTO subject_keys (key, made_at_ms) VALUES ($1, $2) RETURNING id")
-        .bind(key.as_slice())
-        .bind(now_ms)
-        .fetch_one(tx.conn())
-        .await?;
+    let id = tx.insert_subject_key(&key, now_ms).await?;
     tx.next_revision().await?;
     tx.audit(AuditEntry::done(actor, "subject-key.rotate", id.to_string())).await?;
-    Ok(u32::try_from(id).unwrap_or(u32::MAX))
+    Ok(id)
 }
 
 fn days_ms(days: u32) -> i64 {
@@ -109,14 +64,15 @@ pub const LOOK_INTERVAL: Duration = Duration::from_secs(600);
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use chapar_core::subject::SubjectKey;
+
     use super::*;
     use crate::clock::{Clock, date_of_ms};
 
     const AGES: Ages = Ages { rotated_after_days: 30, kept_days: 90 };
 
     async fn ids(store: &Store) -> Vec<u32> {
-        let mut conn = store.read().acquire().await.unwrap();
-        all(&mut conn).await.unwrap().iter().map(SubjectKey::id).collect()
+        store.reader().await.unwrap().subject_keys().await.unwrap().iter().map(SubjectKey::id).collect()
     }
 
     #[tokio::test]
@@ -148,7 +104,7 @@ mod tests {
         let store = Store::open(&folder.path().join("chapar.db"), clock).await.unwrap();
         let mut tx = store.write().await.unwrap();
         assert_eq!(rotate(&mut tx, "test").await.unwrap(), 1);
-        sqlx::query("DELETE FROM subject_keys").execute(tx.conn()).await.unwrap();
+        tx.delete_subject_key(1).await.unwrap();
         assert_eq!(rotate(&mut tx, "test").await.unwrap(), 2);
     }
 }

@@ -10,10 +10,12 @@ use std::{
 
 use chapar_control_plane::{
     app::App,
-    audit::{self, Filter},
+    audit,
     clock::{Clock, date_of_ms},
     config::Config,
     page::Page,
+    resources::{Agency, Title},
+    store::AuditFilter,
 };
 use chapar_proto::{
     admin::v1::{CreateTokenRequest, token_service_client::TokenServiceClient},
@@ -64,12 +66,10 @@ impl Bench {
         let clock = Clock::wound(date_of_ms(START_MS));
         let app = App::start(config(folder.path()), clock.clone()).await.unwrap();
         let mut tx = app.store().write().await.unwrap();
-        sqlx::query(
-            "INSERT INTO agencies (name, title_fa, title_en, roles) VALUES ('post', '', '', '[]'), ('cra', '', '', '[]')",
-        )
-        .execute(tx.conn())
-        .await
-        .unwrap();
+        let title = Title { fa: String::new(), en: String::new() };
+        for name in ["post", "cra"] {
+            tx.put_agency(name, &Agency { title: title.clone(), roles: Vec::new(), part_of: None }).await.unwrap();
+        }
         tx.commit().await.unwrap();
         Self { folder, clock, app }
     }
@@ -167,7 +167,7 @@ impl Bench {
 
     /// Reasons of the refusals with this action, oldest first.
     pub async fn refusals(&self, action: &str) -> Vec<String> {
-        let filter = Filter { action_prefix: action.to_owned(), ..Default::default() };
+        let filter = AuditFilter { action_prefix: action.to_owned(), ..Default::default() };
         let page = Page { size: 1_000, after: None };
         let (entries, _) = audit::list(self.app.store(), &filter, &page).await.unwrap();
         entries.into_iter().rev().filter(|entry| !entry.succeeded).map(|entry| entry.reason).collect()

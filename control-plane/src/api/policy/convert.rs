@@ -4,8 +4,9 @@ use chapar_proto::admin::v1::{ApplyResponse, ChangeAction, Grant, GrantChange, P
 
 use crate::{
     clock::timestamp_of_ms,
-    policy::{Action, Applied, GrantView, PolicyError, Version},
-    problem::Problem,
+    policy::{Applied, GrantView},
+    resources::Action,
+    store::PolicyVersion as Version,
 };
 
 impl From<Action> for ChangeAction {
@@ -75,39 +76,6 @@ impl From<GrantView> for Grant {
             revocation_reason,
             note: grant.note,
             purpose_required: grant.purpose_required,
-        }
-    }
-}
-
-impl From<PolicyError> for Problem {
-    fn from(error: PolicyError) -> Self {
-        let text = error.to_string();
-        match error {
-            PolicyError::Invalid(problems) => {
-                let first = problems.first().map(|problem| format!("; the first is at {problem}")).unwrap_or_default();
-                let start = Self::invalid("RESOURCE_INVALID", format!("{text}{first}"));
-                problems.into_iter().fold(start, |all, problem| all.field(problem.field, problem.description))
-            }
-            PolicyError::Referenced(needs) => {
-                let first = needs.first().map(|need| format!("; {} is needed by {}", need.needed, need.by)).unwrap_or_default();
-                let start = Self::precondition("RESOURCE_REFERENCED", format!("{text}{first}"));
-                needs.into_iter().fold(start, |all, need| {
-                    let description = format!("{} needs it; delete or change that first", need.by);
-                    all.violation("RESOURCE_REFERENCED", need.needed, description)
-                })
-            }
-            PolicyError::Unknown { what, .. } => {
-                let reason = match what {
-                    "version" => "VERSION_UNKNOWN",
-                    "grant" => "GRANT_UNKNOWN",
-                    _ => "RESOURCE_UNKNOWN",
-                };
-                Self::not_found(reason, text)
-            }
-            PolicyError::Argument(text) => Self::invalid("REQUEST_MALFORMED", text),
-            PolicyError::GrantState(text) => Self::precondition("GRANT_STATE", text),
-            PolicyError::Store(error) => Self::from(error),
-            PolicyError::Failed(error) => Self::internal(&error),
         }
     }
 }

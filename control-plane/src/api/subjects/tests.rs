@@ -52,8 +52,7 @@ impl Exchange {
 
     /// The account of a call about the ID, hashed as a sidecar would now.
     async fn called(&self, number: u8, resolution: &str, purpose: &str) {
-        let mut conn = self.store.read().acquire().await.unwrap();
-        let key = keys::newest(&mut conn).await.unwrap().unwrap();
+        let key = self.store.reader().await.unwrap().newest_subject_key().await.unwrap().unwrap();
         let hash = hash_of(&key.hash(&NormalId::from_text(ID).unwrap()).hash);
         let text = |key: &str, value: &str| attribute(key, Value::StringValue(value.into()));
         let attributes = vec![
@@ -96,10 +95,13 @@ impl Exchange {
     }
 
     async fn audited(&self) -> Vec<(String, String, String, String, String)> {
-        sqlx::query_as("SELECT actor, action, object, reason, details FROM audit WHERE action LIKE 'subject.%' ORDER BY id")
-            .fetch_all(self.store.read())
-            .await
-            .unwrap()
+        let sql = "SELECT actor, action, object, reason, details FROM audit WHERE action LIKE 'subject.%' ORDER BY id";
+        let rows = self.store.sql(sql).await.unwrap();
+        let line = |row: Vec<String>| <[String; 5]>::try_from(row).unwrap();
+        rows.into_iter()
+            .map(line)
+            .map(|[actor, action, object, reason, details]| (actor, action, object, reason, details))
+            .collect()
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use chapar_proto::v1::{Classification, EndpointResource, GrantResource, InquiryResource, ResourceKind, RevocationResource};
 
-use super::*;
-use crate::distribute::{Exclusion, Facts};
+use crate::distribute::{DistributionState, Exclusion, Facts};
 
 fn inquiry(provider: &str, name: &str, classification: Classification) -> InquiryResource {
     InquiryResource {
@@ -76,7 +75,7 @@ fn facts() -> Facts {
 }
 
 fn names(facts: Facts, agency: &str, kind: ResourceKind) -> BTreeSet<String> {
-    let set = World::new(facts, None).resources_of(agency);
+    let set = DistributionState::new(facts, None).resources_of(agency);
     set.iter().filter(|(key, _)| key.kind == kind as u32).map(|(key, _)| key.name.to_string()).collect()
 }
 
@@ -158,13 +157,13 @@ fn nobody_vouches_for_an_agency_that_is_not_registered() {
 
 #[test]
 fn the_same_facts_make_the_same_digest_in_any_order() {
-    let one = World::new(facts(), None);
+    let one = DistributionState::new(facts(), None);
     let mut shuffled = facts();
     shuffled.grants.reverse();
     shuffled.inquiries.reverse();
     shuffled.endpoints.reverse();
     // Made upon the first: bodies are taken over, and nothing else changes.
-    let other = World::new(shuffled, Some(&one));
+    let other = DistributionState::new(shuffled, Some(&one));
     for agency in ["cra", "ipm", "defence"] {
         assert_eq!(one.set_of(agency), other.set_of(agency));
     }
@@ -173,10 +172,10 @@ fn the_same_facts_make_the_same_digest_in_any_order() {
 
 #[test]
 fn a_change_that_concerns_others_leaves_a_set_as_it_is() {
-    let one = World::new(facts(), None);
+    let one = DistributionState::new(facts(), None);
     let mut changed = facts();
     changed.grants[0].revoked_at = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
-    let other = World::new(changed, Some(&one));
+    let other = DistributionState::new(changed, Some(&one));
     assert_eq!(one.set_of("central-bank").digest, other.set_of("central-bank").digest);
     let difference = one.set_of("ipm").set.difference(&other.set_of("ipm").set);
     let changed: Vec<_> = difference.changed.iter().map(|(key, _)| key.name.to_string()).collect();
@@ -189,8 +188,8 @@ fn a_change_that_concerns_others_leaves_a_set_as_it_is() {
 fn the_revoked_and_the_suspended_are_excluded_and_nobody_else() {
     let mut facts = facts();
     facts.agencies.insert("post".into(), Some("audit pending".into()));
-    let world = World::new(facts, None);
-    assert_eq!(world.exclusion("cra", "01"), Some(Exclusion::CertificateRevoked("key lost".into())));
-    assert_eq!(world.exclusion("post", "0b"), Some(Exclusion::AgencySuspended("audit pending".into())));
-    assert_eq!(world.exclusion("cra", "0b"), None);
+    let state = DistributionState::new(facts, None);
+    assert_eq!(state.exclusion("cra", "01"), Some(Exclusion::CertificateRevoked("key lost".into())));
+    assert_eq!(state.exclusion("post", "0b"), Some(Exclusion::AgencySuspended("audit pending".into())));
+    assert_eq!(state.exclusion("cra", "0b"), None);
 }

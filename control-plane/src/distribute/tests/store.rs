@@ -165,16 +165,16 @@ async fn streams_end_and_what_is_known_of_sidecars_is_kept_when_the_control_plan
     country.distribution.stopped().await;
 
     let again = Store::open(&country.folder.path().join("chapar.db"), Clock::real()).await.unwrap();
-    let known = sidecars::read(&again).await.unwrap();
+    let known = again.reader().await.unwrap().sidecars().await.unwrap();
     assert_eq!((known[0].spiffe_id.as_str(), known[0].software_version.as_str()), (POST, "0.1.0"));
     assert_eq!((known[0].acknowledged_revision, known[0].policy_version), (manifest.revision, manifest.policy_version));
 }
 
 #[tokio::test]
-async fn the_committed_world_is_the_one_that_streams_get() {
+async fn the_committed_state_is_the_one_that_streams_get() {
     let country = Country::new().await;
     country.apply(RESOURCES).await;
-    let committed = World::committed(&country.store, "exchange.example").await.unwrap();
+    let committed = DistributionState::new(load::facts(&country.store, "exchange.example").await.unwrap(), None);
     let mut sidecar = country.door.enter(hello(0, &[]), "0a").await.unwrap();
     sidecar.catch_up(committed.revision()).await;
     assert_eq!(committed.resources_of("post"), sidecar.set);

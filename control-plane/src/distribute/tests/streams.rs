@@ -1,4 +1,4 @@
-//! One stream, with worlds turned by hand.
+//! One stream, with states turned by hand.
 
 use chapar_proto::v1::RevocationResource;
 
@@ -62,7 +62,7 @@ async fn who_comes_back_with_a_known_set_gets_a_delta_and_with_an_unknown_one_th
 #[tokio::test]
 async fn a_restarted_control_plane_need_not_send_what_is_held_already() {
     let exchange = Exchange::at(facts(1)).await;
-    let present = exchange.distribution.world().set_of("post");
+    let present = exchange.distribution.state().set_of("post");
     let mut sidecar = exchange.sidecar(hello(9, &present.digest)).await.unwrap();
     sidecar.set = present.set.clone();
     let (update, manifest) = sidecar.take().await;

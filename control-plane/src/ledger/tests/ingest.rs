@@ -60,7 +60,7 @@ async fn a_forged_span_is_rejected_and_audited_and_the_rest_is_stored() {
     report(&ledger, "ipm", batch.clone()).await;
     clock.advance(std::time::Duration::from_secs(11));
     report(&ledger, "ipm", batch).await;
-    let (mut audit, _) = audit::list(&ledger.audit, &audit::Filter::default(), &first_page(10)).await.unwrap();
+    let (mut audit, _) = audit::list(&ledger.audit, &crate::store::AuditFilter::default(), &first_page(10)).await.unwrap();
     audit.reverse();
     assert_eq!(audit.len(), 2);
     assert_eq!(audit[0].actor, "spiffe://exchange.example/agency/ipm/sidecar/main");

@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, de};
 pub use self::{
     certificates::Certificates,
     forward::{Forward, ForwardProtocol},
-    ledger::Ledger,
+    ledger::{Ledger, SubjectKeyAges},
     listen::Listen,
     snapshot::Snapshot,
     telemetry::Telemetry,

@@ -4,6 +4,7 @@
 //! each other and returns either resources that are sound, or every problem at once with file, line, column and field.
 
 mod canonical;
+mod change;
 mod check;
 mod dates;
 mod decode;
@@ -26,6 +27,7 @@ use fields::Context;
 use problem::Problems;
 
 pub use canonical::{yaml, yaml_all};
+pub use change::{Action, ResourceChange};
 pub use dates::{Day, Moment};
 pub use kinds::{
     API_VERSION, Agency, BaseDatabase, GrantClause, InformationSystem, Kind, Resolution, ResourceName, Revocation, Role, Spec,
@@ -42,7 +44,7 @@ pub const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const FILES_MAX: usize = 1_000;
 
 /// All resources of a version of the policy.
-pub type World = BTreeMap<ResourceName, Arc<Spec>>;
+pub type PolicySet = BTreeMap<ResourceName, Arc<Spec>>;
 
 /// A file as it was handed in.
 #[derive(Clone, Debug)]
@@ -165,7 +167,11 @@ impl Reading {
     ///
     /// # Errors
     /// Every problem, at most [`PROBLEMS_MAX`] and one line that counts the rest.
-    pub fn check(self, world: &World, deleted: &BTreeSet<ResourceName>) -> Result<BTreeMap<ResourceName, Spec>, Vec<Problem>> {
+    pub fn check(
+        self,
+        world: &PolicySet,
+        deleted: &BTreeSet<ResourceName>,
+    ) -> Result<BTreeMap<ResourceName, Spec>, Vec<Problem>> {
         check::against(&self, world, deleted);
         let problems = self.problems.into_list();
         if !problems.is_empty() {

@@ -1,22 +1,23 @@
 //! Who must know what, brought to them: every sidecar holds one stream, and gets the newest signed state of just what
 //! concerns it, within moments of a change.
 //!
-//! Store → [`Facts`] → [`World`] → set of an agency → difference to what the sidecar holds → signed update.
+//! Store → [`Facts`] → [`DistributionState`] → set of an agency → difference to what the sidecar holds → signed update.
 
 mod build;
 mod facts;
+mod index;
+mod listing;
 mod load;
 mod manifest;
 mod metrics;
 mod recipients;
 mod sidecars;
+mod state;
+mod states;
 mod stream;
-mod world;
-mod worlds;
 
 use std::{sync::Arc, time::Duration};
 
-use chapar_core::snapshot::ResourceSet;
 use chapar_proto::v1::{FollowRequest, FollowResponse, Hello, follow_request::Message};
 use tokio::{
     sync::{mpsc, watch},
@@ -27,27 +28,27 @@ use tonic::{Code, Status, Streaming};
 
 pub use self::{
     facts::Facts,
+    listing::{ListedSidecar, Sidecars},
     load::LoadError,
     metrics::Metrics,
     recipients::{Recipients, SidecarStatus},
-    world::{AgencySet, Exclusion, World},
+    state::{AgencySet, DistributionState, Exclusion},
 };
-use self::{recipients::Held, stream::Stream};
+use self::{recipients::HeldSnapshot, stream::Stream};
 use crate::{
     caller::SidecarCaller,
     changes::Acknowledgements,
     clock::Clock,
     config,
     problem::Problem,
-    store::AuditEntry,
-    store::{Store, StoreError},
+    store::{AuditEntry, Store, StoreError},
 };
 
 /// How long a new stream may take to say Hello, in seconds.
 const HELLO_WAIT_S_MAX: u64 = 10;
 
 /// How long an admin's question waits for the state that the answer is to be given on, in seconds.
-const WORLD_WAIT_S_MAX: u64 = 2;
+const STATE_WAIT_S_MAX: u64 = 2;
 
 /// Longest software version that is kept of what a sidecar says of itself, in bytes.
 const SOFTWARE_VERSION_BYTES_MAX: usize = 64;
@@ -69,7 +70,7 @@ pub(crate) struct Context {
 #[derive(Clone)]
 pub struct Distribution {
     context: Context,
-    worlds: watch::Receiver<Arc<World>>,
+    states: watch::Receiver<Arc<DistributionState>>,
     recipients: Recipients,
     streams: TaskTracker,
 }
@@ -94,27 +95,27 @@ impl Distribution {
     /// When the store cannot be read.
     pub async fn start(parts: Parts) -> Result<Self, LoadError> {
         let clock = parts.store.clock().clone();
-        let recipients = Recipients::new(sidecars::read(&parts.store).await?, parts.acknowledgements, clock.clone());
+        let recipients = Recipients::new(parts.store.reader().await?.sidecars().await?, parts.acknowledgements, clock.clone());
         let (validity, metrics) = (parts.validity, parts.metrics);
         let context = Context { store: parts.store, clock, validity, seal: parts.seal, metrics };
         let streams = TaskTracker::new();
-        let worlds = worlds::keep_up(&context, parts.trust_domain, &streams, parts.stopping.clone()).await?;
-        streams.spawn(sidecars::keep_saved(recipients.clone(), context.store.clone(), parts.stopping));
-        Ok(Self { context, worlds, recipients, streams })
+        let states = states::started(&context, parts.trust_domain, &streams, parts.stopping.clone()).await?;
+        streams.spawn(sidecars::run(recipients.clone(), context.store.clone(), parts.stopping));
+        Ok(Self { context, states, recipients, streams })
     }
 
     /// The newest state.
     #[must_use]
-    pub fn world(&self) -> Arc<World> {
-        Arc::clone(&self.worlds.borrow())
+    pub fn state(&self) -> Arc<DistributionState> {
+        Arc::clone(&self.states.borrow())
     }
 
     /// The newest state, once it is that of `revision` or newer; the newest there is when that does not come soon.
-    pub async fn world_since(&self, revision: u64) -> Arc<World> {
-        let mut worlds = self.worlds.clone();
-        let wait = Duration::from_secs(WORLD_WAIT_S_MAX);
-        let _ = timeout(wait, worlds.wait_for(|world| world.revision() >= revision)).await;
-        self.world()
+    pub async fn state_since(&self, revision: u64) -> Arc<DistributionState> {
+        let mut states = self.states.clone();
+        let wait = Duration::from_secs(STATE_WAIT_S_MAX);
+        let _ = timeout(wait, states.wait_for(|state| state.revision() >= revision)).await;
+        self.state()
     }
 
     /// Sidecars that are connected, or were.
@@ -145,17 +146,17 @@ impl Distribution {
         if hello.spiffe_id != identity {
             return Err(self.foreign(&identity, &hello.spiffe_id).await?);
         }
-        if let Some(exclusion) = self.world().exclusion(caller.agency.as_str(), &caller.serial) {
+        if let Some(exclusion) = self.state().exclusion(caller.agency.as_str(), &caller.serial) {
             return Err(stream::excluded(&exclusion));
         }
         let held = held(hello)?;
-        let (place, taken_over) = self.recipients.seat(&identity, caller.agency.as_str(), &held);
-        let base = self.base(&place, caller.agency.as_str(), &held);
+        let (sidecar, taken_over) = self.recipients.connect(&identity, caller.agency.as_str(), &held);
+        let base = self.base(&sidecar, caller.agency.as_str(), &held);
         let (outbound, queue) = mpsc::channel(stream::QUEUE_MESSAGES_MAX);
-        let worlds = self.worlds.clone();
+        let states = self.states.clone();
         let context = self.context.clone();
         let stream =
-            Stream { context, caller, place, taken_over, worlds, inbound, outbound, base, in_flight: None, behind: false };
+            Stream { context, caller, sidecar, taken_over, states, inbound, outbound, base, in_flight: None, behind: false };
         let open = self.context.metrics.streams.clone();
         self.streams.spawn(async move {
             open.inc();
@@ -166,12 +167,12 @@ impl Distribution {
     }
 
     /// The set that the sidecar holds, when it is known here: it was sent it lately, or it is the present one anyway.
-    fn base(&self, place: &recipients::Place, agency: &str, held: &Held) -> Option<Arc<AgencySet>> {
+    fn base(&self, sidecar: &recipients::ConnectedSidecar, agency: &str, held: &HeldSnapshot) -> Option<Arc<AgencySet>> {
         if held.revision == 0 {
             return None;
         }
-        let present = self.world().set_of(agency);
-        if present.digest == held.digest { Some(present) } else { place.sent_set(&held.digest) }
+        let present = self.state().set_of(agency);
+        if present.digest == held.digest { Some(present) } else { sidecar.sent_set(&held.digest) }
     }
 
     async fn foreign(&self, identity: &str, named: &str) -> Result<Problem, StoreError> {
@@ -179,22 +180,6 @@ impl Distribution {
         self.context.store.audit(entry).await?;
         let told = "the Hello names another identity than the certificate; a sidecar gets its own snapshot and no other";
         Ok(Problem::denied("FOREIGN_SNAPSHOT", told).with("certificate", identity))
-    }
-}
-
-impl World {
-    /// The world of what is committed now, for who cannot wait the moments until streams have it.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn committed(store: &Store, trust_domain: &str) -> Result<Self, LoadError> {
-        Ok(Self::new(load::facts(store, trust_domain).await?, None))
-    }
-
-    /// The resources that any sidecar of the agency gets, for who wants to decide exactly as it does.
-    #[must_use]
-    pub fn resources_of(&self, agency: &str) -> ResourceSet {
-        self.set_of(agency).set.clone()
     }
 }
 
@@ -208,7 +193,7 @@ async fn heard_hello(inbound: &mut Streaming<FollowRequest>) -> Result<Hello, Pr
     }
 }
 
-fn held(hello: Hello) -> Result<Held, Problem> {
+fn held(hello: Hello) -> Result<HeldSnapshot, Problem> {
     let digest = match (hello.revision, hello.digest.as_slice().try_into()) {
         (_, Ok(digest)) => digest,
         (0, Err(_)) => [0; 32],
@@ -222,7 +207,7 @@ fn held(hello: Hello) -> Result<Held, Problem> {
     }
     let mut software_version = hello.software_version;
     software_version.truncate(software_version.floor_char_boundary(SOFTWARE_VERSION_BYTES_MAX));
-    Ok(Held { revision: hello.revision, digest, software_version })
+    Ok(HeldSnapshot { revision: hello.revision, digest, software_version })
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ pub mod otlp;
 pub mod passports;
 pub mod policy;
 pub mod registration;
-pub mod sidecars;
 pub mod snapshot;
 pub mod subjects;
 pub mod tokens;

@@ -1,8 +1,7 @@
-//! Forgets certificates and enrolment tokens long after their end. Who was given what stays in the audit.
+//! Certificates and enrolment tokens are purged long after their end. Who was given what stays in the audit.
 
 use std::time::Duration;
 
-use sqlx::{QueryBuilder, Sqlite};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +18,7 @@ const KEPT_AFTER_END_MS: i64 = 90 * 86_400 * 1_000;
 const PAUSE_S: u64 = 3_600;
 
 /// Rows that one write removes at most: other writers wait for some milliseconds, not for minutes.
-const ROWS_AT_ONCE: u64 = 2_000;
+const ROWS_AT_ONCE: i64 = 2_000;
 
 /// Writes of one round at most for each table: what is left waits for the next round, an hour later. That is more than a
 /// hundred thousand sidecars, renewing twice a day, leave behind.
@@ -27,17 +26,19 @@ const WRITES_A_ROUND: usize = 10;
 
 /// What one round removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Forgotten {
+pub struct Purged {
+    /// Certificates.
     pub certificates: u64,
+    /// Enrolment tokens.
     pub tokens: u64,
 }
 
-/// Forgets round by round until told to stop.
-pub async fn keep_forgetting(store: Store, stopping: CancellationToken) {
+/// Purges round by round until told to stop.
+pub async fn run(store: Store, stopping: CancellationToken) {
     loop {
-        match forget_ended(&store).await {
-            Ok(Forgotten { certificates: 0, tokens: 0 }) => {}
-            Ok(Forgotten { certificates, tokens }) => {
+        match purge_ended(&store).await {
+            Ok(Purged { certificates: 0, tokens: 0 }) => {}
+            Ok(Purged { certificates, tokens }) => {
                 tracing::info!(certificates, tokens, "removed certificates and tokens that ended long ago");
             }
             Err(error) => {
@@ -50,34 +51,32 @@ pub async fn keep_forgetting(store: Store, stopping: CancellationToken) {
     }
 }
 
-/// One round. A revoked certificate has left all snapshots at its end, so nobody refuses less for its being forgotten.
+/// One round. A revoked certificate has left all snapshots at its end, so nobody refuses less for its being purged.
 ///
 /// # Errors
 /// When the store cannot be written; what was removed until then stays so.
-pub async fn forget_ended(store: &Store) -> Result<Forgotten, StoreError> {
+pub async fn purge_ended(store: &Store) -> Result<Purged, StoreError> {
     let before_ms = store.clock().now_ms().saturating_sub(KEPT_AFTER_END_MS);
-    Ok(Forgotten {
-        certificates: forget(store, "certificates", "serial", "not_after_ms", before_ms).await?,
-        tokens: forget(store, "enrolment_tokens", "id", "expires_at_ms", before_ms).await?,
-    })
-}
-
-async fn forget(store: &Store, table: &str, key: &str, end: &str, before_ms: i64) -> Result<u64, StoreError> {
-    let mut forgotten = 0;
+    let mut purged = Purged::default();
     for _ in 0..WRITES_A_ROUND {
         let mut tx = store.write().await?;
-        let mut sql = QueryBuilder::<Sqlite>::new("DELETE FROM ");
-        sql.push(table).push(" WHERE ").push(key).push(" IN (SELECT ").push(key).push(" FROM ").push(table);
-        sql.push(" WHERE ").push(end).push(" <= ").push_bind(before_ms);
-        sql.push(" ORDER BY ").push(end).push(" LIMIT ").push_bind(i64::try_from(ROWS_AT_ONCE).unwrap_or(i64::MAX)).push(")");
-        let removed = sql.build().execute(tx.conn()).await?.rows_affected();
+        let certificates = tx.purge_certificates(before_ms, ROWS_AT_ONCE).await?;
         tx.commit().await?;
-        forgotten += removed;
-        if removed < ROWS_AT_ONCE {
+        purged.certificates += certificates;
+        if certificates < ROWS_AT_ONCE.unsigned_abs() {
             break;
         }
     }
-    Ok(forgotten)
+    for _ in 0..WRITES_A_ROUND {
+        let mut tx = store.write().await?;
+        let tokens = tx.purge_tokens(before_ms, ROWS_AT_ONCE).await?;
+        tx.commit().await?;
+        purged.tokens += tokens;
+        if tokens < ROWS_AT_ONCE.unsigned_abs() {
+            break;
+        }
+    }
+    Ok(purged)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! How a sidecar gets its first certificate, and the next one.
 
+mod admin;
 pub mod tokens;
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,13 +9,13 @@ use chapar_core::identity::{SpiffeId, WorkloadName};
 use chapar_proto::token::EnrolmentToken;
 use tonic::Code;
 
+pub use self::admin::issue_admin;
 use crate::{
     authority::{self, Authority, Csr, Issued},
     caller::SidecarCaller,
     limit::AddressWindows,
     problem::Problem,
-    store::AuditEntry,
-    store::{Store, WriteTx},
+    store::{AuditEntry, Store, TokenRow, Transaction},
 };
 
 /// Name of a sidecar that is given none.
@@ -110,8 +111,8 @@ impl Enrolment {
     }
 
     /// The identity that the token entitles to: its agency's, and its sidecar's if it names one.
-    async fn identity(&self, tx: &mut WriteTx, token: &tokens::Token, sidecar: &str) -> Result<SpiffeId, Problem> {
-        if let Some(reason) = authority::require_agency(tx.conn(), &token.agency).await?.suspension {
+    async fn identity(&self, tx: &mut Transaction, token: &TokenRow, sidecar: &str) -> Result<SpiffeId, Problem> {
+        if let Some(reason) = authority::require_agency(tx.read(), &token.agency).await?.suspension {
             return Err(authority::suspended(&token.agency, &reason));
         }
         let asked = match (sidecar, &token.sidecar) {

@@ -10,7 +10,7 @@ use crate::{
 };
 
 const DAY_S: u64 = 86_400;
-const NOTHING: Forgotten = Forgotten { certificates: 0, tokens: 0 };
+const NOTHING: Purged = Purged { certificates: 0, tokens: 0 };
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -34,18 +34,16 @@ impl Bench {
     }
 
     async fn sql(&self, sql: &'static str) {
-        let mut tx = self.store.write().await.unwrap();
-        sqlx::query(sql).execute(tx.conn()).await.unwrap();
-        tx.commit().await.unwrap();
+        self.store.sql(sql).await.unwrap();
     }
 
     async fn count(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql).fetch_one(self.store.read()).await.unwrap()
+        self.store.sql(sql).await.unwrap()[0][0].parse().unwrap()
     }
 
-    async fn after_s(&self, seconds: u64) -> Forgotten {
+    async fn after_s(&self, seconds: u64) -> Purged {
         self.clock.advance(Duration::from_secs(seconds));
-        forget_ended(&self.store).await.unwrap()
+        purge_ended(&self.store).await.unwrap()
     }
 }
 
@@ -58,18 +56,15 @@ async fn certificates_and_tokens_are_forgotten_ninety_days_after_their_end_and_n
     make_token().await.unwrap();
 
     assert_eq!(bench.after_s(90 * DAY_S + 3_599).await, NOTHING);
-    assert_eq!(bench.after_s(1).await, Forgotten { certificates: 0, tokens: 1 });
+    assert_eq!(bench.after_s(1).await, Purged { certificates: 0, tokens: 1 });
     let (_, kept) = make_token().await.unwrap();
     authority.renew_own_if_due().await.unwrap();
     assert_eq!(bench.after_s(DAY_S - 3_601).await, NOTHING);
-    assert_eq!(bench.after_s(1).await, Forgotten { certificates: 1, tokens: 0 });
+    assert_eq!(bench.after_s(1).await, Purged { certificates: 1, tokens: 0 });
     assert_eq!(bench.after_s(0).await, NOTHING);
 
-    let left: (String, String) = sqlx::query_as("SELECT c.serial, t.id FROM certificates c, enrolment_tokens t")
-        .fetch_one(bench.store.read())
-        .await
-        .unwrap();
-    assert_eq!(left, (authority.current().own.serial.clone(), kept.id));
+    let left = bench.store.sql("SELECT c.serial, t.id FROM certificates c, enrolment_tokens t").await.unwrap();
+    assert_eq!(left, [[authority.current().own.serial.clone(), kept.id]]);
     assert_eq!(bench.count("SELECT COUNT(*) FROM audit WHERE action = 'token.create'").await, 2, "the audit forgets nothing");
 }
 

@@ -10,7 +10,12 @@ use chapar_core::{
 };
 use chapar_proto::convert::snapshot::{Contents, ConvertError, Manifest};
 
-use crate::distribute::World;
+use crate::{
+    distribute::{Distribution, DistributionState},
+    policy::{self, GrantView},
+    problem::Problem,
+    store::Store,
+};
 
 /// Nothing that an explanation builds ends by time: only grants do.
 const NEVER: Timestamp = Timestamp::from_unix_ms(i64::MAX);
@@ -63,15 +68,65 @@ pub enum ExplainError {
     Identity(#[from] chapar_core::identity::IdentityError),
 }
 
+/// What an admin asks, in words.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Who would call.
+    pub consumer: String,
+    /// See [`Question::inquiry`].
+    pub inquiry: String,
+    /// Empty: the one that there is.
+    pub provider: String,
+    /// Decide as of then. None: now.
+    pub at: Option<Timestamp>,
+    /// The purpose that the call would state.
+    pub purpose: String,
+}
+
+/// Decides on the newest state that is committed; answers with the grant that decided, as admins see it.
+///
+/// # Errors
+/// `AGENCY_UNKNOWN`, or when the store cannot be read.
+pub async fn explain(
+    store: &Store,
+    distribution: &Distribution,
+    asked: Asked,
+) -> Result<(Explanation, Option<GrantView>), Problem> {
+    let state = distribution.state_since(store.revision().await?).await;
+    let consumer = known_agency(store, &state, &asked.consumer).await?;
+    let provider = match asked.provider.as_str() {
+        "" => None,
+        name => Some(known_agency(store, &state, name).await?),
+    };
+    let at = asked.at.unwrap_or_else(|| Timestamp::from_unix_ms(store.clock().now_ms()));
+    let purpose_stated = !asked.purpose.trim().is_empty();
+    let question = Question { consumer, inquiry: asked.inquiry, provider, at, purpose_stated };
+    let told = decided(&state, &question).map_err(|error| Problem::internal(&error))?;
+    let grant = match &told.grant {
+        None => None,
+        Some(name) => policy::grant(store, name).await?,
+    };
+    Ok((told, grant))
+}
+
+/// The agency of this name, seen from the own exchange.
+async fn known_agency(store: &Store, state: &DistributionState, name: &str) -> Result<Agency, Problem> {
+    let unknown = || Problem::not_found("AGENCY_UNKNOWN", format!("unknown agency {name:?}; see `chapar agency list`"));
+    let own: TrustDomain = state.trust_domain().parse().map_err(|_| unknown())?;
+    let agency = name.parse::<Agency>().map_err(|_| unknown())?.seen_from(&own);
+    let name = agency.joined().map_err(|error| Problem::not_found("AGENCY_UNKNOWN", error.to_string()))?;
+    if store.reader().await?.agency_exists(name.as_str()).await? { Ok(agency) } else { Err(unknown()) }
+}
+
 /// Decides for the consumer's sidecar and, where that one lets it pass, for the provider's.
 ///
 /// # Errors
 /// When what distribution holds is no snapshot.
-pub fn explain(world: &World, question: &Question) -> Result<Explanation, ExplainError> {
-    let consumer = Sidecar::of(world, &question.consumer)?;
+pub fn decided(state: &DistributionState, question: &Question) -> Result<Explanation, ExplainError> {
+    let consumer = Sidecar::of(state, &question.consumer)?;
     let found = match find(&consumer.snapshot, question) {
         Ok(offer) => offer,
-        Err(refusal) => return Ok(refused(world, refusal)),
+        Err(refusal) => return Ok(refused(state, refusal)),
     };
     let facts = |side, offer, own, peer| {
         let (purpose_stated, now) = (question.purpose_stated, question.at);
@@ -80,20 +135,20 @@ pub fn explain(world: &World, question: &Question) -> Result<Explanation, Explai
     let asked = facts(Side::Consumer, found, &consumer.certificate, None);
     let permit = match decide(&consumer.snapshot, &asked) {
         Ok(permit) => permit,
-        Err(refusal) => return Ok(refused(world, refusal)),
+        Err(refusal) => return Ok(refused(state, refusal)),
     };
-    let provider = Sidecar::of(world, &found.inquiry().key.provider)?;
+    let provider = Sidecar::of(state, &found.inquiry().key.provider)?;
     let asked = found.inquiry();
     let question_there =
         Question { provider: Some(asked.key.provider.clone()), inquiry: asked.path.to_string(), ..question.clone() };
     let there = match find(&provider.snapshot, &question_there) {
         Ok(offer) => offer,
-        Err(refusal) => return Ok(refused(world, refusal)),
+        Err(refusal) => return Ok(refused(state, refusal)),
     };
     let asked = facts(Side::Provider, there, &provider.certificate, Some(&consumer.certificate));
     match decide(&provider.snapshot, &asked) {
         Ok(_) => Ok(permitted(&permit)),
-        Err(refusal) => Ok(refused(world, refusal)),
+        Err(refusal) => Ok(refused(state, refusal)),
     }
 }
 
@@ -104,16 +159,16 @@ struct Sidecar {
 }
 
 impl Sidecar {
-    fn of(world: &World, agency: &Agency) -> Result<Self, ExplainError> {
-        let trust_domain: TrustDomain = world.trust_domain().parse()?;
+    fn of(state: &DistributionState, agency: &Agency) -> Result<Self, ExplainError> {
+        let trust_domain: TrustDomain = state.trust_domain().parse()?;
         let name: WorkloadName = "main".parse()?;
         let spiffe_id = SpiffeId::sidecar(trust_domain.clone(), agency.joined()?, name);
-        let set = world.resources_of(agency.as_str());
+        let set = state.resources_of(agency.as_str());
         let manifest = Manifest {
             trust_domain,
             recipient: spiffe_id.clone(),
-            revision: world.revision(),
-            policy_version: world.policy_version(),
+            revision: state.revision(),
+            policy_version: state.policy_version(),
             issued_at: Timestamp::from_unix_ms(0),
             valid_until: NEVER,
             digest: set.digest(),
@@ -154,12 +209,12 @@ fn find<'a>(snapshot: &'a PolicySnapshot, question: &Question) -> Result<&'a Off
     }
 }
 
-fn refused(world: &World, refusal: Refusal) -> Explanation {
+fn refused(state: &DistributionState, refusal: Refusal) -> Explanation {
     Explanation {
         refused: Some(refusal.reason),
         text: refusal.detail,
         grant: refusal.grant,
-        policy_version: world.policy_version(),
+        policy_version: state.policy_version(),
     }
 }
 
@@ -236,7 +291,7 @@ mod tests {
         let consumer = consumer.parse().unwrap();
         let at = Timestamp::from_unix_ms(at_s * 1000);
         let question = Question { consumer, inquiry: inquiry.into(), provider: None, at, purpose_stated: false };
-        explain(&World::new(facts, None), &question).unwrap()
+        decided(&DistributionState::new(facts, None), &question).unwrap()
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod agencies;
 mod catalogue;
 mod error;
 mod lifecycle;
+mod listing;
+mod offers;
 mod ownership;
 mod passports;
 mod registration;
@@ -18,10 +20,12 @@ mod subjects;
 #[cfg(test)]
 mod tests;
 
-pub use agencies::{agency_exists, needed_by, put_agencies};
-pub use catalogue::{CatalogueView, EndpointView, InquiryView, KnownInquiry, catalogue_view, inquiry_homes, known_inquiries};
+pub use agencies::agencies;
+pub use catalogue::{CatalogueView, catalogue_view, is_in_force};
 pub use error::RegistryError;
 pub use lifecycle::{Approval, approve, changes, retire, submit};
-pub use passports::{PassportFilter, PassportRow, State, descriptor_set, find, in_force, list};
+pub use listing::{Described, compared, described, list, one};
+pub use offers::{KnownInquiry, known_inquiries, needed_by};
+pub use passports::find;
 pub use registration::{Offer, OfferOutcome, OfferState, Registration, register};
 pub use subjects::fill_in_subjects;

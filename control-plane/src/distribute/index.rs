@@ -1,15 +1,13 @@
 //! The facts, serialised once and indexed by whom they concern, so that one agency's set costs what concerns it and no more.
-//!
-//! A world is immutable. A change makes a new one, which takes over every body that did not change.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::Arc,
 };
 
 use chapar_core::{
     identity::{Role, SpiffeId},
-    snapshot::{Body, ResourceKey, ResourceSet},
+    snapshot::{Body, ResourceKey},
 };
 use chapar_proto::v1::{
     AgencyResource, BundleResource, Classification, EndpointResource, GrantResource, InquiryResource, ResourceKind,
@@ -17,7 +15,7 @@ use chapar_proto::v1::{
 };
 use prost::Message;
 
-use super::{build, facts::Facts};
+use super::facts::Facts;
 
 /// Longest jitter of a renewal that a new issuing CA asks for, in seconds: spreads the load of a whole nation's sidecars,
 /// and keeps a rotation within the patience of the admin who watches it.
@@ -29,21 +27,12 @@ const SETTINGS_NAME: &str = "settings";
 /// A serialised resource under its key.
 pub(crate) type Entry = (ResourceKey, Body);
 
-/// Everything that distribution hands out, at one revision.
+/// Every resource, by whom it concerns.
 #[derive(Debug)]
-pub struct World {
-    revision: u64,
-    policy_version: u64,
-    trust_domain: Arc<str>,
+pub(crate) struct Index {
     /// What every sidecar gets: settings, bundle, the catalogue that is not classified.
     pub(crate) shared: Vec<Entry>,
     pub(crate) agencies: HashMap<Arc<str>, AgencyPart>,
-    /// Reason of the revocation by serial number.
-    revoked: HashMap<String, String>,
-    /// Reason of the suspension by agency.
-    suspended: BTreeMap<String, String>,
-    endpoints: HashMap<String, EndpointResource>,
-    sets: Mutex<HashMap<Arc<str>, Arc<AgencySet>>>,
 }
 
 /// What hangs on one agency.
@@ -78,30 +67,11 @@ pub(crate) struct Node {
     pub(crate) reserved_for: Vec<String>,
 }
 
-/// The whole set of an agency's sidecars, with its digest.
-#[derive(Debug, PartialEq, Eq)]
-pub struct AgencySet {
-    /// The resources.
-    pub set: ResourceSet,
-    /// Their digest, as it is signed.
-    pub digest: [u8; 32],
-}
-
-/// Why a sidecar may no longer be served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Exclusion {
-    /// Its certificate was revoked, for this reason.
-    CertificateRevoked(String),
-    /// Its agency is suspended, for this reason.
-    AgencySuspended(String),
-}
-
-impl World {
+impl Index {
     /// Serialises and indexes the facts. Bodies that `previous` holds alike are taken over, not digested again.
-    #[must_use]
-    pub fn new(facts: Facts, previous: Option<&World>) -> Self {
-        let mut making = Making { known: previous.map(World::bodies).unwrap_or_default(), agencies: HashMap::new() };
-        let mut shared = vec![making.settings(&facts), making.bundle(&facts)];
+    pub(crate) fn new(facts: &Facts, previous: Option<&Self>) -> Self {
+        let mut making = Making { known: previous.map(Self::bodies).unwrap_or_default(), agencies: HashMap::new() };
+        let mut shared = vec![making.settings(facts), making.bundle(facts)];
         for (agency, suspension) in &facts.agencies {
             making.standing(agency, suspension.as_deref());
         }
@@ -119,68 +89,7 @@ impl World {
         for revocation in &facts.revocations {
             shared.extend(making.revocation(revocation));
         }
-        Self {
-            revision: facts.revision,
-            policy_version: facts.policy_version,
-            trust_domain: facts.trust_domain.into(),
-            shared,
-            agencies: making.agencies,
-            revoked: facts.revocations.into_iter().map(|revoked| (revoked.serial, revoked.reason)).collect(),
-            suspended: facts.agencies.into_iter().filter_map(|(agency, why)| Some((agency, why?))).collect(),
-            endpoints: facts.endpoints.into_iter().map(|endpoint| (endpoint.spiffe_id.clone(), endpoint)).collect(),
-            sets: Mutex::default(),
-        }
-    }
-
-    /// Distribution revision.
-    #[must_use]
-    pub fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    /// Version of the policy in it.
-    #[must_use]
-    pub fn policy_version(&self) -> u64 {
-        self.policy_version
-    }
-
-    /// The exchange that it is of.
-    #[must_use]
-    pub fn trust_domain(&self) -> &str {
-        &self.trust_domain
-    }
-
-    /// The set of an agency's sidecars; made when first asked for.
-    #[must_use]
-    pub fn set_of(&self, agency: &str) -> Arc<AgencySet> {
-        if let Some(made) = self.made().get(agency) {
-            return Arc::clone(made);
-        }
-        // Made outside the lock: a large agency's set holds no other stream up. Two may make it; the first one stays.
-        let set = build::set_of(self, agency);
-        let digest = set.digest();
-        let set = Arc::new(AgencySet { set, digest });
-        Arc::clone(self.made().entry(agency.into()).or_insert(set))
-    }
-
-    /// Whether a sidecar with this certificate must be turned away.
-    #[must_use]
-    pub fn exclusion(&self, agency: &str, serial: &str) -> Option<Exclusion> {
-        if let Some(reason) = self.revoked.get(serial) {
-            return Some(Exclusion::CertificateRevoked(reason.clone()));
-        }
-        self.suspended.get(agency).map(|reason| Exclusion::AgencySuspended(reason.clone()))
-    }
-
-    /// Where the sidecar with this identity is reached, and what it offers there.
-    #[must_use]
-    pub fn endpoint_of(&self, spiffe_id: &str) -> Option<&EndpointResource> {
-        self.endpoints.get(spiffe_id)
-    }
-
-    fn made(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Arc<AgencySet>>> {
-        // What is in the map is whole even if a holder panicked: an entry is one insertion.
-        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { shared, agencies: making.agencies }
     }
 
     fn bodies(&self) -> HashMap<ResourceKey, Body> {
@@ -203,7 +112,7 @@ fn name_of(inquiry: &InquiryResource) -> (&str, &str) {
     (&inquiry.provider, &inquiry.inquiry)
 }
 
-/// A world that is being made.
+/// An index that is being made.
 struct Making {
     known: HashMap<ResourceKey, Body>,
     agencies: HashMap<Arc<str>, AgencyPart>,

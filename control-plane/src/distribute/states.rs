@@ -1,4 +1,4 @@
-//! Keeps the newest world at hand: a change in the store makes a new one.
+//! Keeps the newest state at hand: a change in the store makes a new one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,46 +8,51 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Context, Facts, LoadError, World, load};
+use super::{
+    Context,
+    facts::Facts,
+    load::{self, LoadError},
+    state::DistributionState,
+};
 use crate::problem::WithSources;
 
-/// How long further changes are waited for before a new world is made, in milliseconds: a burst, such as the registrations
+/// How long further changes are waited for before a new state is made, in milliseconds: a burst, such as the registrations
 /// of a whole fleet, makes one. Small against the second in which a revocation must be in force.
 const SETTLE_MS: u64 = 5;
 
 /// Pause before another try after the store failed, in milliseconds.
 const RETRY_MS: u64 = 250;
 
-/// Makes the first world, and starts the task that makes the others.
+/// Makes the first state, and starts the task that makes the others.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub(crate) async fn keep_up(
+pub(crate) async fn started(
     context: &Context,
     trust_domain: String,
     tasks: &TaskTracker,
     stopping: CancellationToken,
-) -> Result<watch::Receiver<Arc<World>>, LoadError> {
+) -> Result<watch::Receiver<Arc<DistributionState>>, LoadError> {
     let mut changes = context.store.changes().subscribe();
     changes.borrow_and_update();
     let facts = load::facts(&context.store, &trust_domain).await?;
     context.metrics.revision.set(gauge(facts.revision));
-    let (worlds, newest) = watch::channel(Arc::new(World::new(facts.clone(), None)));
-    let keeper = Keeper { context: context.clone(), trust_domain, facts, worlds };
-    tasks.spawn(async move { stopping.run_until_cancelled(keeper.keep(changes)).await });
+    let (states, newest) = watch::channel(Arc::new(DistributionState::new(facts.clone(), None)));
+    let keeper = Keeper { context: context.clone(), trust_domain, facts, states };
+    tasks.spawn(async move { stopping.run_until_cancelled(keeper.run(changes)).await });
     Ok(newest)
 }
 
 struct Keeper {
     context: Context,
     trust_domain: String,
-    /// What the newest world was made of.
+    /// What the newest state was made of.
     facts: Facts,
-    worlds: watch::Sender<Arc<World>>,
+    states: watch::Sender<Arc<DistributionState>>,
 }
 
 impl Keeper {
-    async fn keep(mut self, mut changes: watch::Receiver<u64>) {
+    async fn run(mut self, mut changes: watch::Receiver<u64>) {
         let refresh = Duration::from_secs(u64::from(self.context.validity.refresh_s));
         loop {
             // Also without a change now and then: expired revocations leave, and what another process wrote is seen.
@@ -70,12 +75,12 @@ impl Keeper {
             return Ok(());
         }
         self.facts = facts.clone();
-        let (previous, revision) = (Arc::clone(&self.worlds.borrow()), facts.revision);
-        // A large world takes a while to serialise: streams go on meanwhile.
-        let made = tokio::task::spawn_blocking(move || World::new(facts, Some(&previous))).await;
+        let (previous, revision) = (Arc::clone(&self.states.borrow()), facts.revision);
+        // A large state takes a while to serialise: streams go on meanwhile.
+        let made = tokio::task::spawn_blocking(move || DistributionState::new(facts, Some(&previous))).await;
         match made {
-            Ok(world) => {
-                self.worlds.send_replace(Arc::new(world));
+            Ok(state) => {
+                self.states.send_replace(Arc::new(state));
                 self.context.metrics.revision.set(gauge(revision));
                 tracing::debug!(revision, "distributing a new state");
             }

@@ -7,8 +7,8 @@
 mod apply;
 mod changes;
 mod error;
-mod explain;
 mod history;
+mod listing;
 mod revoke;
 mod view;
 
@@ -16,9 +16,8 @@ mod view;
 mod tests;
 
 pub use apply::{Applied, ApplyOrder, Rolled, apply, diff, rollback};
-pub use changes::{Action, ResourceChange};
 pub use error::{Need, PolicyError};
-pub use explain::{ExplainError, Explanation, Question, explain};
-pub use history::{Version, current, resource_now, version, versions, world_at, world_now, world_of_kind};
+pub use history::version;
+pub use listing::{GrantFilter, content, grant, grants, resources, versions};
 pub use revoke::{restore, revoke};
 pub use view::{GrantView, GrantsView, grants_view};

@@ -1,0 +1,194 @@
+//! The database: what the exchange knows, behind one small trait a noun. SQL stands in the folder of the database that speaks it,
+//! and nowhere else.
+
+mod error;
+pub mod seam;
+mod sqlite;
+mod stored;
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    path::Path,
+    sync::Arc,
+};
+
+pub use self::{
+    error::{Source, StoreError},
+    seam::{
+        AgencyInStore, AgencyState, AuditEntry, AuditFilter, AuditLine, CertificateFilter, CertificateRow, CertificateState,
+        EndpointInStore, Generation, GenerationKind, GenerationState, InquiryInStore, OfferedInquiry, PassportFilter,
+        PassportRow, PassportState, PolicyVersion, Read, RegistrationRow, RevokedCertificate, SYSTEM, SidecarRow, TokenRow,
+        Write,
+    },
+};
+use self::{seam::Database, sqlite::SqliteDatabase};
+use crate::{changes::Changes, clock::Clock};
+
+/// Reads what is committed.
+pub type Reader = Box<dyn Read>;
+
+/// The database. Clones share its connections.
+#[derive(Clone)]
+pub struct Store {
+    database: Arc<dyn Database>,
+    clock: Clock,
+    changes: Changes,
+}
+
+impl Store {
+    /// Opens the file, makes it if it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or was written by a newer version of this program.
+    pub async fn open(file: &Path, clock: Clock) -> Result<Self, StoreError> {
+        let database: Arc<dyn Database> = Arc::new(SqliteDatabase::open(file).await?);
+        let revision = database.reader().await?.revision().await?;
+        Ok(Self { database, clock, changes: Changes::starting_at(revision) })
+    }
+
+    /// Reads what is committed, each statement as of its own moment.
+    ///
+    /// # Errors
+    /// When no connection can be had.
+    pub async fn reader(&self) -> Result<Reader, StoreError> {
+        self.database.reader().await
+    }
+
+    /// Reads what was committed at one moment, so that all that is read agrees.
+    ///
+    /// # Errors
+    /// When no connection can be had.
+    pub async fn snapshot(&self) -> Result<Reader, StoreError> {
+        self.database.snapshot().await
+    }
+
+    /// Begins a write. Nothing is kept unless it is committed.
+    ///
+    /// # Errors
+    /// When no turn comes in time, or the database cannot be locked.
+    pub async fn write(&self) -> Result<Transaction, StoreError> {
+        let (clock, changes) = (self.clock.clone(), self.changes.clone());
+        Ok(Transaction { write: self.database.write().await?, clock, changes, revision: None })
+    }
+
+    /// Writes one audit entry on its own, for what was refused and so has no transaction of its own.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        tx.audit(entry).await?;
+        tx.commit().await
+    }
+
+    /// Where committed changes are announced.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// The clock that dates what is written.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The newest committed distribution revision.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn revision(&self) -> Result<u64, StoreError> {
+        self.reader().await?.revision().await
+    }
+
+    /// Closes all connections once their work is done.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+
+    /// Runs any statement, for tests that look behind the traits: its rows, each column as text, bytes as hex.
+    #[cfg(test)]
+    pub(crate) async fn sql(&self, statement: &str) -> Result<Vec<Vec<String>>, StoreError> {
+        self.database.sql(statement).await
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("changes", &self.changes).finish_non_exhaustive()
+    }
+}
+
+/// One write: all of it, or nothing. It reads as well, and finds what it wrote.
+#[must_use = "a write that is not committed is undone"]
+pub struct Transaction {
+    write: Box<dyn Write>,
+    clock: Clock,
+    changes: Changes,
+    revision: Option<u64>,
+}
+
+impl Transaction {
+    /// What it reads, for those who only read.
+    pub fn read(&mut self) -> &mut dyn Read {
+        &mut *self.write
+    }
+
+    /// When this write happens, in Unix milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// The distribution revision that carries this write; asked for again, the same. The commit announces it.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn next_revision(&mut self) -> Result<u64, StoreError> {
+        if let Some(revision) = self.revision {
+            return Ok(revision);
+        }
+        let revision = self.write.raise_revision().await?;
+        self.revision = Some(revision);
+        Ok(revision)
+    }
+
+    /// Appends to the audit; it is kept only if this write is.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn audit(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
+        let at_ms = self.clock.now_ms();
+        self.write.append_audit(at_ms, &entry).await
+    }
+
+    /// Makes the write durable, then announces its revision if it has one.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then nothing was kept.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.write.commit().await?;
+        if let Some(revision) = self.revision {
+            self.changes.announce(revision);
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Transaction {
+    type Target = dyn Write;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.write
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut *self.write
+    }
+}
+
+#[cfg(test)]
+mod tests;

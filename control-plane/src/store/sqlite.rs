@@ -1,0 +1,159 @@
+//! SQLite, embedded: many readers, one writer at a time, durable before a commit returns.
+
+mod agencies;
+mod audit;
+mod certificates;
+mod generations;
+mod inquiries;
+mod passports;
+mod policy;
+mod registrations;
+mod sidecars;
+mod subject_keys;
+mod tokens;
+
+use std::{fs::OpenOptions, ops::DerefMut, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{
+    Sqlite, SqliteConnection, SqlitePool, Transaction,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{
+    error::StoreError,
+    seam::{Database, Read, Write},
+};
+
+/// Every table's history, embedded.
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// Connections that read at the same time; each is one thread.
+const READERS_MAX: u32 = 8;
+
+/// How long a statement waits for the database file before it fails, in seconds. Only another process can hold it: within
+/// this one writers queue.
+const BUSY_WAIT_S: u64 = 10;
+
+/// How long a writer queues for its turn, in seconds, before the call fails as overloaded.
+const WRITER_WAIT_S: u64 = 30;
+
+/// The file, and the connections to it.
+#[derive(Debug)]
+pub(super) struct SqliteDatabase {
+    readers: SqlitePool,
+    writer: SqlitePool,
+}
+
+impl SqliteDatabase {
+    /// Opens the file, makes it if it is not there, and brings its tables up to date.
+    pub(super) async fn open(file: &Path) -> Result<Self, StoreError> {
+        let cannot_make = |source| StoreError::Make { file: file.to_owned(), source };
+        // The database's other files take over its mode.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(file).map_err(cannot_make)?;
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: what the authority issued and what the audit says survives a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(BUSY_WAIT_S));
+        let cannot_open = |source: sqlx::Error| StoreError::Open { file: file.to_owned(), source: source.into() };
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(WRITER_WAIT_S))
+            .connect_with(options.clone())
+            .await
+            .map_err(cannot_open)?;
+        let not_migrated =
+            |source: sqlx::migrate::MigrateError| StoreError::Migrate { file: file.to_owned(), source: source.into() };
+        MIGRATIONS.run(&writer).await.map_err(not_migrated)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .connect_with(options.read_only(true).create_if_missing(false))
+            .await
+            .map_err(cannot_open)?;
+        Ok(Self { readers, writer })
+    }
+}
+
+#[async_trait]
+impl Database for SqliteDatabase {
+    async fn reader(&self) -> Result<Box<dyn Read>, StoreError> {
+        Ok(Box::new(Session(self.readers.acquire().await?)))
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Read>, StoreError> {
+        Ok(Box::new(Session(self.readers.begin().await?)))
+    }
+
+    async fn write(&self) -> Result<Box<dyn Write>, StoreError> {
+        // IMMEDIATE takes the lock at once: a transaction that reads first and writes later could not be waited for.
+        Ok(Box::new(Session(self.writer.begin_with("BEGIN IMMEDIATE").await?)))
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    #[cfg(test)]
+    async fn sql(&self, statement: &str) -> Result<Vec<Vec<String>>, StoreError> {
+        let statement = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()));
+        let rows = statement.fetch_all(&self.writer).await?;
+        Ok(rows.iter().map(tests::texts).collect())
+    }
+}
+
+/// Statements on one connection, each on its own or all in one transaction.
+struct Session<C>(C);
+
+/// The transaction of a write.
+type Writing = Transaction<'static, Sqlite>;
+
+impl<C: DerefMut<Target = SqliteConnection>> Session<C> {
+    fn conn(&mut self) -> &mut SqliteConnection {
+        &mut self.0
+    }
+}
+
+#[async_trait]
+impl<C: DerefMut<Target = SqliteConnection> + Send> Read for Session<C> {
+    async fn revision(&mut self) -> Result<u64, StoreError> {
+        let held: i64 = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'revision'").fetch_one(self.conn()).await?;
+        Ok(u64::try_from(held).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Write for Session<Writing> {
+    async fn raise_revision(&mut self) -> Result<u64, StoreError> {
+        let raised: i64 = sqlx::query_scalar("UPDATE meta SET value = value + 1 WHERE key = 'revision' RETURNING value")
+            .fetch_one(self.conn())
+            .await?;
+        Ok(u64::try_from(raised).unwrap_or_default())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        Ok(self.0.commit().await?)
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn column(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Issued certificates.
+
+use std::{collections::HashMap, ops::DerefMut};
+
+use async_trait::async_trait;
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+
+use super::{Session, Writing};
+use crate::store::{
+    error::StoreError,
+    seam::{CertificateFilter, CertificateRow, CertificateState, ReadCertificates, RevokedCertificate, WriteCertificates},
+};
+
+#[async_trait]
+impl<C: DerefMut<Target = SqliteConnection> + Send> ReadCertificates for Session<C> {
+    async fn certificate(&mut self, serial: &str) -> Result<Option<CertificateRow>, StoreError> {
+        let found = sqlx::query("SELECT * FROM certificates WHERE serial = $1").bind(serial);
+        found.fetch_optional(self.conn()).await?.as_ref().map(row_of).transpose()
+    }
+
+    async fn certificate_state(&mut self, serial: &str) -> Result<Option<CertificateState>, StoreError> {
+        let row = sqlx::query(
+            "SELECT c.spiffe_id, c.not_after_ms, c.revoked_at_ms, c.revocation_reason, g.state AS issuer_state, \
+             a.suspended_at_ms, a.suspension_reason \
+             FROM certificates c JOIN authority_generations g ON g.name = c.issuer \
+             LEFT JOIN agencies a ON a.name = c.agency WHERE c.serial = $1",
+        )
+        .bind(serial)
+        .fetch_optional(self.conn())
+        .await?;
+        row.as_ref().map(state_of).transpose()
+    }
+
+    async fn certificates(
+        &mut self,
+        filter: &CertificateFilter,
+        now_ms: i64,
+        limit: i64,
+    ) -> Result<Vec<CertificateRow>, StoreError> {
+        let (after_ms, after_serial) = filter.after.clone().unwrap_or((i64::MAX, String::new()));
+        let rows = sqlx::query(
+            "SELECT * FROM certificates WHERE ($1 = '' OR agency = $1) \
+             AND ($2 = 1 OR (revoked_at_ms IS NULL AND not_after_ms > $3)) \
+             AND (not_before_ms < $4 OR (not_before_ms = $4 AND serial > $5)) \
+             ORDER BY not_before_ms DESC, serial LIMIT $6",
+        )
+        .bind(&filter.agency)
+        .bind(i64::from(filter.include_void))
+        .bind(now_ms)
+        .bind(after_ms)
+        .bind(after_serial)
+        .bind(limit)
+        .fetch_all(self.conn())
+        .await?;
+        rows.iter().map(row_of).collect()
+    }
+
+    async fn live_certificates_by_issuer(&mut self, now_ms: i64, left_out: &str) -> Result<Vec<(String, u32)>, StoreError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT issuer, COUNT(*) FROM certificates \
+             WHERE revoked_at_ms IS NULL AND not_after_ms > $1 AND spiffe_id <> $2 GROUP BY issuer",
+        )
+        .bind(now_ms)
+        .bind(left_out)
+        .fetch_all(self.conn())
+        .await?;
+        Ok(rows.into_iter().map(|(issuer, live)| (issuer, u32::try_from(live).unwrap_or(u32::MAX))).collect())
+    }
+
+    async fn live_certificates_of(&mut self, agency: &str, now_ms: i64) -> Result<u32, StoreError> {
+        let live: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM certificates WHERE agency = $1 AND revoked_at_ms IS NULL AND not_after_ms > $2",
+        )
+        .bind(agency)
+        .bind(now_ms)
+        .fetch_one(self.conn())
+        .await?;
+        Ok(u32::try_from(live).unwrap_or(u32::MAX))
+    }
+
+    async fn revoked_certificates(&mut self, now_ms: i64) -> Result<Vec<RevokedCertificate>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT serial, spiffe_id, agency, revoked_at_ms, revocation_reason, not_after_ms FROM certificates \
+             WHERE revoked_at_ms IS NOT NULL AND not_after_ms > $1",
+        )
+        .bind(now_ms)
+        .fetch_all(self.conn())
+        .await?;
+        rows.iter().map(revoked_of).collect()
+    }
+
+    async fn certificate_ends(&mut self) -> Result<HashMap<String, i64>, StoreError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT spiffe_id, MAX(not_after_ms) FROM certificates WHERE revoked_at_ms IS NULL GROUP BY spiffe_id",
+        )
+        .fetch_all(self.conn())
+        .await?;
+        Ok(rows.into_iter().collect())
+    }
+}
+
+#[async_trait]
+impl WriteCertificates for Session<Writing> {
+    async fn insert_certificate(&mut self, issued: &CertificateRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO certificates (serial, spiffe_id, agency, issuer, fingerprint, not_before_ms, not_after_ms, \
+             revoked_at_ms, revocation_reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(&issued.serial)
+        .bind(&issued.spiffe_id)
+        .bind(&issued.agency)
+        .bind(&issued.issuer)
+        .bind(&issued.fingerprint)
+        .bind(issued.not_before_ms)
+        .bind(issued.not_after_ms)
+        .bind(issued.revoked_at_ms)
+        .bind(&issued.revocation_reason)
+        .execute(self.conn())
+        .await?;
+        Ok(())
+    }
+
+    async fn revoke_certificate(&mut self, serial: &str, reason: &str, now_ms: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE certificates SET revoked_at_ms = $2, revocation_reason = $3 WHERE serial = $1")
+            .bind(serial)
+            .bind(now_ms)
+            .bind(reason)
+            .execute(self.conn())
+            .await?;
+        Ok(())
+    }
+
+    async fn revoke_certificates_of(&mut self, issuer: &str, reason: &str, now_ms: i64) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE certificates SET revoked_at_ms = $2, revocation_reason = $3 \
+             WHERE issuer = $1 AND revoked_at_ms IS NULL AND not_after_ms > $2",
+        )
+        .bind(issuer)
+        .bind(now_ms)
+        .bind(reason)
+        .execute(self.conn())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn purge_certificates(&mut self, before_ms: i64, limit: i64) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "DELETE FROM certificates WHERE serial IN \
+             (SELECT serial FROM certificates WHERE not_after_ms <= $1 ORDER BY not_after_ms LIMIT $2)",
+        )
+        .bind(before_ms)
+        .bind(limit)
+        .execute(self.conn())
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+fn row_of(row: &SqliteRow) -> Result<CertificateRow, StoreError> {
+    Ok(CertificateRow {
+        serial: row.try_get("serial")?,
+        spiffe_id: row.try_get("spiffe_id")?,
+        agency: row.try_get("agency")?,
+        issuer: row.try_get("issuer")?,
+        fingerprint: row.try_get("fingerprint")?,
+        not_before_ms: row.try_get("not_before_ms")?,
+        not_after_ms: row.try_get("not_after_ms")?,
+        revoked_at_ms: row.try_get("revoked_at_ms")?,
+        revocation_reason: row.try_get("revocation_reason")?,
+    })
+}
+
+fn state_of(row: &SqliteRow) -> Result<CertificateState, StoreError> {
+    let ended = |at: &str, reason: &str| -> Result<Option<String>, StoreError> {
+        let at: Option<i64> = row.try_get(at)?;
+        let reason: Option<String> = row.try_get(reason)?;
+        Ok(at.map(|_| reason.unwrap_or_default()))
+    };
+    Ok(CertificateState {
+        spiffe_id: row.try_get("spiffe_id")?,
+        not_after_ms: row.try_get("not_after_ms")?,
+        revocation: ended("revoked_at_ms", "revocation_reason")?,
+        issuer_retired: row.try_get::<String, _>("issuer_state")? == "retired",
+        suspension: ended("suspended_at_ms", "suspension_reason")?,
+    })
+}
+
+fn revoked_of(row: &SqliteRow) -> Result<RevokedCertificate, StoreError> {
+    Ok(RevokedCertificate {
+        serial: row.try_get("serial")?,
+        spiffe_id: row.try_get("spiffe_id")?,
+        agency: row.try_get("agency")?,
+        revoked_at_ms: row.try_get("revoked_at_ms")?,
+        reason: row.try_get::<Option<String>, _>("revocation_reason")?.unwrap_or_default(),
+        not_after_ms: row.try_get("not_after_ms")?,
+    })
+}

@@ -1,0 +1,83 @@
+//! Generations of roots and issuing CAs.
+
+use std::ops::DerefMut;
+
+use async_trait::async_trait;
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+
+use super::{Session, Writing};
+use crate::store::{
+    error::StoreError,
+    seam::{Generation, GenerationKind, GenerationState, ReadGenerations, WriteGenerations},
+    stored,
+};
+
+#[async_trait]
+impl<C: DerefMut<Target = SqliteConnection> + Send> ReadGenerations for Session<C> {
+    async fn generations(&mut self) -> Result<Vec<Generation>, StoreError> {
+        let all = sqlx::query("SELECT * FROM authority_generations ORDER BY kind DESC, number");
+        all.fetch_all(self.conn()).await?.iter().map(row_of).collect()
+    }
+
+    async fn next_generation_number(&mut self, kind: GenerationKind) -> Result<i64, StoreError> {
+        let next = sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) + 1 FROM authority_generations WHERE kind = $1");
+        Ok(next.bind(kind.as_str()).fetch_one(self.conn()).await?)
+    }
+}
+
+#[async_trait]
+impl WriteGenerations for Session<Writing> {
+    async fn insert_generation(&mut self, generation: &Generation, number: i64, now_ms: i64) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO authority_generations (name, kind, number, state, parent, certificate, cross_certificate, serial, \
+             not_before_ms, not_after_ms, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(&generation.name)
+        .bind(generation.kind.as_str())
+        .bind(number)
+        .bind(generation.state.as_str())
+        .bind(&generation.parent)
+        .bind(&generation.certificate)
+        .bind(&generation.cross_certificate)
+        .bind(&generation.serial)
+        .bind(generation.not_before_ms)
+        .bind(generation.not_after_ms)
+        .bind(now_ms)
+        .execute(self.conn())
+        .await?;
+        Ok(())
+    }
+
+    async fn supersede_active_generation(&mut self, kind: GenerationKind) -> Result<(), StoreError> {
+        sqlx::query("UPDATE authority_generations SET state = 'superseded' WHERE kind = $1 AND state = 'active'")
+            .bind(kind.as_str())
+            .execute(self.conn())
+            .await?;
+        Ok(())
+    }
+
+    async fn move_generation(&mut self, name: &str, state: GenerationState, now_ms: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE authority_generations SET state = $2, retired_at_ms = $3 WHERE name = $1")
+            .bind(name)
+            .bind(state.as_str())
+            .bind((state == GenerationState::Retired).then_some(now_ms))
+            .execute(self.conn())
+            .await?;
+        Ok(())
+    }
+}
+
+fn row_of(row: &SqliteRow) -> Result<Generation, StoreError> {
+    Ok(Generation {
+        name: row.try_get("name")?,
+        kind: stored::generation_kind(row.try_get("kind")?),
+        state: stored::generation_state(row.try_get("state")?),
+        parent: row.try_get("parent")?,
+        certificate: row.try_get("certificate")?,
+        cross_certificate: row.try_get("cross_certificate")?,
+        serial: row.try_get("serial")?,
+        not_before_ms: row.try_get("not_before_ms")?,
+        not_after_ms: row.try_get("not_after_ms")?,
+        retired_at_ms: row.try_get("retired_at_ms")?,
+    })
+}
