@@ -30,7 +30,7 @@ pub mod trace;
 pub use self::{
     accounts::Accounts,
     call_limit::CallLimit,
-    caller::Caller,
+    caller::{Caller, CallerIdentity},
     context::{ContextInputs, SnapshotInForce, StageContext},
     forward::Forward,
     head::{CallHead, Metadata},

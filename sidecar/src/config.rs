@@ -4,9 +4,9 @@
 
 mod address;
 mod control_plane;
+mod error;
 mod limits;
 mod listen;
-mod problem;
 mod report;
 mod service;
 mod spool;
@@ -26,9 +26,9 @@ use serde::Deserialize;
 pub use self::{
     address::{BindAddress, HostPort, UpstreamAddress},
     control_plane::ControlPlane,
+    error::ConfigError,
     limits::Limits,
     listen::Listen,
-    problem::ConfigError,
     report::Report,
     service::{HealthCheck, Service, UpstreamTls},
     spool::{Spool, WhenFull},

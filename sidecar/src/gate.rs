@@ -26,7 +26,10 @@ use chapar_relay::{
 pub(crate) use self::running::Call;
 use self::subject::SubjectSearch;
 use crate::{
-    call::{self, Accounts, CallHead, Caller, Metadata, StageContext, forward::Forwarding, minimise::Extent, timeout, trace},
+    call::{
+        self, Accounts, CallHead, Caller, CallerIdentity, Metadata, StageContext, forward::Forwarding, minimise::Extent, timeout,
+        trace,
+    },
     endpoints::{Endpoint, EndpointKind, EndpointSet},
     transport::{DialError, FarEnd},
 };
@@ -79,9 +82,9 @@ impl Gate {
         let path = head.path();
         let path = path.split(|byte| *byte == b'?').next().unwrap_or(path);
         let stage_head = CallHead { method: head.method(), path, metadata: &View(head), caller };
-        let decided = match caller.peer() {
-            Some(_) => call::from_sidecar(&self.context, &stage_head),
-            None => call::from_application(&self.context, &stage_head),
+        let decided = match caller.identity() {
+            CallerIdentity::Sidecar { .. } => call::from_sidecar(&self.context, &stage_head),
+            CallerIdentity::Application => call::from_application(&self.context, &stage_head),
         };
         match decided {
             Ok(forward) => Self::forward(forward.into_forwarding(), head),

@@ -3,7 +3,7 @@
 mod credentials;
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -18,6 +18,9 @@ const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// Permission bits of group and others, none of which may be set.
 const NOT_THE_OWNER: u32 = 0o077;
+/// Beginning and end of the names of files that are not whole yet.
+const TEMPORARY_PREFIX: &str = ".";
+const TEMPORARY_SUFFIX: &str = ".new";
 /// Held locked while a process uses the folder.
 const LOCK_FILE: &str = "lock";
 
@@ -89,7 +92,11 @@ impl StateFolder {
             .open(&file)
             .map_err(|source| StateError::Io { doing: "open", path: file.clone(), source })?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.into(), _lock: Arc::new(lock) }),
+            Ok(()) => {
+                // Only the process that holds the lock writes here.
+                remove_temporary_files(path).map_err(failed("remove what an interrupted write left in"))?;
+                Ok(Self { path: path.into(), _lock: Arc::new(lock) })
+            }
             Err(TryLockError::WouldBlock) => Err(StateError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(StateError::Io { doing: "lock", path: file, source }),
         }
@@ -131,24 +138,38 @@ impl StateFolder {
     /// When it cannot be written; the file is then what it was.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
         let path = self.file(name);
-        // The lock makes this process the only one to use the name.
-        let temporary = self.file(&format!(".{name}.new"));
-        let failed = |doing, path: &Path| {
-            let path = path.to_owned();
+        let failed = |doing| {
+            let path = path.clone();
             move |source| StateError::Io { doing, path, source }
         };
-        remove_if_there(&temporary).map_err(failed("remove", &temporary))?;
-        let mut file = OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(FILE_MODE)
-            .open(&temporary)
-            .map_err(failed("create", &temporary))?;
-        file.write_all(contents).and_then(|()| file.sync_all()).map_err(failed("write", &temporary))?;
-        fs::rename(&temporary, &path).map_err(failed("put in place", &path))?;
+        let mut temporary = temporary_files().tempfile_in(&self.path).map_err(failed("create a file beside"))?;
+        let written = temporary.write_all(contents).and_then(|()| temporary.as_file().sync_all());
+        written.map_err(failed("write a file beside"))?;
+        temporary.persist(&path).map_err(|error| failed("put in place")(error.error))?;
         // Without this the new name itself could be lost in a power cut.
-        File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(failed("sync", &self.path))
+        File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder of"))
     }
+}
+
+/// How a file is named, and with which mode it is made, until it takes the place of another.
+fn temporary_files() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX).suffix(TEMPORARY_SUFFIX).permissions(Permissions::from_mode(FILE_MODE));
+    builder
+}
+
+/// Takes away what interrupted writes left, which may hold a key.
+fn remove_temporary_files(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_temporary =
+            name.to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX));
+        if is_temporary {
+            remove_if_there(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn tight(path: &Path, mode: u32, wanted: u32) -> Result<(), StateError> {

@@ -8,35 +8,60 @@ use chapar_core::{
 /// Who is at the other end of a connection that came in. One for each connection, shared by its calls.
 #[derive(Debug)]
 pub struct Caller {
-    peer: Option<PeerCertificate>,
-    agency: Option<Agency>,
+    identity: CallerIdentity,
     address: Box<str>,
+}
+
+/// Who brings calls, as the listener or the handshake says.
+#[derive(Debug)]
+pub enum CallerIdentity {
+    /// One of the agency's own applications.
+    Application,
+    /// A sidecar with this certificate, which was verified when the connection was made.
+    Sidecar {
+        /// The certificate.
+        peer: PeerCertificate,
+        /// The agency that it says that it speaks for; `None` where it speaks for none.
+        agency: Option<Agency>,
+    },
 }
 
 impl Caller {
     /// One of the agency's own applications.
     #[must_use]
     pub fn application(address: &str) -> Self {
-        Self { peer: None, agency: None, address: address.into() }
+        Self { identity: CallerIdentity::Application, address: address.into() }
     }
 
     /// The sidecar with this certificate, which was verified when the connection was made, seen from the exchange `own`.
     #[must_use]
     pub fn sidecar(peer: PeerCertificate, own: &TrustDomain, address: &str) -> Self {
         let agency = Agency::from_spiffe_id(&peer.spiffe_id, own);
-        Self { peer: Some(peer), agency, address: address.into() }
+        Self { identity: CallerIdentity::Sidecar { peer, agency }, address: address.into() }
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub const fn identity(&self) -> &CallerIdentity {
+        &self.identity
     }
 
     /// Its certificate; `None` for the agency's own.
     #[must_use]
     pub const fn peer(&self) -> Option<&PeerCertificate> {
-        self.peer.as_ref()
+        match &self.identity {
+            CallerIdentity::Application => None,
+            CallerIdentity::Sidecar { peer, .. } => Some(peer),
+        }
     }
 
     /// The agency that its certificate says that it speaks for; `None` for the agency's own, and for whoever speaks for none.
     #[must_use]
     pub const fn agency(&self) -> Option<&Agency> {
-        self.agency.as_ref()
+        match &self.identity {
+            CallerIdentity::Application => None,
+            CallerIdentity::Sidecar { agency, .. } => agency.as_ref(),
+        }
     }
 
     /// Where it connected from.

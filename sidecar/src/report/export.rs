@@ -62,7 +62,7 @@ enum Fate {
 }
 
 impl Exporter {
-    /// Sends what `reporter` was given over `link`, within the limits of `config`; `trust` and `origin` vouch for it.
+    /// Sends what `reporter` was given over `control_channel`, within the limits of `config`; `trust` and `origin` vouch for it.
     #[must_use]
     pub fn new(
         reporter: Reporter,

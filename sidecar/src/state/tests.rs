@@ -63,6 +63,10 @@ fn what_an_interrupted_write_left_does_not_stand_in_the_way() {
     assert_eq!(state.read("x").unwrap().as_deref(), Some(&b"old"[..]));
     state.write("x", b"new").unwrap();
     assert_eq!(state.read("x").unwrap().as_deref(), Some(&b"new"[..]));
+    drop(state);
+    let state = StateFolder::open(&parent.path().join("s")).unwrap();
+    assert!(!state.file(".x.new").exists(), "it may have been half of a key");
+    assert_eq!(state.read("x").unwrap().as_deref(), Some(&b"new"[..]));
 }
 
 #[test]
