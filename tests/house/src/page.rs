@@ -65,6 +65,38 @@ pub fn dead_items(top: &Path, crates: &[Read]) -> Result<Vec<String>> {
     Ok(dead)
 }
 
+/// Functions that a page names by their file, as `worker/admit.rs::run`, and that are not there.
+///
+/// # Errors
+///
+/// When a page or a file that it names cannot be read.
+pub fn dead_functions(top: &Path) -> Result<Vec<String>> {
+    let mut dead = Vec::new();
+    for page in pages(top)? {
+        let bases = bases(top, &page)?;
+        for (line, name) in names(&read(top, &page)?) {
+            let Some((file, function)) = name.split_once(".rs::").map(|(file, rest)| (format!("{file}.rs"), rest)) else {
+                continue;
+            };
+            let found = bases.iter().map(|base| base.join(&file)).find(|file| top.join(file).exists());
+            let is_there = match found {
+                Some(file) => defines_function(&read(top, &file)?, function.trim_end_matches("()")),
+                None => false,
+            };
+            if !is_there {
+                dead.push(format!("{}:{line}: {name}", page.display()));
+            }
+        }
+    }
+    Ok(dead)
+}
+
+/// Whether a text of Rust defines a function of this name.
+fn defines_function(text: &str, name: &str) -> bool {
+    let defined = text.split("fn ").skip(1).filter_map(|rest| rest.split(['(', '<']).next());
+    defined.into_iter().any(|defined| defined == name)
+}
+
 /// Whether a path leads to a module, to an item, or to what a module hands on. Members of a type are not looked up.
 fn exists(read: &Read, path: &[String]) -> bool {
     let Some(target) = read.resolve(0, path) else { return false };
