@@ -251,7 +251,7 @@ impl Worker {
     fn end(&self) {
         let now = Instant::now();
         let mut state = self.state();
-        state.relay.cut_all(now);
+        state.relay.running(now).cut_all();
         for key in state.connections.keys() {
             state.end(key, now);
         }

@@ -3,80 +3,34 @@
 use std::collections::VecDeque;
 
 use crate::{
-    frame::{self, ErrorCode, Violation},
+    frame::{self, BlockWriter, put_data_head},
     gate::Gate,
-    hpack::{Decoder, TABLE_BYTES_MAX_DEFAULT},
-    keys::CallKey,
+    hpack::{Decoder, TABLE_BYTES_MAX_DEFAULT, put_table_size_zero},
+    keys::{CallKey, ConnectionId, Direction, EndpointId, FlowId, StreamId},
     limits::Limits,
-    slab::NONE,
-    timer::Timer,
+    list::List,
+    queue::Queue,
+    reputation::Reputation,
+    timer::{Owner, Timer, Wheel},
 };
 
-mod block;
-mod control;
-mod data;
-mod ending;
 mod guard;
-mod input;
-mod opening;
+mod output;
 mod pace;
-mod settings;
+mod phase;
+mod resets;
+mod slots;
 mod streams;
 mod timing;
-mod window;
 
 pub(crate) use guard::{Flood, Guard};
 pub(crate) use pace::Pace;
+pub use phase::{CloseReason, Probe};
+pub(crate) use phase::{Phase, Role};
+pub(crate) use resets::LateReset;
+pub(crate) use slots::Connections;
 pub(crate) use streams::{Past, Recent, Streams};
-
-use crate::{call::Queue, counters::Breach, endpoint::Reputation};
-
-/// Why a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CloseReason {
-    /// It had no call for `Limits::idle_timeout`.
-    Idle,
-    /// It drained.
-    Drained,
-    /// It was retired.
-    Retired,
-    /// The peer broke a rule of HTTP/2.
-    Protocol(Violation),
-    /// The peer broke a limit of ours.
-    Breach(Breach),
-    /// The peer said that it goes away, and its calls have ended.
-    Ended,
-}
-
-/// Whether a connection is probed by PING.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
-    /// Never: ordinary gRPC ends take PINGs amiss.
-    Never,
-    /// After `Limits::keepalive_interval` of silence.
-    Ping,
-}
-
-/// Which end of the connection this is.
-pub(crate) enum Role<G: Gate> {
-    /// It came in: this is the server.
-    Accepted(G::Origin),
-    /// It was dialled: this is the client.
-    Link { endpoint: u32, peer: G::Peer },
-}
-
-/// How far it is from its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// It takes calls.
-    Open,
-    /// It came in, and the peer was told that it will end; calls are still taken for a moment.
-    Noticed { since_ms: u64 },
-    /// It takes no further calls and ends when those that it has are over.
-    Retired(CloseReason),
-    /// It ends when its output has left.
-    Closing { why: CloseReason, since_ms: u64 },
-}
+pub(crate) use timing::{Overdue, Times};
 
 /// A DATA frame that is under way.
 #[derive(Debug, Clone, Copy)]
@@ -89,11 +43,18 @@ pub(crate) struct DataFrame {
     pub(crate) call: Option<CallKey>,
 }
 
+impl DataFrame {
+    /// Whether nothing of it is still to come.
+    #[inline]
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.lead_bytes == 0 && self.data_bytes == 0 && self.trail_bytes == 0
+    }
+}
+
 /// A header block that is under way, over several frames.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Block {
-    /// 0: none is.
-    pub(crate) stream: u32,
+    pub(crate) stream: StreamId,
     pub(crate) end_stream: bool,
     pub(crate) depends_on_itself: bool,
     pub(crate) continuations: u32,
@@ -108,30 +69,6 @@ pub(crate) struct PeerSettings {
     pub(crate) streams_max: u32,
 }
 
-/// Directions of calls that wait for the connection's window or for room in its output.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Waiting {
-    pub(crate) first: u32,
-    pub(crate) last: u32,
-}
-
-/// Times, in ms since the relay was made.
-#[derive(Debug)]
-pub(crate) struct Times {
-    pub(crate) timer: Timer,
-    pub(crate) timer_ms: u64,
-    pub(crate) opened_ms: u64,
-    pub(crate) heard_ms: u64,
-    /// When the last call ended.
-    pub(crate) busy_ms: u64,
-    /// When the output last moved.
-    pub(crate) moved_ms: u64,
-    /// When the frame or block that is under way began.
-    pub(crate) begun_ms: u64,
-    /// When the PING that is not answered yet was sent.
-    pub(crate) pinged_ms: Option<u64>,
-}
-
 /// One connection.
 pub(crate) struct Connection<G: Gate> {
     pub(crate) role: Role<G>,
@@ -142,12 +79,12 @@ pub(crate) struct Connection<G: Gate> {
     /// Bytes of the preface still to come.
     pub(crate) preface_left: u8,
     pub(crate) settings_came: bool,
-    /// The last stream that a link opened before the peer's SETTINGS told how many it takes.
-    pub(crate) early_last: u32,
+    /// The last stream that was opened on a dialled connection before the peer's SETTINGS told how many it takes.
+    pub(crate) early_last: StreamId,
     pub(crate) settings_acked: bool,
     pub(crate) partial: Vec<u8>,
     pub(crate) data: Option<DataFrame>,
-    pub(crate) block: Block,
+    pub(crate) block: Option<Block>,
     pub(crate) decoder: Decoder,
     /// What the peer may still send.
     pub(crate) receive_window: i64,
@@ -160,29 +97,22 @@ pub(crate) struct Connection<G: Gate> {
     pub(crate) peer: PeerSettings,
     /// The next header block begins with a dynamic table size of 0.
     pub(crate) table_size_due: bool,
-    pub(crate) waiting: Waiting,
+    /// Directions of calls that wait for its window, or for room in its output.
+    pub(crate) waiting: List<FlowId>,
 
     pub(crate) streams: Streams,
     pub(crate) recent: Recent,
     /// The last stream that a GOAWAY of ours named: later ones must not name a higher (RFC 9113, section 6.8).
-    pub(crate) told_last: u32,
+    pub(crate) told_last: StreamId,
     pub(crate) guard: Guard,
     pub(crate) times: Times,
-    /// How fast a link to another relay may reset streams.
+    /// How fast a connection to another relay may reset streams.
     pub(crate) pace: Option<Pace>,
     /// Resets that wait for `Limits::reset_notice`, or for the pace.
     pub(crate) late_resets: VecDeque<LateReset>,
 }
 
-/// A reset that is still to leave. Its stream takes up room at the server until then.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LateReset {
-    pub(crate) due_ms: u64,
-    pub(crate) stream: u32,
-    pub(crate) code: ErrorCode,
-}
-
-/// Streams that a link opens before the peer's SETTINGS tell how many it takes.
+/// Streams that are opened on a dialled connection before the peer's SETTINGS tell how many it takes.
 const STREAMS_BEFORE_SETTINGS: u32 = 100;
 
 impl<G: Gate> Connection<G> {
@@ -196,11 +126,11 @@ impl<G: Gate> Connection<G> {
             is_dirty: false,
             preface_left: if accepted { frame::PREFACE.len() as u8 } else { 0 },
             settings_came: false,
-            early_last: 0,
+            early_last: StreamId::CONNECTION,
             settings_acked: false,
             partial: Vec::new(),
             data: None,
-            block: Block::default(),
+            block: None,
             decoder: Decoder::new(TABLE_BYTES_MAX_DEFAULT),
             receive_window: i64::from(limits.connection_window_bytes),
             unreleased_bytes: 0,
@@ -212,21 +142,12 @@ impl<G: Gate> Connection<G> {
                 streams_max: STREAMS_BEFORE_SETTINGS,
             },
             table_size_due: true,
-            waiting: Waiting { first: NONE, last: NONE },
+            waiting: List::EMPTY,
             streams: Streams::default(),
             recent: Recent::new(),
-            told_last: frame::STREAM_ID_MAX,
+            told_last: StreamId::MAX,
             guard: Guard::new(limits, probe),
-            times: Times {
-                timer: Timer::UNSET,
-                timer_ms: u64::MAX,
-                opened_ms: now_ms,
-                heard_ms: now_ms,
-                busy_ms: now_ms,
-                moved_ms: now_ms,
-                begun_ms: now_ms,
-                pinged_ms: None,
-            },
+            times: Times::new(now_ms),
             pace: is_paced.then(|| Pace::new(limits, now_ms)),
             late_resets: VecDeque::new(),
         }
@@ -242,13 +163,25 @@ impl<G: Gate> Connection<G> {
         matches!(self.phase, Phase::Closing { .. })
     }
 
-    /// The endpoint of a link.
+    /// The endpoint of a connection that was dialled.
     #[inline]
-    pub(crate) const fn endpoint(&self) -> Option<u32> {
+    pub(crate) const fn endpoint(&self) -> Option<EndpointId> {
         match self.role {
-            Role::Link { endpoint, .. } => Some(endpoint),
+            Role::Dialled { endpoint, .. } => Some(endpoint),
             Role::Accepted(_) => None,
         }
+    }
+
+    /// Which way flows what comes on it.
+    #[inline]
+    pub(crate) const fn incoming(&self) -> Direction {
+        if self.is_accepted() { Direction::Request } else { Direction::Response }
+    }
+
+    /// Which way flows what is sent on it.
+    #[inline]
+    pub(crate) const fn outgoing(&self) -> Direction {
+        if self.is_accepted() { Direction::Response } else { Direction::Request }
     }
 
     /// Room for DATA: what the connection's window and the output's soft limit leave.
@@ -258,26 +191,91 @@ impl<G: Gate> Connection<G> {
         output.min(usize::try_from(self.send_window).unwrap_or(0))
     }
 
-    /// Streams that are open for the server's part.
-    #[inline]
-    fn streams_at_server(&self) -> u32 {
-        self.streams.len() + u32::try_from(self.late_resets.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Whether a link has room for one more call of a caller with this name. Once its pace leaves less than would reset all that is on
-    /// it, those without a good name are kept to half of it: what they reset may take up room for long.
+    /// Whether a dialled connection has room for one more call, of a caller with this reputation.
     #[inline]
     pub(crate) fn has_capacity(&self, reputation: Reputation, limits: &Limits, now_ms: u64) -> bool {
-        let capacity = self.peer.streams_max.min(limits.calls_per_connection_max);
-        let capacity = match &self.pace {
-            Some(pace) if reputation == Reputation::None => capacity.min(pace.left(limits, now_ms).max(capacity.div_ceil(2))),
-            _ => capacity,
-        };
-        self.phase == Phase::Open && self.streams_at_server() < capacity && self.output.len() < limits.output_bytes_soft_max
+        // A reset that is still to leave takes up room at the server.
+        let open = self.streams.len() + u32::try_from(self.late_resets.len()).unwrap_or(u32::MAX);
+        self.phase == Phase::Open
+            && self.output.len() < limits.output_bytes_soft_max
+            && open < self.calls_max(reputation, limits, now_ms)
+    }
+
+    /// How many calls a dialled connection may have before one more of a caller with this reputation is too many.
+    ///
+    /// Callers of good reputation may use all that the server takes. The others may at any time use half of it, and of the rest as
+    /// much as the pace would let us reset at once: a call that is reset beyond the pace takes up room until its reset may leave.
+    #[inline]
+    fn calls_max(&self, reputation: Reputation, limits: &Limits, now_ms: u64) -> u32 {
+        let all = self.peer.streams_max.min(limits.calls_per_connection_max);
+        match (&self.pace, reputation) {
+            (Some(pace), Reputation::None) => all.min(pace.left(limits, now_ms).max(all.div_ceil(2))),
+            _ => all,
+        }
     }
 
     /// Whether `stream` was reset, and the server is still to hear of it.
-    pub(crate) fn is_reset_late(&self, stream: u32) -> bool {
+    pub(crate) fn is_reset_late(&self, stream: StreamId) -> bool {
         self.late_resets.iter().any(|late| late.stream == stream)
+    }
+
+    /// A new stream is put down, whatever becomes of it.
+    pub(crate) fn note_stream(&mut self, stream: StreamId, limits: &Limits) {
+        self.recent.open(stream);
+        self.guard.stream_opened(limits);
+    }
+
+    /// Begins a header block in the output; [`Connection::end_block`] ends it.
+    #[inline]
+    pub(crate) fn begin_block(&mut self, stream: StreamId) -> BlockWriter {
+        let out = self.output.buffer();
+        let writer = BlockWriter::begin(out, stream.number());
+        if std::mem::take(&mut self.table_size_due) {
+            put_table_size_zero(out);
+        }
+        writer
+    }
+
+    #[inline]
+    pub(crate) fn end_block(&mut self, writer: BlockWriter, end_stream: bool) {
+        writer.end(self.output.buffer(), end_stream, self.peer.frame_bytes_max);
+    }
+
+    /// Appends `bytes` as DATA; an end without bytes is an empty frame.
+    #[inline]
+    pub(crate) fn put_data(&mut self, stream: StreamId, bytes: &[u8], end: bool, limits: &Limits) {
+        let frame_bytes_max = self.peer.frame_bytes_max as usize;
+        let out = self.output.buffer();
+        self.send_window -= bytes.len() as i64;
+        let mut rest = bytes;
+        loop {
+            let (part, after) = rest.split_at(rest.len().min(frame_bytes_max));
+            put_data_head(out, stream.number(), part.len() as u32, end && after.is_empty());
+            out.extend_from_slice(part);
+            self.guard.data_sent(limits);
+            rest = after;
+            if rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Sees to the connection not later than `due_ms`.
+    #[inline]
+    pub(crate) fn wake_by(&mut self, id: ConnectionId, due_ms: u64, wheel: &mut Wheel) {
+        if due_ms < self.times.timer_ms {
+            self.set_timer(id, due_ms, wheel);
+        }
+    }
+
+    pub(crate) fn set_timer(&mut self, id: ConnectionId, due_ms: u64, wheel: &mut Wheel) {
+        wheel.unset(&mut self.times.timer);
+        self.times.timer = wheel.set(Owner::Connection(id), due_ms);
+        self.times.timer_ms = due_ms;
+    }
+
+    /// The timer went off: the wheel has forgotten it.
+    pub(crate) const fn timer_fired(&mut self) {
+        (self.times.timer, self.times.timer_ms) = (Timer::UNSET, u64::MAX);
     }
 }

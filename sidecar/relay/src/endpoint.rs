@@ -1,20 +1,22 @@
-//! An endpoint: an address where calls can be taken, its links, and who waits for room there.
+//! An endpoint: an address where calls can be taken, its connections, and who waits for room there.
 
 use crate::{
-    connection::{Probe, Waiting},
+    connection::Probe,
     gate::Gate,
     hpack::{put_indexed, put_static_name, statics},
-    slab::NONE,
+    keys::{CallId, ConnectionId},
+    list::List,
+    reputation::Reputation,
     timer::Timer,
 };
 
 mod budget;
-mod capacity;
-mod dial;
 mod outlier;
+mod slots;
 
 pub(crate) use budget::RetryBudget;
 pub(crate) use outlier::Outlier;
+pub(crate) use slots::Endpoints;
 
 /// How requests to an endpoint are addressed.
 #[derive(Debug, Clone, Copy)]
@@ -42,36 +44,24 @@ pub struct EndpointState {
     pub is_ejected: bool,
 }
 
-/// What a caller is known for: whether it has had more calls answered than it reset ([`crate::connection::Guard::reputation`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reputation {
-    Good = 0,
-    None = 1,
-}
-
-impl Reputation {
-    /// In the order in which they get room.
-    pub(crate) const ALL: [Self; 2] = [Self::Good, Self::None];
-}
-
 /// An endpoint.
 pub(crate) struct Endpoint<G: Gate> {
     pub(crate) own: G::Endpoint,
     /// `:scheme` and `:authority`, as they stand in a block.
     pub(crate) origin: Vec<u8>,
     pub(crate) probe: Probe,
-    /// Links that take calls.
-    pub(crate) links: Vec<u32>,
+    /// Connections that take calls.
+    pub(crate) connections: Vec<ConnectionId>,
     /// All its connections, retired ones included.
-    pub(crate) connections: usize,
+    pub(crate) connections_count: usize,
     pub(crate) calls: usize,
-    /// Calls that wait for room, by their callers' names.
-    lines: [Waiting; 2],
+    /// Calls that wait for room, by their callers' reputation.
+    pending_calls: [List<CallId>; 2],
     pub(crate) pending: usize,
     pub(crate) is_dialling: bool,
     pub(crate) outlier: Outlier,
     pub(crate) is_healthy: bool,
-    pub(crate) is_warm: bool,
+    pub(crate) is_kept_open: bool,
     pub(crate) is_removed: bool,
     /// Why it was last not reached.
     pub(crate) problem: Option<G::DialError>,
@@ -88,36 +78,53 @@ impl<G: Gate> Endpoint<G> {
             own,
             origin,
             probe: config.probe,
-            links: Vec::new(),
-            connections: 0,
+            connections: Vec::new(),
+            connections_count: 0,
             calls: 0,
-            lines: [Waiting { first: NONE, last: NONE }; 2],
+            pending_calls: [List::EMPTY; 2],
             pending: 0,
             is_dialling: false,
             outlier: Outlier::default(),
             is_healthy: true,
-            is_warm: false,
+            is_kept_open: false,
             is_removed: false,
             problem: None,
             timer: Timer::UNSET,
         }
     }
 
-    /// Those who wait, and whose callers have such a name.
-    #[inline]
-    pub(crate) const fn line(&mut self, reputation: Reputation) -> &mut Waiting {
-        &mut self.lines[reputation as usize]
+    /// How it is doing.
+    pub(crate) const fn state(&self, now_ms: u64) -> EndpointState {
+        EndpointState {
+            connections: self.connections.len(),
+            calls: self.calls,
+            pending: self.pending,
+            is_healthy: self.is_healthy,
+            is_ejected: self.outlier.is_ejected(now_ms),
+        }
     }
 
-    /// Who waits longest of those with such a name; [`NONE`] if nobody does.
+    /// Those who wait, and whose callers have such a reputation.
     #[inline]
-    pub(crate) const fn first_of(&self, reputation: Reputation) -> u32 {
-        self.lines[reputation as usize].first
+    pub(crate) const fn pending_calls(&mut self, reputation: Reputation) -> &mut List<CallId> {
+        &mut self.pending_calls[reputation as usize]
+    }
+
+    /// Who waits longest of those with such a reputation.
+    #[inline]
+    pub(crate) const fn first_of(&self, reputation: Reputation) -> Option<CallId> {
+        self.pending_calls[reputation as usize].first()
     }
 
     /// Anybody who waits.
-    pub(crate) fn first(&self) -> Option<u32> {
-        Reputation::ALL.map(|reputation| self.first_of(reputation)).into_iter().find(|call| *call != NONE)
+    pub(crate) fn first(&self) -> Option<CallId> {
+        Reputation::ALL.into_iter().find_map(|reputation| self.first_of(reputation))
+    }
+
+    /// Takes a connection out of those that take calls. False: it was not among them.
+    pub(crate) fn leave(&mut self, connection: ConnectionId) -> bool {
+        let at = self.connections.iter().position(|held| *held == connection);
+        at.map(|at| self.connections.remove(at)).is_some()
     }
 
     /// Whether it is worth trying: neither left out for failing, nor unwell.
@@ -133,7 +140,7 @@ impl<G: Gate> Endpoint<G> {
     }
 
     /// Whether nothing depends on it any more, and it was removed.
-    pub(crate) const fn is_over(&self) -> bool {
-        self.is_removed && self.connections == 0 && self.calls == 0 && self.pending == 0 && !self.is_dialling
+    const fn is_over(&self) -> bool {
+        self.is_removed && self.connections_count == 0 && self.calls == 0 && self.pending == 0 && !self.is_dialling
     }
 }

@@ -1,25 +1,48 @@
 //! A timing wheel: five wheels of 64 slots, of which each turns 64 times slower than the one before. Setting and unsetting cost the
 //! same however many timers there are, and allocate nothing once there have been as many at a time.
 
-use crate::slab::NONE;
+use std::num::NonZeroU32;
 
-/// What a timer belongs to: a slot of the slab in question.
+use crate::{
+    belief::sure,
+    keys::{CallId, ConnectionId, EndpointId},
+    list::{Links, List, Listed},
+    slab::{Id, Slab},
+};
+
+/// What a timer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
-    Connection(u32),
-    Call(u32),
-    Endpoint(u32),
+    Connection(ConnectionId),
+    Call(CallId),
+    Endpoint(EndpointId),
 }
 
-/// A timer that is set; none is [`Timer::UNSET`].
+/// A timer that is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Timer(u32);
+struct TimerId(NonZeroU32);
+
+impl Id for TimerId {
+    #[inline]
+    fn from_index(index: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index))
+    }
+
+    #[inline]
+    fn index(self) -> u32 {
+        self.0.get() - 1
+    }
+}
+
+/// A timer, set or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timer(Option<TimerId>);
 
 impl Timer {
-    pub(crate) const UNSET: Self = Self(NONE);
+    pub(crate) const UNSET: Self = Self(None);
 
     pub(crate) const fn is_set(self) -> bool {
-        self.0 != NONE
+        self.0.is_some()
     }
 }
 
@@ -29,56 +52,48 @@ const LEVELS: usize = 5;
 /// Bits of a time, in ms, that the slowest wheel does not see: it holds 12 days.
 const SLOWEST: u32 = BITS * (LEVELS as u32 - 1);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Node {
     owner: Owner,
     due_ms: u64,
-    list: u32,
-    prev: u32,
-    next: u32,
+    /// The slot in which it stands.
+    slot: u16,
+    links: Links<TimerId>,
+}
+
+impl Listed<TimerId> for Slab<TimerId, Node> {
+    #[inline]
+    fn links(&mut self, at: TimerId) -> Option<&mut Links<TimerId>> {
+        self.get_mut(at).map(|node| &mut node.links)
+    }
 }
 
 /// The wheels.
 #[derive(Debug)]
 pub(crate) struct Wheel {
     now_ms: u64,
-    nodes: Vec<Node>,
-    free: u32,
-    heads: [u32; SLOTS * LEVELS],
+    nodes: Slab<TimerId, Node>,
+    slots: [List<TimerId>; SLOTS * LEVELS],
     occupied: [u64; LEVELS],
 }
 
 impl Wheel {
-    pub(crate) fn new() -> Self {
-        Self { now_ms: 0, nodes: Vec::new(), free: NONE, heads: [NONE; SLOTS * LEVELS], occupied: [0; LEVELS] }
+    pub(crate) const fn new() -> Self {
+        Self { now_ms: 0, nodes: Slab::new(), slots: [List::EMPTY; SLOTS * LEVELS], occupied: [0; LEVELS] }
     }
 
     /// Sets a timer. One that is due already fires at the next [`Wheel::expire`].
     pub(crate) fn set(&mut self, owner: Owner, due_ms: u64) -> Timer {
-        let node = Node { owner, due_ms, list: 0, prev: NONE, next: NONE };
-        let index = match self.nodes.get(self.free as usize) {
-            Some(spare) => {
-                let index = self.free;
-                self.free = spare.next;
-                self.nodes[index as usize] = node;
-                index
-            }
-            None => {
-                self.nodes.push(node);
-                self.nodes.len() as u32 - 1
-            }
-        };
-        self.link(index);
-        Timer(index)
+        let id = self.nodes.insert(Node { owner, due_ms, slot: 0, links: Links::NONE });
+        self.enter(id, due_ms);
+        Timer(Some(id))
     }
 
     /// Unsets `timer`.
     pub(crate) fn unset(&mut self, timer: &mut Timer) {
-        if timer.is_set() {
-            self.unlink(timer.0);
-            self.nodes[timer.0 as usize].next = self.free;
-            self.free = timer.0;
-            *timer = Timer::UNSET;
+        if let Some(id) = timer.0.take() {
+            self.leave(id);
+            self.nodes.remove(id);
         }
     }
 
@@ -91,15 +106,14 @@ impl Wheel {
                 return None;
             }
             self.now_ms = self.now_ms.max(at_ms);
-            let index = self.heads[level * SLOTS + slot];
-            self.unlink(index);
-            let Node { owner, due_ms, .. } = self.nodes[index as usize];
+            let id = sure!(self.slots[level * SLOTS + slot].first(), None);
+            self.leave(id);
+            let Node { owner, due_ms, .. } = *sure!(self.nodes.get(id), None);
             if due_ms <= now_ms {
-                self.nodes[index as usize].next = self.free;
-                self.free = index;
+                self.nodes.remove(id);
                 return Some(owner);
             }
-            self.link(index);
+            self.enter(id, due_ms);
         }
     }
 
@@ -126,36 +140,25 @@ impl Wheel {
         first
     }
 
-    fn link(&mut self, index: u32) {
-        // The last slot of the slowest wheel before its current one: what is due later is looked at then, and linked again.
+    fn enter(&mut self, id: TimerId, due_ms: u64) {
+        // The last slot of the slowest wheel before its current one: what is due later is looked at then, and entered again.
         let last_ms = ((self.now_ms >> SLOWEST) + SLOTS as u64 - 1) << SLOWEST;
-        let due_ms = self.nodes[index as usize].due_ms.clamp(self.now_ms, last_ms);
+        let due_ms = due_ms.clamp(self.now_ms, last_ms);
         // The level at whose resolution the due time and now differ for the first time.
         let differing = (due_ms ^ self.now_ms) | 1;
         let level = ((63 - differing.leading_zeros()) / BITS).min(LEVELS as u32 - 1) as usize;
         let slot = (due_ms >> (BITS * level as u32)) as usize % SLOTS;
-        let list = level * SLOTS + slot;
-        let head = self.heads[list];
-        let node = &mut self.nodes[index as usize];
-        (node.list, node.prev, node.next) = (list as u32, NONE, head);
-        if let Some(after) = self.nodes.get_mut(head as usize) {
-            after.prev = index;
-        }
-        self.heads[list] = index;
+        let number = level * SLOTS + slot;
+        sure!(self.nodes.get_mut(id)).slot = number as u16;
+        self.slots[number].push(&mut self.nodes, id);
         self.occupied[level] |= 1 << slot;
     }
 
-    fn unlink(&mut self, index: u32) {
-        let Node { list, prev, next, .. } = self.nodes[index as usize];
-        if let Some(after) = self.nodes.get_mut(next as usize) {
-            after.prev = prev;
-        }
-        match self.nodes.get_mut(prev as usize) {
-            Some(before) => before.next = next,
-            None => self.heads[list as usize] = next,
-        }
-        if self.heads[list as usize] == NONE {
-            self.occupied[list as usize / SLOTS] &= !(1 << (list as usize % SLOTS));
+    fn leave(&mut self, id: TimerId) {
+        let number = usize::from(sure!(self.nodes.get(id)).slot);
+        self.slots[number].remove(&mut self.nodes, id);
+        if self.slots[number].is_empty() {
+            self.occupied[number / SLOTS] &= !(1 << (number % SLOTS));
         }
     }
 }
@@ -164,16 +167,20 @@ impl Wheel {
 mod tests {
     use super::*;
 
+    fn call(number: u32) -> Owner {
+        Owner::Call(CallId::from_index(number))
+    }
+
     #[test]
     fn fires_what_is_due_and_nothing_else() {
         let mut wheel = Wheel::new();
-        let mut unset = wheel.set(Owner::Call(1), 10);
-        wheel.set(Owner::Call(2), 70_000);
-        wheel.set(Owner::Endpoint(3), 0);
+        let mut unset = wheel.set(call(1), 10);
+        wheel.set(call(2), 70_000);
+        wheel.set(Owner::Endpoint(EndpointId::from_index(3)), 0);
         wheel.unset(&mut unset);
-        assert_eq!(wheel.expire(0), Some(Owner::Endpoint(3)));
+        assert_eq!(wheel.expire(0), Some(Owner::Endpoint(EndpointId::from_index(3))));
         assert_eq!(wheel.expire(69_999), None);
-        assert_eq!(wheel.expire(70_000), Some(Owner::Call(2)));
+        assert_eq!(wheel.expire(70_000), Some(call(2)));
         assert_eq!((wheel.expire(u64::MAX >> 1), wheel.next_ms()), (None, None));
     }
 
@@ -181,7 +188,7 @@ mod tests {
     fn what_is_never_due_never_fires() {
         let mut wheel = Wheel::new();
         for now_ms in [1, 1 << 24, (1 << 30) - 1, 1 << 30, 5 << 40] {
-            let mut timer = wheel.set(Owner::Call(1), u64::MAX);
+            let mut timer = wheel.set(call(1), u64::MAX);
             assert_eq!(wheel.expire(now_ms), None);
             wheel.unset(&mut timer);
         }
@@ -196,7 +203,7 @@ mod tests {
             let mut wheel = Wheel::new();
             let mut left: std::collections::BTreeMap<u32, u64> = std::collections::BTreeMap::new();
             for (number, (due_ms, kept)) in (0_u32..).zip(&dues) {
-                let mut timer = wheel.set(Owner::Call(number), *due_ms);
+                let mut timer = wheel.set(call(number), *due_ms);
                 if *kept {
                     left.insert(number, *due_ms);
                 } else {
@@ -208,7 +215,7 @@ mod tests {
                 now_ms += step;
                 while let Some(owner) = wheel.expire(now_ms) {
                     let Owner::Call(number) = owner else { panic!("{owner:?}") };
-                    let due_ms = left.remove(&number);
+                    let due_ms = left.remove(&number.index());
                     proptest::prop_assert!(due_ms.is_some_and(|due_ms| due_ms <= now_ms));
                 }
                 proptest::prop_assert!(left.values().all(|due_ms| *due_ms > now_ms));

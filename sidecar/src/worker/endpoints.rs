@@ -25,9 +25,9 @@ pub(super) fn enter_upstreams(relay: &mut Relay<Gate>, upstreams: &Upstreams, no
         // Ordinary gRPC servers close connections that ping more often than every five minutes (`too_many_pings`); they are
         // watched by health checks instead.
         let config = EndpointConfig { https: server.target.is_encrypted(), authority: &server.authority, probe: Probe::Never };
-        let key = relay.add_endpoint(endpoint, &config);
-        relay.set_healthy(key, server.is_well());
-        relay.keep_open(key, true, now);
+        let key = relay.endpoints(now).add(endpoint, &config);
+        relay.endpoints(now).set_healthy(key, server.is_well());
+        relay.endpoints(now).keep_open(key, true);
         relay.gate_mut().endpoints.add_upstream(&server.service, key);
     }
 }
@@ -36,8 +36,8 @@ pub(super) fn enter_upstreams(relay: &mut Relay<Gate>, upstreams: &Upstreams, no
 pub(super) fn follow_health(relay: &mut Relay<Gate>, upstreams: &Upstreams, now: Instant) {
     let keys = relay.gate().endpoints.servers().to_vec();
     for (key, server) in keys.into_iter().zip(upstreams.servers()) {
-        relay.set_healthy(key, server.is_well());
-        relay.keep_open(key, server.is_well(), now);
+        relay.endpoints(now).set_healthy(key, server.is_well());
+        relay.endpoints(now).keep_open(key, server.is_well());
     }
 }
 
@@ -49,12 +49,13 @@ pub(super) fn follow_snapshot(
     snapshot: &PolicySnapshot,
     consumer: &Agency,
     trust: &Trust,
+    now: Instant,
 ) -> Vec<EndpointKey> {
     let mut endpoints = std::mem::take(&mut relay.gate_mut().endpoints);
     let gone = endpoints.follow(snapshot, consumer, |spiffe_id, address| {
         let target = DialTarget::Peer { address: Arc::clone(address), expected: spiffe_id.clone(), trust: trust.clone() };
         let config = EndpointConfig { https: target.is_encrypted(), authority: &authority(spiffe_id), probe: Probe::Ping };
-        relay.add_endpoint(Endpoint::new(EndpointKind::Peer, address, target), &config)
+        relay.endpoints(now).add(Endpoint::new(EndpointKind::Peer, address, target), &config)
     });
     relay.gate_mut().endpoints = endpoints;
     gone
@@ -63,14 +64,14 @@ pub(super) fn follow_snapshot(
 /// Takes endpoints out that no snapshot names any more: calls under way there go on, those that wait go elsewhere.
 pub(super) fn remove(relay: &mut Relay<Gate>, gone: &[EndpointKey], now: Instant) {
     for key in gone {
-        relay.remove_endpoint(*key, now);
+        relay.endpoints(now).remove(*key);
     }
 }
 
 /// The sidecar's own credentials have changed: connections that were made with the old ones take no further calls.
 pub(super) fn retire_connections(relay: &mut Relay<Gate>, now: Instant) {
     for key in peers(relay) {
-        relay.retire_connections(key, now);
+        relay.endpoints(now).retire_connections(key);
     }
 }
 
@@ -78,7 +79,7 @@ pub(super) fn retire_connections(relay: &mut Relay<Gate>, now: Instant) {
 pub(super) fn keep_warm(relay: &mut Relay<Gate>, recent: Duration, now: Instant) {
     for key in peers(relay) {
         let is_warm = relay.endpoint(key).is_some_and(|endpoint| endpoint.was_used_within(recent, now));
-        relay.keep_open(key, is_warm, now);
+        relay.endpoints(now).keep_open(key, is_warm);
     }
 }
 

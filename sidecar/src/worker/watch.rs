@@ -51,7 +51,7 @@ impl Worker {
     async fn follow_snapshot(&self) {
         let shared = &self.shared;
         let Some(snapshot) = shared.current.load() else { return };
-        let gone = endpoints::follow_snapshot(&mut self.state().relay, &snapshot, &shared.agency, &shared.trust);
+        let gone = endpoints::follow_snapshot(&mut self.state().relay, &snapshot, &shared.agency, &shared.trust, Instant::now());
         self.recheck().await;
         endpoints::remove(&mut self.state().relay, &gone, Instant::now());
     }
@@ -61,7 +61,7 @@ impl Worker {
         {
             let mut state = self.state();
             state.relay.gate_mut().refresh(Instant::now());
-            state.relay.start_recheck();
+            state.relay.running(Instant::now()).start_recheck();
         }
         while self.recheck_some() {
             self.bell.ring();
@@ -70,7 +70,7 @@ impl Worker {
     }
 
     fn recheck_some(&self) -> bool {
-        self.state().relay.continue_recheck(Instant::now(), DECISIONS_A_TURN)
+        self.state().relay.running(Instant::now()).continue_recheck(DECISIONS_A_TURN)
     }
 
     /// True when the worker ends.
@@ -78,7 +78,7 @@ impl Worker {
         match phase {
             Phase::Serving => {}
             Phase::Draining => self.state().relay.drain(Instant::now()),
-            Phase::Cutting => self.state().relay.cut_all(Instant::now()),
+            Phase::Cutting => self.state().relay.running(Instant::now()).cut_all(),
             Phase::Stopped => return true,
         }
         false

@@ -36,7 +36,7 @@ impl<S: FnMut(DuplexStream)> Hub<S> {
     pub fn new(limits: Limits, pipe_bytes: usize, read_bytes: usize, serve: S) -> (Self, DuplexStream) {
         let now = Instant::now();
         let mut relay = Relay::new(ScriptedGate::default(), limits, 1, now);
-        let endpoint = relay.add_endpoint((), &EndpointConfig { https: false, authority: "server", probe: Probe::Never });
+        let endpoint = relay.endpoints(now).add((), &EndpointConfig { https: false, authority: "server", probe: Probe::Never });
         relay.gate_mut().endpoints.push(endpoint);
         let (near, far) = duplex(pipe_bytes);
         let key = relay.accept((), Probe::Never, now);
@@ -122,7 +122,7 @@ impl<S> Drop for Hub<S> {
         for wire in &self.wires {
             self.relay.closed(wire.key, self.now);
         }
-        self.relay.cut_all(self.now);
+        self.relay.running(self.now).cut_all();
         assert_eq!(self.relay.calls(), 0);
         assert_eq!(self.relay.gate().opened, self.relay.gate().closed);
     }

@@ -29,6 +29,8 @@ struct End {
     preface_left: usize,
     next_stream: u32,
     opened: Vec<u32>,
+    /// The relay was told that it is gone.
+    is_closed: bool,
 }
 
 pub struct Script {
@@ -77,7 +79,7 @@ impl Script {
         let now = Instant::now();
         let mut relay = Relay::new(ScriptedGate::default(), limits, 1, now);
         let config = EndpointConfig { https: choice & 16 == 0, authority: "server", probe: Probe::Ping };
-        let endpoints: Vec<_> = (0..1 + (choice >> 5 & 1)).map(|_| relay.add_endpoint((), &config)).collect();
+        let endpoints: Vec<_> = (0..1 + (choice >> 5 & 1)).map(|_| relay.endpoints(now).add((), &config)).collect();
         relay.gate_mut().endpoints.clone_from(&endpoints);
         Self { relay, now, ends: Vec::new(), endpoints, dials: Vec::new(), piece_bytes }
     }
@@ -90,7 +92,17 @@ impl Script {
     fn begin(&mut self, key: ConnectionKey, is_link: bool, orderly: bool) {
         let preface_left = if is_link { 0 } else { PREFACE.len() };
         let (begun, opened) = (Vec::new(), Vec::new());
-        let end = End { key, is_link, referee: Referee::new(is_link), looked: 0, begun, preface_left, next_stream: 1, opened };
+        let end = End {
+            key,
+            is_link,
+            referee: Referee::new(is_link),
+            looked: 0,
+            begun,
+            preface_left,
+            next_stream: 1,
+            opened,
+            is_closed: false,
+        };
         self.ends.push(end);
         let at = self.ends.len() - 1;
         self.look();
@@ -168,11 +180,12 @@ impl Script {
                 self.close(at);
             }
         }
-        self.ends.retain(|end| self.relay.origin(end.key).is_some() || self.relay.peer(end.key).is_some());
+        self.ends.retain(|end| !end.is_closed);
     }
 
     fn close(&mut self, at: usize) {
-        if let Some(end) = self.ends.get(at) {
+        if let Some(end) = self.ends.get_mut(at) {
+            end.is_closed = true;
             self.relay.closed(end.key, self.now);
         }
     }
@@ -208,12 +221,12 @@ impl Script {
             53 => {
                 let yes = input.byte() & 1 == 0;
                 if let Some(call) = self.relay.gate_mut().awaiting.pop() {
-                    self.relay.answer(call, yes, self.now);
+                    self.relay.running(self.now).answer(call, yes);
                 }
             }
             54 => {
-                self.relay.start_recheck();
-                while self.relay.continue_recheck(self.now, 1) {}
+                self.relay.running(self.now).start_recheck();
+                while self.relay.running(self.now).continue_recheck(1) {}
             }
             55..=63 => self.manage(operation & 0x3f, at, input),
             _ => {}
@@ -223,17 +236,17 @@ impl Script {
     fn manage(&mut self, operation: u8, at: usize, input: &mut Input<'_>) {
         let endpoint = self.endpoints[usize::from(input.byte()) % self.endpoints.len()];
         match operation {
-            55 => self.relay.keep_open(endpoint, input.byte() & 1 == 0, self.now),
-            56 => self.relay.retire_connections(endpoint, self.now),
-            57 => self.relay.set_healthy(endpoint, input.byte() & 1 == 0),
+            55 => self.relay.endpoints(self.now).keep_open(endpoint, input.byte() & 1 == 0),
+            56 => self.relay.endpoints(self.now).retire_connections(endpoint),
+            57 => self.relay.endpoints(self.now).set_healthy(endpoint, input.byte() & 1 == 0),
             58 => {
                 if let Some(end) = self.ends.get(at) {
                     self.relay.retire(end.key, self.now);
                 }
             }
-            59 => self.relay.cut_all(self.now),
+            59 => self.relay.running(self.now).cut_all(),
             60 if input.byte() & 7 == 0 => self.relay.drain(self.now),
-            61 if input.byte() & 7 == 0 => self.relay.remove_endpoint(endpoint, self.now),
+            61 if input.byte() & 7 == 0 => self.relay.endpoints(self.now).remove(endpoint),
             _ => {}
         }
     }
@@ -256,7 +269,7 @@ impl Script {
             self.close(at);
             self.look();
         }
-        self.relay.cut_all(self.now);
+        self.relay.running(self.now).cut_all();
         self.look();
         assert_eq!(self.relay.calls(), 0, "no call outlives its connections");
         assert_eq!(self.relay.connections(), 0);

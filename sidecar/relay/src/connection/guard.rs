@@ -1,7 +1,7 @@
 //! Floods: each kind of frame that costs the sender nothing has a bucket of tokens on each connection.
 
 use super::Probe;
-use crate::{counters::Breach, endpoint::Reputation, limits::Limits};
+use crate::{counters::Breach, limits::Limits, reputation::Reputation};
 
 /// Frames on a stream that has ended which are no flood: a window of 1 MiB in frames of 16 KiB.
 const STRAYS_PER_STREAM: u32 = 64;

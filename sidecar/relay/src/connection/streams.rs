@@ -1,13 +1,12 @@
 //! The streams of one connection: which call each belongs to, and what became of those that ended lately.
 
-use crate::slab::NONE;
+use crate::keys::{CallId, StreamId};
 
 /// From stream to call: a small open-addressed table, of which at least half is empty. Nothing is allocated until more streams are
 /// open at a time than ever before.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
-    /// Stream and call; stream 0 is an empty slot.
-    slots: Vec<(u32, u32)>,
+    slots: Vec<Option<(StreamId, CallId)>>,
     len: u32,
 }
 
@@ -25,30 +24,30 @@ impl Streams {
     }
 
     #[inline]
-    fn slot_of(&self, stream: u32) -> usize {
+    fn slot_of(&self, stream: StreamId) -> usize {
         // Streams are numbered one after the other: multiplied, they spread over the table (Knuth's multiplicative hashing).
-        (stream.wrapping_mul(0x9e37_79b1) >> 8) as usize & (self.slots.len().wrapping_sub(1))
+        (stream.number().wrapping_mul(0x9e37_79b1) >> 8) as usize & (self.slots.len().wrapping_sub(1))
     }
 
     /// The call of `stream`, if it is open.
     #[inline]
-    pub(crate) fn call(&self, stream: u32) -> Option<u32> {
+    pub(crate) fn call(&self, stream: StreamId) -> Option<CallId> {
         let mut at = self.slot_of(stream);
         loop {
             match self.slots.get(at) {
-                Some(&(held, call)) if held == stream && held != 0 => return Some(call),
-                Some(&(0, _)) | None => return None,
+                Some(&Some((held, call))) if held == stream => return Some(call),
+                Some(None) | None => return None,
                 Some(_) => at = (at + 1) & (self.slots.len() - 1),
             }
         }
     }
 
     /// Enters a stream that is not in the table.
-    pub(crate) fn insert(&mut self, stream: u32, call: u32) {
+    pub(crate) fn insert(&mut self, stream: StreamId, call: CallId) {
         if (self.len as usize + 1) * 2 > self.slots.len() {
             let grown = (self.slots.len() * 2).max(SLOTS_MIN);
-            let held = std::mem::replace(&mut self.slots, vec![(0, NONE); grown]);
-            for (stream, call) in held.into_iter().filter(|(stream, _)| *stream != 0) {
+            let held = std::mem::replace(&mut self.slots, vec![None; grown]);
+            for (stream, call) in held.into_iter().flatten() {
                 self.put(stream, call);
             }
         }
@@ -56,26 +55,26 @@ impl Streams {
         self.len += 1;
     }
 
-    fn put(&mut self, stream: u32, call: u32) {
+    fn put(&mut self, stream: StreamId, call: CallId) {
         let mut at = self.slot_of(stream);
         // Half of the slots are empty, so that there is an end.
         while let Some(slot) = self.slots.get_mut(at) {
-            if slot.0 == 0 {
-                *slot = (stream, call);
+            if slot.is_none() {
+                *slot = Some((stream, call));
                 return;
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
     }
 
-    /// Takes a stream out.
-    pub(crate) fn remove(&mut self, stream: u32) {
+    /// Takes a stream out, if it is in.
+    pub(crate) fn remove(&mut self, stream: StreamId) {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = self.slot_of(stream);
         loop {
             match self.slots.get(at) {
-                Some(&(held, _)) if held == stream && held != 0 => break,
-                Some(&(0, _)) | None => return,
+                Some(Some((held, _))) if *held == stream => break,
+                Some(None) | None => return,
                 Some(_) => at = (at + 1) & mask,
             }
         }
@@ -84,26 +83,23 @@ impl Streams {
         let mut next = at;
         loop {
             next = (next + 1) & mask;
-            let Some(&moved @ (held, _)) = self.slots.get(next) else { break };
-            if held == 0 {
-                break;
-            }
+            let Some(&Some(moved @ (held, _))) = self.slots.get(next) else { break };
             let home = self.slot_of(held);
             if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(at) & mask) {
                 if let Some(gap) = self.slots.get_mut(at) {
-                    *gap = moved;
+                    *gap = Some(moved);
                 }
                 at = next;
             }
         }
         if let Some(gap) = self.slots.get_mut(at) {
-            *gap = (0, NONE);
+            *gap = None;
         }
     }
 
     /// All calls.
-    pub(crate) fn calls(&self) -> impl Iterator<Item = u32> + '_ {
-        self.slots.iter().filter(|(stream, _)| *stream != 0).map(|(_, call)| *call)
+    pub(crate) fn calls(&self) -> impl Iterator<Item = CallId> + '_ {
+        self.slots.iter().flatten().map(|(_, call)| *call)
     }
 }
 
@@ -127,26 +123,26 @@ pub(crate) enum Past {
 /// A memory of the last streams of a connection.
 #[derive(Debug)]
 pub(crate) struct Recent {
-    last: u32,
+    last: StreamId,
     opened: [u64; WORDS],
     reset: [u64; WORDS],
 }
 
 impl Recent {
     pub(crate) const fn new() -> Self {
-        Self { last: 0, opened: [0; WORDS], reset: [0; WORDS] }
+        Self { last: StreamId::CONNECTION, opened: [0; WORDS], reset: [0; WORDS] }
     }
 
-    /// The last stream that was opened, 0 if none was.
+    /// The last stream that was opened, [`StreamId::CONNECTION`] if none was.
     #[inline]
-    pub(crate) const fn last(&self) -> u32 {
+    pub(crate) const fn last(&self) -> StreamId {
         self.last
     }
 
     /// `stream`, later than all before, is opened.
     #[inline]
-    pub(crate) fn open(&mut self, stream: u32) {
-        let (from, to) = (self.last >> 1, stream >> 1);
+    pub(crate) fn open(&mut self, stream: StreamId) {
+        let (from, to) = (self.last.number() >> 1, stream.number() >> 1);
         // What is between was skipped, and what stood there before is forgotten.
         for number in (from + 1..to).take(RECENT as usize) {
             let (word, bit) = bit_of(number);
@@ -159,21 +155,26 @@ impl Recent {
         self.last = stream;
     }
 
+    /// How many have been opened or skipped since.
+    const fn age_of(&self, stream: StreamId) -> u32 {
+        self.last.number().saturating_sub(stream.number()) >> 1
+    }
+
     /// `stream` was reset from here.
     #[inline]
-    pub(crate) fn reset(&mut self, stream: u32) {
-        if self.last.saturating_sub(stream) >> 1 < RECENT {
-            let (word, bit) = bit_of(stream >> 1);
+    pub(crate) fn reset(&mut self, stream: StreamId) {
+        if self.age_of(stream) < RECENT {
+            let (word, bit) = bit_of(stream.number() >> 1);
             self.reset[word] |= bit;
         }
     }
 
     /// What became of `stream`, which is not later than the last and not open.
-    pub(crate) fn past(&self, stream: u32) -> Past {
-        if self.last.saturating_sub(stream) >> 1 >= RECENT {
+    pub(crate) fn past(&self, stream: StreamId) -> Past {
+        if self.age_of(stream) >= RECENT {
             return Past::Forgotten;
         }
-        let (word, bit) = bit_of(stream >> 1);
+        let (word, bit) = bit_of(stream.number() >> 1);
         match (self.opened[word] & bit != 0, self.reset[word] & bit != 0) {
             (_, true) => Past::Reset,
             (true, false) => Past::Ended,
@@ -189,22 +190,23 @@ const fn bit_of(number: u32) -> (usize, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slab::Id as _;
 
     proptest::proptest! {
         #[test]
         fn finds_what_is_open_and_nothing_else(steps in proptest::collection::vec((0_u32..60, proptest::bool::ANY), 0..400)) {
             let (mut streams, mut model) = (Streams::default(), std::collections::BTreeMap::new());
             for (number, insert) in steps {
-                let stream = number * 2 + 1;
+                let (stream, call) = (StreamId::new(number * 2 + 1), CallId::from_index(number));
                 if insert && !model.contains_key(&stream) {
-                    streams.insert(stream, number);
-                    model.insert(stream, number);
+                    streams.insert(stream, call);
+                    model.insert(stream, call);
                 } else if !insert {
                     streams.remove(stream);
                     model.remove(&stream);
                 }
                 proptest::prop_assert_eq!(streams.len() as usize, model.len());
-                for stream in (1..130).step_by(2) {
+                for stream in (1..130).step_by(2).map(StreamId::new) {
                     proptest::prop_assert_eq!(streams.call(stream), model.get(&stream).copied());
                 }
             }
@@ -217,11 +219,15 @@ mod tests {
     #[test]
     fn remembers_what_became_of_the_last_streams() {
         let mut recent = Recent::new();
-        recent.open(1);
-        recent.open(7);
-        recent.reset(7);
-        assert_eq!([1, 3, 5, 7].map(|stream| recent.past(stream)), [Past::Ended, Past::Skipped, Past::Skipped, Past::Reset]);
-        recent.open(7 + 2 * RECENT);
-        assert_eq!((recent.past(7), recent.past(9)), (Past::Forgotten, Past::Skipped));
+        let stream = StreamId::new;
+        recent.open(stream(1));
+        recent.open(stream(7));
+        recent.reset(stream(7));
+        assert_eq!(
+            [1, 3, 5, 7].map(|number| recent.past(stream(number))),
+            [Past::Ended, Past::Skipped, Past::Skipped, Past::Reset]
+        );
+        recent.open(stream(7 + 2 * RECENT));
+        assert_eq!((recent.past(stream(7)), recent.past(stream(9))), (Past::Forgotten, Past::Skipped));
     }
 }

@@ -1,72 +1,70 @@
-//! Endpoints, as the worker sees them.
+//! Endpoints, as the worker changes them.
 
-use std::time::Instant;
-
-use super::Relay;
+use super::{core::Core, ready::settle, retiring::retire_all_of};
 use crate::{
-    endpoint::{Endpoint, EndpointConfig, EndpointState},
+    Relay,
+    endpoint::{Endpoint, EndpointConfig},
     gate::Gate,
-    keys::EndpointKey,
+    keys::{EndpointId, EndpointKey},
 };
 
-impl<G: Gate> Relay<G> {
+/// The endpoints of a relay at an instant. Keys of endpoints that were removed change nothing.
+pub struct EndpointsAt<'r, G: Gate> {
+    core: &'r mut Core<G>,
+}
+
+impl<G: Gate> std::fmt::Debug for EndpointsAt<'_, G> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EndpointsAt").field("endpoints", &self.core.endpoints.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'r, G: Gate> EndpointsAt<'r, G> {
+    pub(super) const fn new(relay: &'r mut Relay<G>) -> Self {
+        Self { core: &mut relay.core }
+    }
+
     /// Adds an endpoint.
-    pub fn add_endpoint(&mut self, endpoint: G::Endpoint, config: &EndpointConfig<'_>) -> EndpointKey {
-        EndpointKey::of(self.endpoints.insert(Endpoint::new(endpoint, config)))
+    pub fn add(&mut self, endpoint: G::Endpoint, config: &EndpointConfig<'_>) -> EndpointKey {
+        self.core.endpoints.insert(Endpoint::new(endpoint, config))
     }
 
-    /// What the gate knows of an endpoint.
-    pub fn endpoint(&self, endpoint: EndpointKey) -> Option<&G::Endpoint> {
-        let slot = self.find_endpoint(endpoint)?;
-        self.endpoints.get(slot).map(|endpoint| &endpoint.own)
-    }
-
-    /// How an endpoint is doing.
-    pub fn endpoint_state(&self, endpoint: EndpointKey) -> Option<EndpointState> {
-        let endpoint = self.endpoints.get(self.find_endpoint(endpoint)?)?;
-        Some(EndpointState {
-            connections: endpoint.links.len(),
-            calls: endpoint.calls,
-            pending: endpoint.pending,
-            is_healthy: endpoint.is_healthy,
-            is_ejected: endpoint.outlier.is_ejected(self.now_ms),
-        })
-    }
-
-    /// Takes an endpoint out: its links are retired, calls on them go on, those that wait for room go elsewhere or end.
-    pub fn remove_endpoint(&mut self, endpoint: EndpointKey, now: Instant) {
-        self.wind(now);
-        if let Some(endpoint) = self.find_endpoint(endpoint) {
-            self.remove_endpoint_now(endpoint);
-        }
-        self.settle();
+    /// Takes an endpoint out: its connections are retired, calls on them go on, those that wait for room go elsewhere or end.
+    pub fn remove(&mut self, endpoint: EndpointKey) {
+        self.change(endpoint, |core, id| {
+            core.endpoints.remove(id, &mut core.shared);
+            retire_all_of(core, id);
+        });
     }
 
     /// Puts down what a health check found.
     pub fn set_healthy(&mut self, endpoint: EndpointKey, healthy: bool) {
-        if let Some(endpoint) = self.find_endpoint(endpoint).and_then(|slot| self.endpoints.get_mut(slot)) {
-            endpoint.is_healthy = healthy;
-        }
+        self.change(endpoint, |core, id| {
+            if let Some(endpoint) = core.endpoints.get_mut(id) {
+                endpoint.is_healthy = healthy;
+            }
+        });
     }
 
     /// Whether the endpoint is connected to before it is needed.
-    pub fn keep_open(&mut self, endpoint: EndpointKey, warm: bool, now: Instant) {
-        self.wind(now);
-        if let Some(slot) = self.find_endpoint(endpoint) {
-            if let Some(endpoint) = self.endpoints.get_mut(slot) {
-                endpoint.is_warm = warm;
+    pub fn keep_open(&mut self, endpoint: EndpointKey, keep: bool) {
+        self.change(endpoint, |core, id| {
+            if let Some(endpoint) = core.endpoints.get_mut(id) {
+                endpoint.is_kept_open = keep;
             }
-            self.warm(slot);
-        }
-        self.settle();
+            core.endpoints.warm(id, &mut core.shared);
+        });
     }
 
-    /// No further call goes over the links that the endpoint has now. Calls on them go on.
-    pub fn retire_connections(&mut self, endpoint: EndpointKey, now: Instant) {
-        self.wind(now);
-        if let Some(endpoint) = self.find_endpoint(endpoint) {
-            self.retire_links_of(endpoint);
+    /// No further call goes over the connections that the endpoint has now. Calls on them go on.
+    pub fn retire_connections(&mut self, endpoint: EndpointKey) {
+        self.change(endpoint, retire_all_of);
+    }
+
+    fn change(&mut self, endpoint: EndpointKey, change: impl FnOnce(&mut Core<G>, EndpointId)) {
+        if let Some(id) = self.core.endpoints.find(endpoint) {
+            change(self.core, id);
         }
-        self.settle();
+        settle(self.core);
     }
 }

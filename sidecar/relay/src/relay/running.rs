@@ -1,56 +1,64 @@
 //! Calls that are under way, as the worker sees them.
 
-use std::time::Instant;
+use super::{
+    ready::settle,
+    refusing::{Why, recheck, refuse},
+    showing::take_answer,
+};
+use crate::{Relay, gate::Gate, keys::CallKey};
 
-use super::Relay;
-use crate::{connection::Connection, gate::Gate, keys::CallKey};
+/// The calls of a relay at an instant.
+pub struct CallsAt<'r, G: Gate> {
+    relay: &'r mut Relay<G>,
+}
 
-impl<G: Gate> Relay<G> {
+impl<G: Gate> std::fmt::Debug for CallsAt<'_, G> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallsAt").field("calls", &self.relay.core.calls.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'r, G: Gate> CallsAt<'r, G> {
+    pub(super) const fn new(relay: &'r mut Relay<G>) -> Self {
+        Self { relay }
+    }
+
     /// The answer that a call waits for has come. False: the call is gone, or waits for none.
-    pub fn answer(&mut self, call: CallKey, answer: G::Answer, now: Instant) -> bool {
-        self.wind(now);
-        let found = self.calls.find(call.slot, call.generation).is_some_and(|call| self.take_answer(call, answer));
-        self.settle();
+    pub fn answer(&mut self, call: CallKey, answer: G::Answer) -> bool {
+        let core = &mut self.relay.core;
+        let found = core.calls.find(call).is_some_and(|call| take_answer(core, call, answer));
+        settle(core);
         found
     }
 
-    /// Running calls are to be asked about again, from the first on.
+    /// All are to be asked about again, from the first on.
     pub const fn start_recheck(&mut self) {
-        self.recheck_next = 0;
+        self.relay.recheck_next = 0;
     }
 
-    /// Asks [`Gate::recheck`] about the next `calls_max` calls. True: more are left.
-    pub fn continue_recheck(&mut self, now: Instant, calls_max: usize) -> bool {
-        self.wind(now);
+    /// Asks [`Gate::recheck`] about the next `calls_max` of them. True: more are left.
+    pub fn continue_recheck(&mut self, calls_max: usize) -> bool {
+        let core = &mut self.relay.core;
+        let mut left = core.calls.ids().skip(self.relay.recheck_next);
         let mut asked = 0;
-        while self.recheck_next < self.calls.slots() && asked < calls_max {
-            let call = self.recheck_next;
-            self.recheck_next += 1;
-            asked += usize::from(self.recheck(call));
+        while asked < calls_max
+            && let Some(call) = left.next()
+        {
+            self.relay.recheck_next += 1;
+            asked += usize::from(recheck(core, call));
         }
-        self.settle();
-        self.recheck_next < self.calls.slots()
+        settle(core);
+        left.next().is_some()
     }
 
-    /// Every connection that came in, and every one to come, is told to go elsewhere, and ends when its calls are over. Until the
-    /// peer knows, calls still come: it is the gate who refuses them.
-    pub fn drain(&mut self, now: Instant) {
-        self.wind(now);
-        self.is_draining = true;
-        for connection in 0..self.connections.slots() {
-            if self.connections.get(connection).is_some_and(Connection::is_accepted) {
-                self.notice(connection);
+    /// Ends all of them, by [`crate::Cause::Draining`].
+    pub fn cut_all(&mut self) {
+        let core = &mut self.relay.core;
+        for call in core.calls.ids() {
+            if core.calls.get(call).is_some() {
+                refuse(core, call, Why::Draining);
             }
         }
-        self.settle();
-    }
-
-    /// Ends every call, by [`crate::Cause::Draining`].
-    pub fn cut_all(&mut self, now: Instant) {
-        self.wind(now);
-        for call in 0..self.calls.slots() {
-            self.cut_for_drain(call);
-        }
-        self.settle();
+        settle(core);
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn told(world: &mut World, client: &mut End) -> (Fields, bool) {
 pub(crate) fn narrow() -> (World, End, End) {
     let mut world = World::new(Limits::default());
     let endpoint = world.endpoint("here");
-    world.relay.keep_open(endpoint, true, world.now);
+    world.relay.endpoints(world.now).keep_open(endpoint, true);
     let server = world.dialled(endpoint, 1);
     let small = Settings { window_bytes: Some(3), ..Settings::default() };
     let client = world.client_with(chapar_relay::Probe::Never, &small);
@@ -196,7 +196,7 @@ fn calls_that_are_cut_for_the_drain_are_told() {
     world.send(&client, &unary(1, b"ask"));
     world.send(&client, &headers(3, &request_block(), false));
     world.messages(&mut server);
-    world.relay.cut_all(world.now);
+    world.relay.running(world.now).cut_all();
     let kinds: Vec<_> = world.messages(&mut client).iter().map(|frame| frame.kind).collect();
     assert_eq!(kinds, [Kind::Headers, Kind::Headers, Kind::Reset]);
     assert_eq!(world.messages(&mut server).len(), 2);
@@ -211,13 +211,13 @@ fn a_recheck_cuts_what_is_no_longer_allowed() {
     }
     world.send(&server, &headers(1, &response_head(), false));
     world.messages(&mut server);
-    world.relay.start_recheck();
-    assert!(world.relay.continue_recheck(world.now, 2));
-    assert!(!world.relay.continue_recheck(world.now, 2));
+    world.relay.running(world.now).start_recheck();
+    assert!(world.relay.running(world.now).continue_recheck(2));
+    assert!(!world.relay.running(world.now).continue_recheck(2));
     assert_eq!(world.relay.calls(), 3);
     world.gate().allows = false;
-    world.relay.start_recheck();
-    while world.relay.continue_recheck(world.now, 1) {}
+    world.relay.running(world.now).start_recheck();
+    while world.relay.running(world.now).continue_recheck(1) {}
     let heads: Vec<_> = world.messages(&mut client).into_iter().filter(|frame| frame.kind == Kind::Headers).collect();
     assert_eq!(heads.iter().filter(|frame| frame.ends()).count(), 3);
     assert_eq!(world.messages(&mut server).iter().filter(|f| f.code() == Some(ErrorCode::CANCEL)).count(), 3);

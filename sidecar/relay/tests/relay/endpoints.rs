@@ -166,7 +166,7 @@ fn an_endpoint_that_loses_calls_is_left_out_and_found_again() {
 fn unwell_places_are_avoided() {
     let mut world = World::new(Limits::default());
     let (sick, well) = (world.endpoint("sick"), world.endpoint("well"));
-    world.relay.set_healthy(sick, false);
+    world.relay.endpoints(world.now).set_healthy(sick, false);
     let client = world.client();
     for number in 0..20 {
         world.send(&client, &unary(number * 2 + 1, b"ask"));
@@ -193,7 +193,7 @@ fn an_endpoint_that_is_kept_open_is_dialled_ahead_and_again() {
     let mut world = World::new(Limits::default());
     let endpoint = world.endpoint("here");
     assert_eq!(world.next_dial(), None);
-    world.relay.keep_open(endpoint, true, world.now);
+    world.relay.endpoints(world.now).keep_open(endpoint, true);
     let server = world.dialled(endpoint, 1);
     world.close(server);
     assert_eq!(world.next_dial(), Some(endpoint));
@@ -201,7 +201,7 @@ fn an_endpoint_that_is_kept_open_is_dialled_ahead_and_again() {
     assert_eq!(world.next_dial(), None);
     world.wind(501);
     assert_eq!(world.next_dial(), Some(endpoint));
-    world.relay.keep_open(endpoint, false, world.now);
+    world.relay.endpoints(world.now).keep_open(endpoint, false);
     world.relay.dial_failed(endpoint, "refused", world.now);
     world.wind(60_000);
     assert_eq!(world.next_dial(), None);
@@ -217,7 +217,7 @@ fn a_removed_endpoint_lets_its_calls_end_and_sends_the_waiting_elsewhere() {
     world.messages(&mut server);
     world.send(&client, &unary(3, b"b"));
     let other = world.endpoint("other");
-    world.relay.remove_endpoint(one, world.now);
+    world.relay.endpoints(world.now).remove(one);
     assert!(world.relay.endpoint(one).is_none());
     let mut next = world.dialled(other, 2);
     assert_eq!(body(&world.messages(&mut next)), message(b"b"));
@@ -234,7 +234,7 @@ fn who_waits_at_the_only_endpoint_when_it_is_removed_is_told_that_there_is_none(
     let only = world.endpoint("only");
     let mut client = world.client();
     world.send(&client, &unary(1, b"a"));
-    world.relay.remove_endpoint(only, world.now);
+    world.relay.endpoints(world.now).remove(only);
     let frames = world.messages(&mut client);
     assert_eq!(value(&client.fields(&frames[0].payload), "grpc-message"), Some("no endpoint"));
 }
@@ -244,7 +244,7 @@ fn retries_are_paid_for_out_of_a_budget() {
     let mut world = World::new(Limits::default());
     let (one, other) = (world.endpoint("one"), world.endpoint("other"));
     for endpoint in [one, other] {
-        world.relay.keep_open(endpoint, true, world.now);
+        world.relay.endpoints(world.now).keep_open(endpoint, true);
     }
     let mut servers = [world.dialled(one, 1), world.dialled(other, 2)];
     let mut client = world.client();
@@ -274,7 +274,7 @@ fn new_credentials_retire_the_links_of_a_endpoint() {
     let endpoint = world.gate().endpoints[0];
     world.send(&client, &unary(1, b"a"));
     world.messages(&mut server);
-    world.relay.retire_connections(endpoint, world.now);
+    world.relay.endpoints(world.now).retire_connections(endpoint);
     assert_eq!(world.closing(&server), None);
     world.send(&client, &unary(3, b"b"));
     let mut next = world.dialled(endpoint, 2);

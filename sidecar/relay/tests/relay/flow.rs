@@ -44,7 +44,7 @@ fn the_connection_s_window_holds_all_calls_back_and_serves_them_in_turn() {
     let wide = Settings { window_bytes: Some(1 << 30), ..Settings::default() };
     let mut world = World::new(Limits::default());
     let endpoint = world.endpoint("here");
-    world.relay.keep_open(endpoint, true, world.now);
+    world.relay.endpoints(world.now).keep_open(endpoint, true);
     let mut server = world.dialled_with(endpoint, 1, &wide);
     let client = world.client();
     for stream in [1, 3, 5] {
@@ -144,7 +144,7 @@ fn a_window_update_of_zero_is_an_error() {
 fn trailers_wait_behind_data_that_wait() {
     let mut world = World::new(Limits::default());
     let endpoint = world.endpoint("here");
-    world.relay.keep_open(endpoint, true, world.now);
+    world.relay.endpoints(world.now).keep_open(endpoint, true);
     let server = world.dialled(endpoint, 1);
     let mut client = world.client_with(Probe::Never, &Settings { window_bytes: Some(4), ..Settings::default() });
     world.send(&client, &headers(1, &request_block(), true));

@@ -94,12 +94,12 @@ fn a_call_that_awaits_an_answer_waits_for_its_answer() {
     world.send(&client, &unary(3, b"ask"));
     assert!(world.messages(&mut server).is_empty());
     let keys = world.gate().keys.clone();
-    assert!(world.relay.answer(keys[0], (), world.now));
+    assert!(world.relay.running(world.now).answer(keys[0], ()));
     assert_eq!(body(&world.messages(&mut server)), message(b"ask"));
-    assert!(!world.relay.answer(keys[0], (), world.now));
+    assert!(!world.relay.running(world.now).answer(keys[0], ()));
     world.gate().on_answer = Message::Cut;
-    assert!(world.relay.answer(keys[1], (), world.now));
-    assert!(!world.relay.answer(keys[1], (), world.now));
+    assert!(world.relay.running(world.now).answer(keys[1], ()));
+    assert!(!world.relay.running(world.now).answer(keys[1], ()));
     assert_eq!(world.messages(&mut client).len(), 1);
     world.send(&server, &answer(1, b"told"));
     assert_eq!(world.end(), [Ended::Told("cut by the gate"), OK]);
@@ -114,12 +114,12 @@ fn a_held_call_may_await_an_answer_and_an_abandoned_one_is_not_found() {
     assert!(world.messages(&mut server).is_empty());
     let keys = world.gate().keys.clone();
     world.send(&client, &reset(1, ErrorCode::CANCEL));
-    assert!(!world.relay.answer(keys[0], (), world.now));
+    assert!(!world.relay.running(world.now).answer(keys[0], ()));
     world.gate().on_answer = Message::Await;
-    assert!(world.relay.answer(keys[1], (), world.now));
+    assert!(world.relay.running(world.now).answer(keys[1], ()));
     assert!(world.messages(&mut server).is_empty());
     world.gate().on_answer = Message::Go;
-    assert!(world.relay.answer(keys[1], (), world.now));
+    assert!(world.relay.running(world.now).answer(keys[1], ()));
     assert_eq!(body(&world.messages(&mut server)), message(b"ask"));
 }
 
@@ -202,7 +202,7 @@ fn a_slow_caller_holds_a_transformed_response_back() {
     let limits = Limits { call_window_bytes: 100_000, transformed_message_bytes_max: 50_000, ..Limits::default() };
     let mut world = World::new(limits);
     let endpoint = world.endpoint("here");
-    world.relay.keep_open(endpoint, true, world.now);
+    world.relay.endpoints(world.now).keep_open(endpoint, true);
     let mut server = world.dialled(endpoint, 1);
     let small = Settings { window_bytes: Some(0), ..Settings::default() };
     let mut client = world.client_with(chapar_relay::Probe::Never, &small);

@@ -26,9 +26,10 @@ fn limits() -> Limits {
 /// A client, and a link to another relay.
 fn pair(limits: Limits) -> (World, End, End) {
     let mut world = World::new(limits);
-    let endpoint = world.relay.add_endpoint("here", &EndpointConfig { https: true, authority: "a:1", probe: Probe::Ping });
+    let endpoint =
+        world.relay.endpoints(world.now).add("here", &EndpointConfig { https: true, authority: "a:1", probe: Probe::Ping });
     world.gate().endpoints.push(endpoint);
-    world.relay.keep_open(endpoint, true, world.now);
+    world.relay.endpoints(world.now).keep_open(endpoint, true);
     let server = world.dialled_with(endpoint, 1, &Settings { streams_max: Some(100), ..Settings::default() });
     let client = world.client();
     (world, client, server)

@@ -183,7 +183,7 @@ fn what_is_no_preface_ends_the_connection() {
 fn blocks_before_the_acknowledgement_use_the_table_and_later_ones_do_not() {
     let mut world = World::new(Limits::default());
     let endpoint = world.endpoint("here");
-    world.relay.keep_open(endpoint, true, world.now);
+    world.relay.endpoints(world.now).keep_open(endpoint, true);
     let mut server = world.dialled(endpoint, 1);
     let key = world.relay.accept("origin", Probe::Never, world.now);
     let mut bytes = chapar_relay::frame::PREFACE.to_vec();

@@ -20,7 +20,7 @@ fn of_two(limits: Limits, asks: &[u8]) -> (World, End, End, End) {
     let mut world = World::new(limits);
     let (one, other) = (world.endpoint("one"), world.endpoint("other"));
     for endpoint in [one, other] {
-        world.relay.keep_open(endpoint, true, world.now);
+        world.relay.endpoints(world.now).keep_open(endpoint, true);
     }
     let (mut one, mut other) = (world.dialled(one, 1), world.dialled(other, 2));
     let client = world.client();

@@ -52,7 +52,7 @@ fn a_deadline_holds_for_a_call_that_went_elsewhere() {
     world.send(&client, &unary(1, b"ask"));
     assert_eq!(world.next_dial(), Some(one));
     let other = world.endpoint("other");
-    world.relay.keep_open(other, true, world.now);
+    world.relay.endpoints(world.now).keep_open(other, true);
     let mut server = world.dialled(other, 2);
     world.wind(10_001);
     assert!(!world.messages(&mut server).is_empty());
@@ -113,7 +113,7 @@ fn a_link_that_nobody_keeps_open_ends_when_it_is_idle() {
     let (mut world, _client, mut server) = World::pair(limits);
     world.messages(&mut server);
     let endpoint = world.gate().endpoints[0];
-    world.relay.keep_open(endpoint, false, world.now);
+    world.relay.endpoints(world.now).keep_open(endpoint, false);
     for _ in 0..3 {
         world.wind(60_000);
     }
@@ -135,9 +135,10 @@ fn a_connection_with_a_call_is_not_idle() {
 fn a_silent_peer_is_probed_and_then_cut() {
     let limits = Limits { idle_timeout: Duration::from_secs(9_000), ..Limits::default() };
     let mut world = World::new(limits);
-    let endpoint = world.relay.add_endpoint("here", &EndpointConfig { https: true, authority: "a:1", probe: Probe::Ping });
+    let endpoint =
+        world.relay.endpoints(world.now).add("here", &EndpointConfig { https: true, authority: "a:1", probe: Probe::Ping });
     world.gate().endpoints.push(endpoint);
-    world.relay.keep_open(endpoint, true, world.now);
+    world.relay.endpoints(world.now).keep_open(endpoint, true);
     let mut server = world.dialled(endpoint, 1);
     let mut client = world.client_with(Probe::Ping, &Settings::default());
     world.send(&client, &headers(1, &request_block(), false));

@@ -82,7 +82,7 @@ impl World {
     pub(crate) fn pair(limits: Limits) -> (Self, End, End) {
         let mut world = Self::new(limits);
         let endpoint = world.endpoint("here");
-        world.relay.keep_open(endpoint, true, world.now);
+        world.relay.endpoints(world.now).keep_open(endpoint, true);
         let server = world.dialled(endpoint, 1);
         let client = world.client();
         (world, client, server)
@@ -102,7 +102,7 @@ impl World {
 
     pub(crate) fn endpoint(&mut self, name: &'static str) -> EndpointKey {
         let config = EndpointConfig { https: true, authority: "authority:1", probe: Probe::Never };
-        let endpoint = self.relay.add_endpoint(name, &config);
+        let endpoint = self.relay.endpoints(self.now).add(name, &config);
         self.gate().endpoints.push(endpoint);
         endpoint
     }

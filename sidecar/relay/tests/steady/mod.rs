@@ -100,9 +100,10 @@ impl Steady {
     pub(crate) fn new(clients: usize, streams: usize, message_bytes: usize) -> Self {
         let now = Instant::now();
         let mut relay = Relay::new(Through { endpoint: None, served: 0 }, Limits::default(), 7, now);
-        let endpoint = relay.add_endpoint((), &EndpointConfig { https: true, authority: "10.0.0.1:8443", probe: Probe::Ping });
+        let endpoint =
+            relay.endpoints(now).add((), &EndpointConfig { https: true, authority: "10.0.0.1:8443", probe: Probe::Ping });
         relay.gate_mut().endpoint = Some(endpoint);
-        relay.keep_open(endpoint, true, now);
+        relay.endpoints(now).keep_open(endpoint, true);
         assert_eq!(relay.next_event(), Some(Event::Dial { endpoint }));
         let server = relay.dialled(endpoint, (), now).expect("the endpoint is there");
         let big = Settings { window_bytes: Some(1 << 30), streams_max: Some(1 << 20), ..Settings::default() };

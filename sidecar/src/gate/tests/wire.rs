@@ -135,7 +135,7 @@ impl Sidecar {
         let World { gate, reporter, folder, .. } = World::under(authority, agency, 16_384);
         let mut relay = Relay::new(gate, Limits::default(), 1, now);
         let config = EndpointConfig { https: kind == EndpointKind::Peer, authority: "there", probe: Probe::Never };
-        let endpoint = relay.add_endpoint(Endpoint::of_tests(kind, "10.0.0.2:1"), &config);
+        let endpoint = relay.endpoints(now).add(Endpoint::of_tests(kind, "10.0.0.2:1"), &config);
         relay.gate_mut().endpoints = EndpointSet::of_tests(&inquiry("Echo", false), kind, endpoint);
         Self { relay, reporter, _folder: folder, endpoint }
     }

@@ -91,7 +91,8 @@ impl Pipe for DuplexStream {}
 /// Serves whoever connects to `listener`, for ever.
 pub(crate) async fn serve(listener: TcpListener) -> Result<()> {
     let mut relay = Relay::new(OpenGate::default(), limits(), 1, Instant::now());
-    let endpoint = relay.add_endpoint((), &EndpointConfig { https: false, authority: "server", probe: Probe::Never });
+    let endpoint =
+        relay.endpoints(Instant::now()).add((), &EndpointConfig { https: false, authority: "server", probe: Probe::Never });
     relay.gate_mut().endpoint = Some(endpoint);
     let mut wires: Vec<(ConnectionKey, Box<dyn Pipe>)> = Vec::new();
     poll_fn(|context| {
