@@ -1,6 +1,6 @@
 //! What callers are known for, by which they get room.
 
-/// Whether a caller has had more calls answered than it reset ([`crate::connection::Guard::reputation`]).
+/// Whether a caller has had more calls answered than it reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reputation {
     Good = 0,

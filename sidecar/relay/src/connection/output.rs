@@ -77,8 +77,7 @@ impl<G: Gate> Connections<G> {
         connection.end_block(writer, end);
     }
 
-    /// So many bytes that came have left: the peer may send as many again on the connection. On a call's stream, see
-    /// [`crate::relay`]'s `window`.
+    /// So many bytes that came have left: the peer may send as many again on the connection.
     #[inline]
     pub(crate) fn give_back(&mut self, id: ConnectionId, bytes: usize, shared: &mut Shared) {
         let half = shared.limits.connection_window_bytes / 2;
@@ -95,7 +94,7 @@ impl<G: Gate> Connections<G> {
         }
     }
 
-    /// As [`Connections::give_back`], for one stream, of whose call `update` bytes are given back.
+    /// As [`Connections::give_back`], for one stream: `update` bytes at once.
     pub(crate) fn put_window_update(&mut self, id: ConnectionId, stream: StreamId, update: u32, shared: &mut Shared) {
         if let Some(connection) = self.writer(id, shared) {
             put_window_update(connection.output.buffer(), stream.number(), update);
