@@ -2,7 +2,6 @@
 
 use std::{io, path::PathBuf};
 
-use super::signer::SigningError;
 use crate::{problem::Problem, store::StoreError};
 
 /// The authority could not do what it was asked.
@@ -30,6 +29,18 @@ pub enum AuthorityError {
     NoRandomness,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why a key did not sign.
+#[derive(Debug, thiserror::Error)]
+#[error("the key cannot be used")]
+pub struct SigningError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl SigningError {
+    /// What the key's keeper says of it.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
 }
 
 impl From<AuthorityError> for Problem {

@@ -10,7 +10,10 @@ use rcgen::{PublicKeyData, SignatureAlgorithm};
 use rustls::sign::SigningKey as TlsSigningKey;
 
 pub(super) use self::key_files::KeyFiles;
-use super::{error::AuthorityError, generations::Generation};
+use super::{
+    error::{AuthorityError, SigningError},
+    generations::Generation,
+};
 
 /// Signs with one private key, wherever that is.
 pub trait Signer: fmt::Debug + Send + Sync {
@@ -54,18 +57,6 @@ pub trait Keyring: fmt::Debug + Send + Sync {
     /// # Errors
     /// When it cannot be written.
     fn keep_certificate(&self, generation: &str, pem: &str) -> Result<(), AuthorityError>;
-}
-
-/// Why a key did not sign.
-#[derive(Debug, thiserror::Error)]
-#[error("the key cannot be used")]
-pub struct SigningError(#[source] Box<dyn std::error::Error + Send + Sync>);
-
-impl SigningError {
-    /// What the key's keeper says of it.
-    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(cause.into())
-    }
 }
 
 /// The key of the control plane's own certificate: made anew for each, it never leaves the process.

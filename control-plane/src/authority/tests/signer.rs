@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::{
     founding::Maker,
-    signer::{KeyFiles, Keyring, Signer, SigningError},
+    signer::{KeyFiles, Keyring, Signer},
 };
 use super::*;
 
