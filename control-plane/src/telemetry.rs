@@ -47,10 +47,18 @@ pub enum LogFormat {
 /// Telemetry cannot be set up; who started the daemon must act.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
+    /// The endpoint is no address.
     #[error("telemetry.otlpEndpoint {endpoint:?} cannot be exported to")]
-    Endpoint { endpoint: String, source: ExporterBuildError },
+    Endpoint {
+        /// As it is configured.
+        endpoint: String,
+        /// What the exporter says.
+        source: ExporterBuildError,
+    },
+    /// The filter cannot be read.
     #[error("RUST_LOG is malformed")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// It was called before.
     #[error("a log is set up already")]
     Twice(#[from] TryInitError),
 }

@@ -36,12 +36,20 @@ pub struct Csr {
 /// Why a request is refused; its maker must act.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CsrRefusal {
+    /// Its structure or its own signature is wrong.
     #[error("the certificate signing request is not a PKCS #10 request in DER: {0}")]
     Malformed(&'static str),
+    /// Its key is too weak, or of a kind that is not taken.
     #[error("{0}; use ECDSA P-256 or P-384, Ed25519, or RSA of 3072 bits and more")]
     WeakKey(String),
+    /// It asks for somebody else.
     #[error("the certificate signing request asks for {asked}, it may only ask for {allowed}")]
-    OtherIdentity { asked: String, allowed: String },
+    OtherIdentity {
+        /// Names that it asks for.
+        asked: String,
+        /// The one that it may ask for.
+        allowed: String,
+    },
 }
 
 impl Csr {

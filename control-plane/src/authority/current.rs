@@ -38,8 +38,11 @@ pub struct Own {
 
 /// Everything that issuing and judging certificates needs.
 pub struct Current {
+    /// All of them, the retired too.
     pub generations: Vec<Generation>,
+    /// The issuing CA in use.
     pub issuing: Arc<Issuing>,
+    /// The control plane's own certificate.
     pub own: Arc<Own>,
     /// Trust anchors: every root that is not retired.
     pub roots: Arc<RootCertStore>,

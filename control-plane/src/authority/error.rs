@@ -7,26 +7,75 @@ use crate::{problem::Problem, store::StoreError};
 /// The authority could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
+    /// A file of the authority cannot be read or written.
     #[error("cannot use the file {}", file.display())]
-    File { file: PathBuf, source: io::Error },
+    File {
+        /// Which.
+        file: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A key was taken away.
     #[error("the private key of {generation} is not at {}: put the file back, then try again", file.display())]
-    KeyAway { generation: String, file: PathBuf },
+    KeyAway {
+        /// Whose key.
+        generation: String,
+        /// Where it should be.
+        file: PathBuf,
+    },
+    /// A key is another one's.
     #[error("the key in {} is not the key of {generation}'s certificate", file.display())]
-    KeyForeign { generation: String, file: PathBuf },
+    KeyForeign {
+        /// Whose key it should be.
+        generation: String,
+        /// Where it is.
+        file: PathBuf,
+    },
+    /// There are keys, and nothing else of the authority.
     #[error("{} holds keys, but the database knows no authority: restore chapar.db, or move the folder away to begin anew", folder.display())]
-    DatabaseLost { folder: PathBuf },
+    DatabaseLost {
+        /// Where the keys are.
+        folder: PathBuf,
+    },
+    /// The configuration names another exchange.
     #[error("this authority belongs to the trust domain {held}; the configuration says {configured}")]
-    OtherTrustDomain { held: String, configured: String },
+    OtherTrustDomain {
+        /// The one that the database is of.
+        held: String,
+        /// The one that is configured.
+        configured: String,
+    },
+    /// What is issued now would end at once.
     #[error("{generation} expires at {not_after}, too soon to issue from: rotate it with `chapar ca rotate-issuer`")]
-    GenerationExpires { generation: String, not_after: time::OffsetDateTime },
+    GenerationExpires {
+        /// Which.
+        generation: String,
+        /// When.
+        not_after: time::OffsetDateTime,
+    },
+    /// A key or certificate cannot be made or read.
     #[error("the cryptographic library refused to {doing}")]
-    Crypto { doing: &'static str, source: rcgen::Error },
+    Crypto {
+        /// What was tried.
+        doing: &'static str,
+        /// What the library says.
+        source: rcgen::Error,
+    },
+    /// A key does not sign.
     #[error("cannot {doing}")]
-    Signing { doing: &'static str, source: SigningError },
+    Signing {
+        /// What was tried.
+        doing: &'static str,
+        /// What the key's keeper says.
+        source: SigningError,
+    },
+    /// What is stored is not what this program writes.
     #[error("a stored certificate cannot be read: {0}")]
     StoredCertificate(String),
+    /// Nothing can be made without them.
     #[error("no random numbers: the operating system gave none")]
     NoRandomness,
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -30,12 +30,15 @@ const ISSUER_REMAINING_MIN: Duration = Duration::from_secs(60);
 /// A leaf and what leads from it to the roots, without a root.
 #[derive(Clone, Debug)]
 pub struct Issued {
+    /// The identity in it.
     pub id: SpiffeId,
     /// DER, the leaf first.
     pub chain: Vec<Vec<u8>>,
     /// Lowercase hex, two digits a byte.
     pub serial: String,
+    /// From when it is valid, Unix milliseconds.
     pub not_before_ms: i64,
+    /// Until when it is valid, Unix milliseconds.
     pub not_after_ms: i64,
     /// Name of the issuing generation.
     pub issuer: String,

@@ -22,7 +22,9 @@ use crate::{
 /// The generations that a root rotation brought in force.
 #[derive(Clone, Debug)]
 pub struct RotatedRoot {
+    /// The new root.
     pub root: Generation,
+    /// The new issuing CA under it.
     pub issuing: Generation,
 }
 

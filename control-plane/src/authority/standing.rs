@@ -8,15 +8,22 @@ use crate::{caller::SidecarCaller, problem::Problem, store::StoreError};
 /// What the exchange says about a certificate now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
+    /// It may be used.
     Good,
     /// Not issued here, whatever it chains to: somebody else has a key of ours, or the database was set back.
     Unknown,
+    /// Its time is over.
     Expired,
+    /// An admin voided it.
     Revoked {
+        /// Why.
         reason: String,
     },
+    /// An admin voided all of its agency's.
     Suspended {
+        /// Which agency.
         agency: String,
+        /// Why.
         reason: String,
     },
 }

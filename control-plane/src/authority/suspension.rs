@@ -18,6 +18,7 @@ pub struct AgencyStanding {
 pub struct Suspended {
     /// Live certificates that are void until the agency is reinstated.
     pub certificates: u32,
+    /// The distribution revision that carries it.
     pub revision: u64,
 }
 

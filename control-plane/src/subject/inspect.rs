@@ -27,10 +27,13 @@ pub struct Inspection {
     pub inspector: String,
     /// As typed; never stored, logged or told back.
     pub national_id: String,
+    /// Why; kept in the audit.
     pub reason: String,
     /// Unix microseconds.
     pub from_us: Option<i64>,
+    /// Unix microseconds.
     pub until_us: Option<i64>,
+    /// The part of the list that is asked for.
     pub page: Page,
 }
 

@@ -90,3 +90,29 @@ async fn calls_are_found_by_what_was_decided_and_how_long_they_took() {
         assert_eq!(found(&ledger, query.clone()).await, expected, "{query:?}");
     }
 }
+
+#[tokio::test]
+async fn agencies_of_other_exchanges_are_found_by_their_whole_name() {
+    let (_folder, ledger, _) = opened().await;
+    let abroad = "cra@other.example";
+    report(&ledger, "ipm", vec![account(1, "consumer", &[]), account(2, "consumer", &[("chapar.provider", abroad)])]).await;
+    report(&ledger, "cra", vec![account(3, "provider", &[("chapar.consumer", "ipm@other.example")])]).await;
+    let some = |text: &str| Some(text.to_owned());
+    let all = CallQuery::default;
+    for (query, expected) in [
+        (CallQuery { provider: some("cra"), ..all() }, &["1", "3"][..]),
+        (CallQuery { provider: some(abroad), ..all() }, &["2"]),
+        (CallQuery { consumer: some("ipm"), ..all() }, &["1", "2"]),
+        (CallQuery { consumer: some("ipm@other.example"), ..all() }, &["3"]),
+        (CallQuery { agency: some("ipm@other.example"), ..all() }, &["3"]),
+        (CallQuery { agency: some("cra@third.example"), ..all() }, &[]),
+    ] {
+        assert_eq!(found(&ledger, query.clone()).await, expected, "{query:?}");
+    }
+    let forged = report(&ledger, "ipm", vec![account(4, "consumer", &[("chapar.consumer", "ipm@other.example")])]).await;
+    assert_eq!(
+        forged.rejected[0].reason(),
+        "SPAN_FORGED",
+        "a sidecar speaks for its own agency, not for one of that name elsewhere"
+    );
+}
