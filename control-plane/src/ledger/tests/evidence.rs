@@ -64,7 +64,7 @@ async fn a_place_in_a_chain_is_written_once() {
 }
 
 #[tokio::test]
-async fn a_forgotten_entry_leaves_its_digest_until_its_piece_is_forgotten() {
+async fn an_evicted_entry_leaves_its_digest_until_its_piece_is_evicted() {
     let (folder, ledger, clock) = opened().await;
     report(&ledger, "ipm", vec![placed(3, 1), placed(2, 2), placed(1, 3)]).await;
     let before = raw::entries(folder.path());
@@ -75,7 +75,7 @@ async fn a_forgotten_entry_leaves_its_digest_until_its_piece_is_forgotten() {
     assert_eq!((after[0].1, after[0].2.as_slice()), (2, &chain::digest(&before[0].2).0[..]));
     assert_eq!(after[2], before[2]);
     let again = report(&ledger, "ipm", vec![placed(3, 1)]).await;
-    assert_eq!((again.known, again.stored), (1, 0), "what was forgotten does not come back");
+    assert_eq!((again.known, again.stored), (1, 0), "what was evicted does not come back");
 }
 
 /// A sidecar's certificate with its root, and what it signs.
@@ -231,7 +231,7 @@ async fn a_signer_whom_no_root_vouches_for_proves_nothing() {
 }
 
 #[tokio::test]
-async fn what_retention_forgot_is_no_finding() {
+async fn what_retention_evicted_is_no_finding() {
     let (folder, ledger, clock, signer) = signed().await;
     let bounds = crate::config::Ledger { retention_days: 1, ..crate::config::Ledger::default() };
     // Call 4 began four seconds before now, call 3 three.
@@ -244,9 +244,9 @@ async fn what_retention_forgot_is_no_finding() {
     );
     clock.advance(std::time::Duration::from_secs(10));
     assert_eq!(ledger.evict_old(&bounds).await.unwrap(), 2);
-    assert_eq!(raw::entries(folder.path()), [], "nothing of a piece that is forgotten whole stays");
+    assert_eq!(raw::entries(folder.path()), [], "nothing of a piece that is evicted whole stays");
     assert_eq!(findings(&ledger, &signer).await, []);
-    assert_eq!(report(&ledger, "ipm", vec![placed(1, 1)]).await.known, 1, "what was forgotten does not come back");
+    assert_eq!(report(&ledger, "ipm", vec![placed(1, 1)]).await.known, 1, "what was evicted does not come back");
 }
 
 #[tokio::test]

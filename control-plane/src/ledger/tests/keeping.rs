@@ -4,7 +4,7 @@ use super::{store::raw, *};
 use crate::config;
 
 #[tokio::test]
-async fn the_old_and_the_excess_are_forgotten_and_the_rest_stays() {
+async fn the_old_and_the_excess_are_evicted_and_the_rest_stays() {
     let (_folder, ledger, clock) = opened().await;
     let spans = (1..=10).map(|number| account(number, "consumer", &[])).collect();
     report(&ledger, "ipm", spans).await;
