@@ -42,7 +42,7 @@ pub use self::{
     profile::{BACKDATED, LeafUse},
     signer::{Keyring, OwnKey, Signer},
     snapshot_signer::{SnapshotSignature, SnapshotSigner},
-    standing::Standing,
+    standing::CertificateStanding,
     suspension::{AgencyStanding, Suspended, require_agency, suspended},
     view::{RevokedCertificate, SuspendedAgency, TrustView, trust_view},
 };

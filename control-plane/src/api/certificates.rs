@@ -154,7 +154,7 @@ fn wire(generation: &Generation, counts: &LiveCounts, all: &[Generation]) -> Wir
         fingerprint: generation.fingerprint(),
         not_before: Some(timestamp_of_ms(generation.not_before_ms)),
         not_after: Some(timestamp_of_ms(generation.not_after_ms)),
-        live_certificates: counts.of(generation, all),
+        live_certificates: counts.on(generation, all),
         certificate_der: generation.certificate.clone(),
     }
 }

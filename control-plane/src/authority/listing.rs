@@ -20,7 +20,7 @@ pub struct LiveCounts(BTreeMap<String, u32>);
 impl LiveCounts {
     /// Those of one generation; a root's are those of the issuing CAs under it.
     #[must_use]
-    pub fn of(&self, generation: &Generation, all: &[Generation]) -> u32 {
+    pub fn on(&self, generation: &Generation, all: &[Generation]) -> u32 {
         let issued_by = |name: &str| self.0.get(name).copied().unwrap_or_default();
         match generation.kind {
             Kind::Issuing => issued_by(&generation.name),

@@ -34,11 +34,11 @@ impl Authority {
     /// # Errors
     /// `ROTATION_UNDERWAY`, `AUTHORITY_KEY_AWAY` when the root's key was taken away, or when the store fails.
     pub async fn rotate_issuer(&self, actor: &str, reason: &str) -> Result<Generation, Problem> {
-        let _alone = self.begin_rotation()?;
+        let rotation = Rotation::begin(self)?;
         let mut tx = self.inner.store.write().await?;
         let held = tx.generations().await?;
         let root = active_root(&held)?;
-        let issuing = bring_issuing_in_force(&self.maker(), &mut tx, root).await?;
+        let issuing = bring_issuing_in_force(&rotation.maker(), &mut tx, root).await?;
         announce(tx, actor, "issuer.rotate", &issuing, reason).await?;
         self.reload().await?;
         Ok(issuing)
@@ -50,12 +50,12 @@ impl Authority {
     /// `ROTATION_UNDERWAY`; `SIDECARS_BEHIND` after the wait: the new root stays prepared, and a second call goes on from
     /// there; `AUTHORITY_KEY_AWAY`; or when the store fails.
     pub async fn rotate_root(&self, actor: &str, reason: &str, wait_max: Duration) -> Result<RotatedRoot, Problem> {
-        let _alone = self.begin_rotation()?;
-        let prepared = self.prepare_root(actor, reason).await?;
+        let rotation = Rotation::begin(self)?;
+        let prepared = rotation.prepare_root(actor, reason).await?;
         // The revision of now, not of the preparation: a second call finds a root that was prepared by the first.
         let revision = self.inner.store.revision().await?;
-        self.wait_for_acknowledged(revision, wait_max).await?;
-        self.activate_root(actor, reason, prepared).await
+        rotation.wait_for_acknowledged(revision, wait_max).await?;
+        rotation.activate_root(actor, reason, prepared).await
     }
 
     /// Stops trusting a generation that no longer issues.
@@ -63,12 +63,12 @@ impl Authority {
     /// # Errors
     /// `GENERATION_UNKNOWN`, `GENERATION_RETIRED`, `GENERATION_IN_USE`, `ROTATION_UNDERWAY`, or when the store fails.
     pub async fn retire(&self, actor: &str, name: &str, danger_void: bool) -> Result<Generation, Problem> {
-        let _alone = self.begin_rotation()?;
+        let _rotation = Rotation::begin(self)?;
         let counts = self.live_counts().await?;
         let mut tx = self.inner.store.write().await?;
         let held = tx.generations().await?;
         let retired = retirable(&held, name)?;
-        let live = counts.of(retired, &held);
+        let live = counts.on(retired, &held);
         if live > 0 && !danger_void {
             return Err(in_use(
                 name,
@@ -94,10 +94,28 @@ impl Authority {
         self.reload().await?;
         Ok(retired)
     }
+}
+
+/// A rotation under way. No other is at the same time: two would supersede one another.
+pub(super) struct Rotation<'a> {
+    authority: &'a Authority,
+    _alone: MutexGuard<'a, ()>,
+}
+
+impl<'a> Rotation<'a> {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// `ROTATION_UNDERWAY`.
+    pub(super) fn begin(authority: &'a Authority) -> Result<Self, Problem> {
+        let alone = authority.inner.rotating.try_lock();
+        let underway = |_| Problem::precondition("ROTATION_UNDERWAY", "another rotation is running; wait until it has ended");
+        alone.map(|alone| Self { authority, _alone: alone }).map_err(underway)
+    }
 
     /// Waits until every connected sidecar has the content of this distribution revision in force.
     async fn wait_for_acknowledged(&self, revision: u64, wait_max: Duration) -> Result<(), Problem> {
-        let waited = self.inner.acknowledgements.wait_for(revision, wait_max).await;
+        let waited = self.authority.inner.acknowledgements.wait_for(revision, wait_max).await;
         waited.map_err(|behind| {
             let message = format!(
                 "{} connected sidecars do not trust the new root yet, after {} s; nothing was activated, call again",
@@ -111,43 +129,37 @@ impl Authority {
     }
 
     async fn prepare_root(&self, actor: &str, reason: &str) -> Result<Generation, Problem> {
-        let mut tx = self.inner.store.write().await?;
+        let mut tx = self.authority.inner.store.write().await?;
         let held = tx.generations().await?;
         let waiting = held.iter().find(|generation| generation.kind == Kind::Root && generation.state == State::Prepared);
         if let Some(prepared) = waiting {
             return Ok(prepared.clone());
         }
         let old = active_root(&held)?;
-        let old_key = self.inner.keys.open(old)?;
+        let old_key = self.authority.inner.keys.open(old)?;
         let name = generations::next_name(&mut tx, Kind::Root).await?;
         let (root, _) = self.maker().root(&name, State::Prepared, Some((old, &old_key)))?;
         generations::insert(&mut tx, &root).await?;
         announce(tx, actor, "root.prepare", &root, reason).await?;
-        self.reload().await?;
+        self.authority.reload().await?;
         Ok(root)
     }
 
     async fn activate_root(&self, actor: &str, reason: &str, prepared: Generation) -> Result<RotatedRoot, Problem> {
-        let mut tx = self.inner.store.write().await?;
+        let mut tx = self.authority.inner.store.write().await?;
         let now_ms = tx.now_ms();
         tx.supersede_active_generation(Kind::Root).await?;
         tx.move_generation(&prepared.name, State::Active, now_ms).await?;
         let root = Generation { state: State::Active, ..prepared };
         let issuing = bring_issuing_in_force(&self.maker(), &mut tx, &root).await?;
         announce(tx, actor, "root.rotate", &root, reason).await?;
-        self.reload().await?;
+        self.authority.reload().await?;
         Ok(RotatedRoot { root, issuing })
     }
 
-    pub(super) fn begin_rotation(&self) -> Result<MutexGuard<'_, ()>, Problem> {
-        self.inner
-            .rotating
-            .try_lock()
-            .map_err(|_| Problem::precondition("ROTATION_UNDERWAY", "another rotation is running; wait until it has ended"))
-    }
-
+    /// Makes generations.
     pub(super) fn maker(&self) -> Maker<'_> {
-        let Inner { keys, trust_domain, lifetimes, store, .. } = &*self.inner;
+        let Inner { keys, trust_domain, lifetimes, store, .. } = &*self.authority.inner;
         Maker { keys: &**keys, trust_domain, lifetimes, clock: store.clock() }
     }
 }

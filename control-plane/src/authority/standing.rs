@@ -7,7 +7,7 @@ use crate::{caller::SidecarCaller, problem::Problem, store::StoreError};
 
 /// What the exchange says about a certificate now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum CertificateStanding {
     /// It may be used.
     Good,
     /// Not issued here, whatever it chains to: somebody else has a key of ours, or the database was set back.
@@ -33,26 +33,26 @@ impl Authority {
     ///
     /// # Errors
     /// When the store cannot be read; then nothing may be done for its holder.
-    pub async fn standing(&self, serial: &str, id: &SpiffeId) -> Result<Standing, StoreError> {
+    pub async fn standing(&self, serial: &str, id: &SpiffeId) -> Result<CertificateStanding, StoreError> {
         let Some(held) = self.inner.store.reader().await?.certificate_state(serial).await? else {
-            return Ok(Standing::Unknown);
+            return Ok(CertificateStanding::Unknown);
         };
         if held.spiffe_id != id.to_string() {
-            return Ok(Standing::Unknown);
+            return Ok(CertificateStanding::Unknown);
         }
         if let Some(reason) = held.revocation {
-            return Ok(Standing::Revoked { reason });
+            return Ok(CertificateStanding::Revoked { reason });
         }
         if held.issuer_retired {
-            return Ok(Standing::Revoked { reason: "its issuing CA was retired".to_owned() });
+            return Ok(CertificateStanding::Revoked { reason: "its issuing CA was retired".to_owned() });
         }
         if let (Some(reason), Some(agency)) = (held.suspension, id.agency()) {
-            return Ok(Standing::Suspended { agency: agency.to_string(), reason });
+            return Ok(CertificateStanding::Suspended { agency: agency.to_string(), reason });
         }
         if held.not_after_ms <= self.clock().now_ms() {
-            return Ok(Standing::Expired);
+            return Ok(CertificateStanding::Expired);
         }
-        Ok(Standing::Good)
+        Ok(CertificateStanding::Good)
     }
 
     /// Lets a sidecar go on: for long streams, to be asked again after every change.
@@ -64,7 +64,7 @@ impl Authority {
     }
 }
 
-impl Standing {
+impl CertificateStanding {
     /// The refusal of a certificate that is not good.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::{
     Authority, current,
     founding::Maker,
     generations::{Generation, Kind},
-    rotation,
+    rotation::{self, Rotation},
 };
 use crate::{
     clock::date_of_ms,
@@ -29,8 +29,8 @@ impl Authority {
         if !is_due(&self.current().issuing.generation, self.clock().now_ms()) {
             return Ok(None);
         }
-        let _alone = self.begin_rotation()?;
-        let issuing = succeed_if_due(&self.inner.store, &self.maker()).await?;
+        let rotation = Rotation::begin(self)?;
+        let issuing = succeed_if_due(&self.inner.store, &rotation.maker()).await?;
         if issuing.is_some() {
             self.reload().await?;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chapar_core::{policy::Side, time::Timestamp};
+use chapar_core::policy::Side;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +42,7 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be read or written.
     pub async fn sum_up(&self, bounds: &config::Ledger) -> Result<(), StoreError> {
-        let now = Timestamp::from_unix_ms(self.audit.clock().now_ms());
+        let now = self.now();
         while self.store.sum_up(now).await? {}
         let before = self.unpaired_before(bounds.pairing_grace_s);
         for side in [Side::Consumer, Side::Provider] {

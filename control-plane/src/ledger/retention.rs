@@ -25,7 +25,7 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be read or written.
     pub async fn evict_old(&self, bounds: &config::Ledger) -> Result<u64, StoreError> {
-        let now = Timestamp::from_unix_ms(self.audit.clock().now_ms());
+        let now = self.now();
         let mut spans = 0;
         let mut before = CallKey::first_at_us(0);
         for eviction in evictions_by_age(bounds, now) {

@@ -44,10 +44,10 @@ async fn an_expired_certificate_is_not_accepted() {
     let bench = Bench::new().await;
     let issued = bench.issue(MAIN).await;
     bench.clock.advance(Duration::from_secs(86_399));
-    assert_eq!(bench.authority.standing(&issued.serial, &issued.id).await.unwrap(), Standing::Good);
+    assert_eq!(bench.authority.standing(&issued.serial, &issued.id).await.unwrap(), CertificateStanding::Good);
     bench.clock.advance(Duration::from_secs(2));
     assert!(!bench.accepts(&bench.authority.current().roots_der(), &issued.chain));
-    assert_eq!(bench.authority.standing(&issued.serial, &issued.id).await.unwrap(), Standing::Expired);
+    assert_eq!(bench.authority.standing(&issued.serial, &issued.id).await.unwrap(), CertificateStanding::Expired);
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_serial_number_with_another_identity_is_unknown() {
     let bench = Bench::new().await;
     let issued = bench.issue(MAIN).await;
     let other: SpiffeId = "spiffe://exchange.example/agency/cra/sidecar/main".parse().unwrap();
-    assert_eq!(bench.authority.standing(&issued.serial, &other).await.unwrap(), Standing::Unknown);
+    assert_eq!(bench.authority.standing(&issued.serial, &other).await.unwrap(), CertificateStanding::Unknown);
 }
 
 #[tokio::test]
