@@ -34,6 +34,9 @@ pub enum Unproven {
     /// Made by a later version of this software, or by none.
     #[error("the evidence is of version {0}; this software knows {EVIDENCE_VERSION}")]
     Version(u32),
+    /// A record was made by a later version of this software.
+    #[error("a record is of version {0}, which this software does not know; a later version verifies it")]
+    RecordVersion(u8),
     /// There is nothing in it.
     #[error("the evidence holds no record")]
     Empty,
@@ -118,7 +121,10 @@ fn alike(one: &CallRecord<'_>, other: &CallRecord<'_>) -> Result<(), Unproven> {
 }
 
 fn verify_record<'e>(evidence: &Evidence, part: &'e RecordEvidence, anchors: &[TrustAnchor<'_>]) -> Result<Proven<'e>, Unproven> {
-    let record = record::decode(&part.record).map_err(|_| Unproven::Malformed("record"))?;
+    let record = record::decode(&part.record).map_err(|malformed| match malformed {
+        record::Malformed::Version(version) => Unproven::RecordVersion(version),
+        _ => Unproven::Malformed("record"),
+    })?;
     if record.call_id.to_string() != evidence.call_id {
         return Err(Unproven::OtherCall(record.call_id.to_string()));
     }

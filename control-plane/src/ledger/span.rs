@@ -124,6 +124,10 @@ fn attribute(key: &str, value: Value<'_>) -> KeyValue {
         Value::Text(value) => text(key, value.to_owned()),
         Value::Hex(bytes) => text(key, HEXLOWER.encode(&bytes)),
         Value::Count(value) => count(key, value),
+        Value::Bytes(value) => {
+            let value = Some(AnyValue { value: Some(any_value::Value::BytesValue(value.to_vec())) });
+            KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
+        }
     }
 }
 

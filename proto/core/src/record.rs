@@ -8,12 +8,15 @@ mod attributes;
 mod canonical;
 pub mod chain;
 pub mod frame;
+mod further;
 mod id;
 mod loss;
+mod number;
 
 pub use self::{
     attributes::Value,
     canonical::{ChainEntry, ENTRY_BYTES_MAX, Malformed, TEXT_BYTES_MAX, decode, decode_entry, encode, encode_loss},
+    further::{FURTHER_BYTES_MAX, FurtherFields, MalformedFurther},
     id::{CallId, NotACallId},
     loss::{Loss, LossCause},
 };
@@ -49,6 +52,38 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Abandoned => "abandoned",
         }
+    }
+}
+
+/// Version of a record's canonical form; see [`encode`]. A record is hashed into its chain in one version, and never in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RecordVersion {
+    /// What sidecars wrote first.
+    One,
+    /// The same, with room for further fields.
+    Two,
+}
+
+impl RecordVersion {
+    /// All of them, the newest last.
+    pub const ALL: [Self; 2] = [Self::One, Self::Two];
+
+    /// What new records are written in.
+    pub const NEWEST: Self = Self::Two;
+
+    /// Its number: the first byte of the form.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+
+    /// The version with this number; `None`: a later one, or none at all.
+    #[must_use]
+    pub fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| u64::from(version.number()) == number)
     }
 }
 
@@ -123,6 +158,10 @@ pub struct CallRecord<'r> {
     pub peer_address: &'r str,
     /// Address that it was forwarded to; empty when it was not.
     pub server_address: &'r str,
+    /// Which version its canonical form is of.
+    pub version: RecordVersion,
+    /// What a later release of this software added; none in the first version.
+    pub further: FurtherFields<'r>,
 }
 
 /// Longest path kept in a record, in bytes: longer ones are no inquiry's.
@@ -163,6 +202,8 @@ impl<'r> CallRecord<'r> {
             response: Flow { messages: 0, bytes: 0 },
             peer_address,
             server_address: "",
+            version: RecordVersion::NEWEST,
+            further: FurtherFields::NONE,
         }
     }
 

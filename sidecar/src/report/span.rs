@@ -201,6 +201,7 @@ pub(super) fn attribute(field: u32, key: &str, value: Value<'_>, out: &mut Vec<u
         Value::Hex(bytes) => wire::attribute(field, key, Any::Text(&CallId::from_bytes(bytes).hex()), out),
         // OTLP has signed counts only.
         Value::Count(value) => wire::attribute(field, key, Any::Count(value.min(i64::MAX.cast_unsigned())), out),
+        Value::Bytes(value) => wire::attribute(field, key, Any::Bytes(value), out),
     }
 }
 

@@ -1,6 +1,6 @@
 use chapar_core::{
     policy::Side,
-    record::{self, CallId, CallRecord, TraceContext, chain, chain::ChainId},
+    record::{self, CallId, CallRecord, FurtherFields, RecordVersion, TraceContext, chain, chain::ChainId},
     time::Timestamp,
 };
 use rcgen::{
@@ -22,11 +22,22 @@ fn placed(number: u8, sequence: i64) -> Span {
 #[tokio::test]
 async fn an_entry_is_kept_as_the_bytes_that_its_sidecar_hashed() {
     let (folder, ledger, _) = opened().await;
-    report(&ledger, "ipm", vec![placed(1, 1)]).await;
+    let bytes = |key: &str, value: &[u8]| KeyValue {
+        key: key.into(),
+        value: Some(AnyValue { value: Some(Value::BytesValue(value.to_vec())) }),
+        ..KeyValue::default()
+    };
+    let version = || count("chapar.record.version", 2);
+    let (mut newer, mut later, mut unknown) = (placed(1, 2), placed(1, 3), placed(1, 4));
+    newer.attributes.push(version());
+    later.attributes.extend([version(), bytes("chapar.record.further", b"\x07\x02hi")]);
+    unknown.attributes.push(count("chapar.record.version", 3));
+    report(&ledger, "ipm", vec![placed(1, 1), newer, later, unknown]).await;
     let trace = TraceContext { trace_id: [1; 16], span_id: [2; 8], parent_span_id: None, sampled: false };
     let call_id = CallId::parse(format!("{:032x}", 1).as_bytes()).unwrap();
     let started_at = Timestamp::from_unix_ms(NOW_MS - 1_000);
-    let record = CallRecord {
+    let first = CallRecord {
+        version: RecordVersion::One,
         consumer: "ipm",
         provider: "cra",
         inquiry: "shahkar",
@@ -37,9 +48,18 @@ async fn an_entry_is_kept_as_the_bytes_that_its_sidecar_hashed() {
         duration_us: 10_000,
         ..CallRecord::begun(call_id, trace, Side::Consumer, "/ir.cra.v1.Shahkar/Check", started_at, "")
     };
-    let mut canonical = Vec::new();
-    record::encode(&record, &mut canonical);
-    assert_eq!(raw::entries(folder.path()), [(1, 1, canonical)]);
+    /// The form of an entry that is kept as its canonical bytes.
+    const ENTRY: i64 = 1;
+    let second = CallRecord { version: RecordVersion::Two, ..first };
+    let further = CallRecord { further: FurtherFields::parse(b"\x07\x02hi").unwrap(), ..second };
+    let encoded = |sequence, record| {
+        let mut canonical = Vec::new();
+        record::encode(record, &mut canonical);
+        (sequence, ENTRY, canonical)
+    };
+    let kept = raw::entries(folder.path());
+    assert_eq!(kept[..3], [encoded(1, &first), encoded(2, &second), encoded(3, &further)]);
+    assert_ne!(kept[3].1, ENTRY, "what this software cannot make again is kept as it came");
     let spans = ledger.trace(&"01".repeat(16)).await.unwrap();
     assert_eq!((spans[0].name.as_str(), spans[0].kind), ("ir.cra.v1.Shahkar/Check", 3));
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use chapar_core::{
     policy::{GrpcCode, Reason, Side},
-    record::{CallId, CallRecord, Flow, Outcome, TraceContext, address},
+    record::{CallId, CallRecord, Flow, FurtherFields, Outcome, RecordVersion, TraceContext, address},
     time::Timestamp,
 };
 
@@ -63,6 +63,7 @@ pub(super) fn record<'a>(span: &Span<'a>, trace: TraceContext, side: Side, texts
         "" => texts.path,
         odd => odd,
     };
+    let (version, further) = version(span)?;
     let (peer_address, server_address) = (texts.peer_address?, texts.server_address?);
     let all = [
         span.text(Key::Consumer),
@@ -101,5 +102,23 @@ pub(super) fn record<'a>(span: &Span<'a>, trace: TraceContext, side: Side, texts
         response: Flow { messages: span.count(Key::ResponseMessages), bytes: span.count(Key::ResponseBytes) },
         peer_address,
         server_address,
+        version,
+        further,
     })
+}
+
+/// The version that the record was hashed into its chain in, and what it holds beyond what is known here. The first version is what
+/// says nothing of its version.
+fn version<'a>(span: &Span<'a>) -> Option<(RecordVersion, FurtherFields<'a>)> {
+    let version = match span.value(Key::RecordVersion) {
+        None => RecordVersion::One,
+        Some(Value::Count(number)) => RecordVersion::from_number(number)?,
+        Some(_) => return None,
+    };
+    let further = match span.value(Key::RecordFurther) {
+        None => FurtherFields::NONE,
+        Some(Value::Bytes(bytes)) if version != RecordVersion::One => FurtherFields::parse(bytes).ok()?,
+        Some(_) => return None,
+    };
+    Some((version, further))
 }

@@ -1,7 +1,7 @@
 //! A record as attributes of a standard span: those that it shares with most calls of one inquiry between the same two sidecars, and
 //! its own. A batch says the former once for all of them.
 
-use super::{CallRecord, Outcome, address, canonical::put_text};
+use super::{CallRecord, Outcome, RecordVersion, address, canonical::put_text};
 use crate::policy::Reason;
 
 /// A value of a span attribute.
@@ -13,10 +13,12 @@ pub enum Value<'r> {
     Hex([u8; 16]),
     /// A count.
     Count(u64),
+    /// Bytes.
+    Bytes(&'r [u8]),
 }
 
 /// Attributes of a record at most: room for them is taken once.
-const ATTRIBUTES_MAX: usize = 28;
+const ATTRIBUTES_MAX: usize = 30;
 
 impl<'r> CallRecord<'r> {
     /// Hands each attribute that carries this record to `each`: [`CallRecord::each_shared_attribute`], then
@@ -62,6 +64,10 @@ impl<'r> CallRecord<'r> {
         texts.into_iter().filter(|(_, text)| !text.is_empty()).for_each(|(key, text)| each(key, Value::Text(text)));
         counts.into_iter().for_each(|(key, count)| each(key, Value::Count(count)));
         server_port.into_iter().for_each(|port| each("server.port", Value::Count(port.into())));
+        // The first version is what says nothing of its version.
+        if self.version != RecordVersion::One {
+            each("chapar.record.version", Value::Count(self.version.number().into()));
+        }
     }
 
     /// Hands each attribute that tells this call from others to `each`.
@@ -80,11 +86,14 @@ impl<'r> CallRecord<'r> {
             each("chapar.subject.key", Value::Count(subject.key.into()));
             each("chapar.subject.hash", Value::Hex(subject.hash));
         }
+        if !self.further.is_empty() {
+            each("chapar.record.further", Value::Bytes(self.further.as_bytes()));
+        }
     }
 
     /// Appends bytes that are the same for two records exactly when what [`CallRecord::each_shared_attribute`] hands out is.
     pub fn put_shared(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[self.side as u8, self.status as u8, self.outcome as u8]);
+        out.extend_from_slice(&[self.side as u8, self.status as u8, self.outcome as u8, self.version.number()]);
         for count in [self.policy_version, self.request.messages, self.response.messages] {
             out.extend_from_slice(&count.to_le_bytes());
         }

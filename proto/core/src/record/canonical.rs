@@ -2,15 +2,29 @@
 //! whatever [`decode`] takes, [`encode`] gives back byte by byte.
 //!
 //! Numbers are unsigned LEB128 in their shortest form, unless a width is given; those are big-endian. A text is its length
-//! and its UTF-8. A call record is, in this order: `0x01`; flags (from the lowest bit: provider's side, sampled, parent, reason, subject); outcome; status;
+//! and its UTF-8.
+//!
+//! The first byte says what it is and in which version: `0x01` and `0x02` are calls, `0x80` is a loss. A call record is, in this
+//! order: that byte; flags (from the lowest bit: provider's side, sampled, parent, reason, subject); outcome; status;
 //! call ID (16); trace ID (16); span ID (8); parent (8, if flagged); start in Unix ms (8); duration in µs; policy version;
 //! messages and bytes towards the provider, and towards the consumer; subject key (4) and hash (16, if flagged); reason (text,
 //! if flagged); then the texts consumer, provider, inquiry, kind, path, grant, resolution, clause, purpose, peer address,
-//! server address. A loss is: `0x80`; cause; records; first and last instant in Unix ms (8 each); number.
+//! server address; in version 2 then the further fields. A loss is: `0x80`; cause; records; first and last instant in Unix ms (8
+//! each); number.
+//!
+//! **Further fields** are what later releases add, up to the end of the record: each its number, the length of its value, and the
+//! value. Numbers rise from one field to the next, so that there is one order; a value has a byte at least, since a field that says
+//! nothing is left out. Who does not know a field carries it along as it is, so that chains and evidence hold across releases. What
+//! must not be overlooked is no further field: it needs another version, which older software refuses ([`Malformed::Version`]).
+//!
+//! Version 1 stays readable for ever: `golden.rs` beside this file holds its bytes.
 
 use thiserror::Error;
 
-use super::{CallId, CallRecord, Flow, Loss, LossCause, Outcome, TraceContext};
+use super::{
+    CallId, CallRecord, FURTHER_BYTES_MAX, Flow, FurtherFields, Loss, LossCause, Outcome, RecordVersion, TraceContext,
+    number::{Shortest, put_number, shortest},
+};
 use crate::{
     policy::{GrpcCode, Reason, Side},
     subject::SubjectHash,
@@ -20,10 +34,11 @@ use crate::{
 /// Longest text in a record, in bytes; [`encode`] clips longer ones. The longest in use, a grant's name, is made of four names.
 pub const TEXT_BYTES_MAX: usize = 512;
 
-/// Longest canonical form, in bytes: twelve texts at their longest with their lengths, and less than 200 bytes of the rest.
-pub const ENTRY_BYTES_MAX: usize = 12 * (TEXT_BYTES_MAX + 2) + 200;
+/// Longest canonical form, in bytes: twelve texts at their longest with their lengths, all further fields, and less than 200 bytes of
+/// the rest.
+pub const ENTRY_BYTES_MAX: usize = 12 * (TEXT_BYTES_MAX + 2) + FURTHER_BYTES_MAX + 200;
 
-const CALL: u8 = 0x01;
+/// First byte of a loss; what is below is the version of a call.
 const LOSS: u8 = 0x80;
 
 const PROVIDER: u8 = 1;
@@ -36,9 +51,12 @@ const ALL_FLAGS: u8 = PROVIDER | SAMPLED | PARENT | REASON | SUBJECT;
 /// Bytes that are no canonical form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Malformed {
-    /// Made by a later version of this software, or by none.
-    #[error("the record is of an unknown form")]
+    /// It is a loss and not a call.
+    #[error("the entry tells of lost records, and not of a call")]
     Form,
+    /// Made by a later release of this software, or by none.
+    #[error("the record is of version {0}, which this software does not know")]
+    Version(u8),
     /// It ends early.
     #[error("the record is cut short")]
     Short,
@@ -68,7 +86,7 @@ pub fn encode(record: &CallRecord<'_>, out: &mut Vec<u8>) {
         | flag(record.trace.parent_span_id.is_some(), PARENT)
         | flag(record.reason.is_some(), REASON)
         | flag(record.subject.is_some(), SUBJECT);
-    out.extend_from_slice(&[CALL, flags, record.outcome as u8, record.status as u8]);
+    out.extend_from_slice(&[record.version.number(), flags, record.outcome as u8, record.status as u8]);
     out.extend_from_slice(record.call_id.as_bytes());
     out.extend_from_slice(&record.trace.trace_id);
     out.extend_from_slice(&record.trace.span_id);
@@ -95,6 +113,9 @@ pub fn encode(record: &CallRecord<'_>, out: &mut Vec<u8>) {
     }
     for text in texts(record) {
         put_text(text, out);
+    }
+    if record.version == RecordVersion::Two {
+        out.extend_from_slice(record.further.as_bytes());
     }
 }
 
@@ -125,9 +146,16 @@ pub fn decode(bytes: &[u8]) -> Result<CallRecord<'_>, Malformed> {
 pub fn decode_entry(bytes: &[u8]) -> Result<ChainEntry<'_>, Malformed> {
     let mut rest = Rest(bytes);
     let entry = match rest.byte()? {
-        CALL => ChainEntry::Call(call(&mut rest)?),
         LOSS => ChainEntry::Loss(loss(&mut rest)?),
-        _ => return Err(Malformed::Form),
+        number => {
+            let version = RecordVersion::from_number(number.into()).ok_or(Malformed::Version(number))?;
+            let record = call(&mut rest, version)?;
+            let further = match version {
+                RecordVersion::One => FurtherFields::NONE,
+                RecordVersion::Two => rest.further()?,
+            };
+            ChainEntry::Call(CallRecord { further, ..record })
+        }
     };
     if rest.0.is_empty() { Ok(entry) } else { Err(Malformed::Long) }
 }
@@ -148,7 +176,7 @@ fn texts<'r>(record: &CallRecord<'r>) -> [&'r str; 11] {
     ]
 }
 
-fn call<'r>(rest: &mut Rest<'r>) -> Result<CallRecord<'r>, Malformed> {
+fn call<'r>(rest: &mut Rest<'r>, version: RecordVersion) -> Result<CallRecord<'r>, Malformed> {
     let flags = rest.byte()?;
     if flags & !ALL_FLAGS != 0 {
         return Err(Malformed::Field("flags"));
@@ -201,6 +229,8 @@ fn call<'r>(rest: &mut Rest<'r>) -> Result<CallRecord<'r>, Malformed> {
         response,
         peer_address: rest.text()?,
         server_address: rest.text()?,
+        version,
+        further: FurtherFields::NONE,
     })
 }
 
@@ -211,15 +241,6 @@ fn reason(name: &str) -> Result<Reason, Malformed> {
 fn loss(rest: &mut Rest<'_>) -> Result<Loss, Malformed> {
     let cause = *LossCause::ALL.get(usize::from(rest.byte()?)).ok_or(Malformed::Field("cause"))?;
     Ok(Loss { cause, records: rest.number()?, first_at: rest.instant()?, last_at: rest.instant()?, number: rest.number()? })
-}
-
-fn put_number(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        // The low seven bits, and that more follow.
-        out.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }
 
 pub(super) fn put_text(text: &str, out: &mut Vec<u8>) {
@@ -253,20 +274,20 @@ impl<'r> Rest<'r> {
     }
 
     fn number(&mut self) -> Result<u64, Malformed> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            // Ten bytes hold 70 bits: what does not fit is no number, and a last byte of nought says nothing.
-            if (bits << shift) >> shift != bits || (byte == 0 && shift > 0) {
-                return Err(Malformed::Field("number"));
+        match shortest(self.0) {
+            Shortest::Number(number, rest) => {
+                self.0 = rest;
+                Ok(number)
             }
-            number |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
+            Shortest::Cut => Err(Malformed::Short),
+            Shortest::Malformed => Err(Malformed::Field("number")),
         }
-        Err(Malformed::Field("number"))
+    }
+
+    fn further(&mut self) -> Result<FurtherFields<'r>, Malformed> {
+        let further = FurtherFields::parse(self.0).map_err(|_| Malformed::Field("further fields"))?;
+        self.0 = &[];
+        Ok(further)
     }
 
     fn text(&mut self) -> Result<&'r str, Malformed> {
@@ -276,5 +297,8 @@ impl<'r> Rest<'r> {
     }
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test says by panicking what went wrong.
+mod golden;
 #[cfg(test)]
 mod tests;

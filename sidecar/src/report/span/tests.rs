@@ -64,6 +64,7 @@ fn attributes(span: &Span) -> Vec<(String, String)> {
     let value = |value: &Option<AnyValue>| match value.as_ref().unwrap().value.as_ref().unwrap() {
         any_value::Value::StringValue(text) => text.clone(),
         any_value::Value::IntValue(number) => number.to_string(),
+        any_value::Value::BytesValue(bytes) => format!("{bytes:?}"),
         other => panic!("{other:?}"),
     };
     span.attributes.iter().map(|attribute| (attribute.key.clone(), value(&attribute.value))).collect()
@@ -76,6 +77,7 @@ fn expected(record: &CallRecord<'_>) -> Vec<(String, String)> {
             Value::Hex(bytes) => CallId::from_bytes(bytes).to_string(),
             // OTLP has signed numbers only.
             Value::Count(count) => count.min(i64::MAX as u64).to_string(),
+            Value::Bytes(bytes) => format!("{bytes:?}"),
         };
         (key.to_owned(), value)
     });

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn sample() -> CallRecord<'static> {
+pub(super) fn sample() -> CallRecord<'static> {
     let trace = TraceContext { trace_id: [1; 16], span_id: [2; 8], parent_span_id: Some([3; 8]), sampled: true };
     CallRecord {
         consumer: "ipm",
@@ -66,7 +66,8 @@ fn every_outcome_status_and_reason_has_a_number_or_a_name_of_its_own() {
 #[test]
 fn the_form_is_what_the_control_plane_and_old_evidence_rely_on() {
     // Another digest is another form, and needs another first byte.
-    let digest = super::super::chain::digest(&encoded(&sample()));
+    let first = CallRecord { version: RecordVersion::One, ..sample() };
+    let digest = super::super::chain::digest(&encoded(&first));
     assert_eq!(digest.to_string(), GOLDEN);
 }
 
@@ -78,7 +79,9 @@ fn whatever_is_cut_off_or_added_is_refused() {
     for end in 0..bytes.len() {
         assert!(decode(&bytes[..end]).is_err(), "{end}");
     }
-    assert_eq!(decode(&[&bytes[..], &[0]].concat()), Err(Malformed::Long));
+    let first = encoded(&CallRecord { version: RecordVersion::One, ..sample() });
+    assert_eq!(decode(&[&first[..], &[0]].concat()), Err(Malformed::Long));
+    assert_eq!(decode(&[&bytes[..], &[0]].concat()), Err(Malformed::Field("further fields")));
 }
 
 #[test]
@@ -103,6 +106,7 @@ fn long_texts_are_clipped_to_whole_characters() {
     let long = "چ".repeat(TEXT_BYTES_MAX);
     let bytes = encoded(&CallRecord { purpose: &long, ..sample() });
     assert_eq!(decode(&bytes).unwrap().purpose, "چ".repeat(TEXT_BYTES_MAX / 2));
+    let further = [&[1, 0xfd, 0x07][..], &[0; FURTHER_BYTES_MAX - 3]].concat();
     let texts = CallRecord {
         consumer: &long,
         provider: &long,
@@ -115,6 +119,7 @@ fn long_texts_are_clipped_to_whole_characters() {
         purpose: &long,
         peer_address: &long,
         server_address: &long,
+        further: FurtherFields::parse(&further).unwrap(),
         ..sample()
     };
     assert!(encoded(&texts).len() <= ENTRY_BYTES_MAX);
@@ -127,7 +132,8 @@ proptest! {
         if let Some(byte) = damaged.get_mut(at) {
             *byte = to;
         }
-        for bytes in [damaged, bytes] {
+        let further = [encoded(&sample()), bytes.clone()].concat();
+        for bytes in [damaged, further, bytes] {
             let mut again = Vec::new();
             match decode_entry(&bytes) {
                 Ok(ChainEntry::Call(record)) => encode(&record, &mut again),
