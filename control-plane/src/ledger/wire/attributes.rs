@@ -101,7 +101,7 @@ impl<'a> Known<'a> {
     /// The first of two attributes with one key holds: what is judged is then what is stored.
     pub(super) fn take(&mut self, attribute: &'a [u8]) -> Result<(), Malformed> {
         let (mut key, mut value) = (None, Value::Text(""));
-        let mut fields = Fields(attribute);
+        let mut fields = Fields::new(attribute);
         while let Some((number, field)) = fields.next()? {
             match (number, field) {
                 (1, Field::Bytes(name)) => key = Key::find(name, self.next_key),
@@ -119,7 +119,7 @@ impl<'a> Known<'a> {
 
 fn any_value(bytes: &[u8]) -> Result<Value<'_>, Malformed> {
     let mut value = Value::Text("");
-    let mut fields = Fields(bytes);
+    let mut fields = Fields::new(bytes);
     while let Some((number, field)) = fields.next()? {
         value = match (number, field) {
             (1, Field::Bytes(bytes)) => Value::Text(text(bytes)?),

@@ -58,7 +58,7 @@ pub(in crate::ledger) fn spans(export: &[u8]) -> Result<Spans<'_>, Unreadable> {
 
 /// Hands out each field of this number that has a length.
 fn each<'a>(message: &'a [u8], number: u32, mut with: impl FnMut(&'a [u8]) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
-    let mut fields = Fields(message);
+    let mut fields = Fields::new(message);
     while let Some((found, value)) = fields.next()? {
         if let (true, Field::Bytes(inner)) = (found == number, value) {
             with(inner)?;

@@ -32,7 +32,7 @@ impl<'a> Span<'a> {
             flags: 0,
             known: Known::default(),
         };
-        let mut fields = Fields(arrived.bytes);
+        let mut fields = Fields::new(arrived.bytes);
         while let Some((number, value)) = fields.next()? {
             match (number, value) {
                 (1, Field::Bytes(id)) => span.trace_id = id,
