@@ -2,4 +2,4 @@
 
 mod grants;
 
-pub use grants::{Grant, GrantEnd, expand};
+pub use grants::{Grant, expand};

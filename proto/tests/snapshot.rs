@@ -4,7 +4,7 @@
 
 use chapar_core::{
     passport::{InquiryKind, SubjectKind},
-    policy::{AgencyStanding, Endpoint, Grant, Inquiry},
+    policy::{AgencyStanding, Condition, Conditions, Endpoint, Grant, Inquiry, NotBefore, PurposeStated},
     snapshot::{Body, ResourceKey, ResourceSet},
     subject::{SubjectField, SubjectKey},
     time::Timestamp,
@@ -102,9 +102,10 @@ fn whole_resources_are_read() {
     let inquiry = read_inquiry(|_| {}).unwrap();
     assert_eq!((&*inquiry.path, inquiry.kind), ("/ir.cra.v1.ShahkarService/Match", InquiryKind::Verification));
     let grant = read_grant(|_| {}).unwrap();
-    assert_eq!((grant.not_before, grant.not_after), (Some(Timestamp::from_unix_ms(1_005)), None));
-    assert!(grant.revoked.is_none() && grant.in_force);
-    let revoked = read_grant(|wire| wire.revoked_at = at(2)).unwrap().revoked.unwrap();
+    let expected = Conditions::default().with(NotBefore(Timestamp::from_unix_ms(1_005))).with(PurposeStated);
+    assert_eq!(grant.conditions, expected);
+    let revoked = read_grant(|wire| wire.revoked_at = at(2)).unwrap();
+    let Some(Condition::Revoked(revoked)) = revoked.conditions.iter().next() else { panic!("not revoked") };
     assert_eq!((revoked.at.unix_ms(), revoked.reason.as_str()), (2_005, "ignored"));
     assert_eq!(read_endpoint(|_| {}).unwrap().reserved_for.len(), 1);
     assert_eq!(read_manifest(|_| {}).unwrap().valid_until.unix_ms(), 20_005);

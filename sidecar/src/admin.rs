@@ -9,7 +9,10 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use chapar_core::policy::certificate_in_order;
+use chapar_core::{
+    policy::{Condition, Conditions, NotAfter, NotBefore, certificate_in_order},
+    time::Timestamp,
+};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -161,6 +164,11 @@ async fn snapshot(State(admin): State<Admin>) -> impl IntoResponse {
     }
 }
 
+/// The instant that one of the conditions says, as text.
+fn told(conditions: &Conditions, instant: fn(&Condition) -> Option<Timestamp>) -> Option<String> {
+    conditions.iter().find_map(instant).map(|at| at.to_string())
+}
+
 fn page(snapshot: &chapar_core::policy::PolicySnapshot, now: chapar_core::time::Timestamp) -> SnapshotPage {
     let mut inquiries: Vec<_> = snapshot
         .inquiries()
@@ -183,10 +191,19 @@ fn page(snapshot: &chapar_core::policy::PolicySnapshot, now: chapar_core::time::
             consumer: grant.consumer.to_string(),
             provider: grant.inquiry.provider.to_string(),
             inquiry: grant.inquiry.inquiry.to_string(),
-            in_force: grant.in_force,
-            not_before: grant.not_before.map(|at| at.to_string()),
-            not_after: grant.not_after.map(|at| at.to_string()),
-            revoked_at: grant.revoked.as_ref().map(|end| end.at.to_string()),
+            in_force: !grant.conditions.iter().any(|condition| matches!(condition, Condition::NotYetInForce(_))),
+            not_before: told(&grant.conditions, |condition| match condition {
+                Condition::NotBefore(NotBefore(at)) => Some(*at),
+                _ => None,
+            }),
+            not_after: told(&grant.conditions, |condition| match condition {
+                Condition::NotAfter(NotAfter(at)) => Some(*at),
+                _ => None,
+            }),
+            revoked_at: told(&grant.conditions, |condition| match condition {
+                Condition::Revoked(revoked) => Some(revoked.at),
+                _ => None,
+            }),
         })
         .collect();
     grants.sort_by(|a, b| a.name.cmp(&b.name));

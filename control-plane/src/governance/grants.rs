@@ -5,6 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chapar_core::{
+    policy::{Conditions, GrantRevocation},
+    time::Timestamp,
+};
+
 use crate::resources::{GrantClause, Kind, PolicySet, Resolution, ResourceName, Spec, grant_name};
 
 /// Consumer X may call inquiry Y.
@@ -22,27 +27,10 @@ pub struct Grant {
     pub provider: Option<String>,
     /// Name of the inquiry.
     pub inquiry: String,
-    /// In force from then on, in ms since 1970. None: since ever.
-    pub not_before_ms: Option<i64>,
-    /// Expired from then on. None: without end.
-    pub not_after_ms: Option<i64>,
-    /// False: granted, but not yet in force.
-    pub in_force: bool,
-    /// Set: revoked.
-    pub revoked: Option<GrantEnd>,
-    /// True: a call must state its purpose.
-    pub purpose_required: bool,
+    /// What must hold besides for a call to be allowed.
+    pub conditions: Conditions,
     /// For people; empty: none.
     pub note: String,
-}
-
-/// When and why a grant was revoked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrantEnd {
-    /// In ms since 1970.
-    pub at_ms: i64,
-    /// As the admin wrote it.
-    pub reason: String,
 }
 
 /// All grants that a version of the policy makes, by name.
@@ -64,20 +52,23 @@ pub fn expand(world: &PolicySet) -> BTreeMap<String, Grant> {
     grants
 }
 
-fn grant(resolution: &str, clause: &GrantClause, consumer: &str, inquiry: &str, revoked: &HashMap<&str, GrantEnd>) -> Grant {
+fn grant(
+    resolution: &str,
+    clause: &GrantClause,
+    consumer: &str,
+    inquiry: &str,
+    revoked: &HashMap<&str, GrantRevocation>,
+) -> Grant {
     let name = grant_name(resolution, &clause.clause, consumer, inquiry);
+    let conditions = clause.conditions().chain(revoked.get(name.as_str()).map(|revoked| revoked.clone().into()));
     Grant {
-        revoked: revoked.get(name.as_str()).cloned(),
+        conditions: conditions.collect(),
         name,
         resolution: resolution.to_owned(),
         clause: clause.clause.clone(),
         consumer: consumer.to_owned(),
         provider: clause.provider.clone(),
         inquiry: inquiry.to_owned(),
-        not_before_ms: clause.not_before.map(|moment| moment.first_unix_ms()),
-        not_after_ms: clause.not_after.map(|moment| moment.last_unix_ms()),
-        in_force: clause.in_force,
-        purpose_required: clause.purpose_required,
         note: clause.note.clone().unwrap_or_default(),
     }
 }
@@ -90,11 +81,12 @@ fn resolutions(world: &PolicySet) -> impl Iterator<Item = (&ResourceName, &Resol
     })
 }
 
-fn revocations(world: &PolicySet) -> HashMap<&str, GrantEnd> {
+fn revocations(world: &PolicySet) -> HashMap<&str, GrantRevocation> {
     let from = ResourceName { kind: Kind::Revocation, name: String::new() };
     let all = world.range(from..).filter_map(|(name, spec)| match &**spec {
         Spec::Revocation(revocation) => {
-            let end = GrantEnd { at_ms: revocation.at.first_unix_ms(), reason: revocation.reason.clone() };
+            let end =
+                GrantRevocation { at: Timestamp::from_unix_ms(revocation.at.first_unix_ms()), reason: revocation.reason.clone() };
             Some((name.name.as_str(), end))
         }
         _ => None,
@@ -107,7 +99,14 @@ fn revocations(world: &PolicySet) -> HashMap<&str, GrantEnd> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use chapar_core::policy::{Condition, NotAfter, NotBefore};
+
     use super::*;
+    use chapar_core::{
+        policy::{Conditions, GrantRevocation},
+        time::Timestamp,
+    };
+
     use crate::resources::{ResourceFile, read};
 
     fn world(resolutions: &str) -> PolicySet {
@@ -133,8 +132,9 @@ mod tests {
         ));
         let grants = expand(&world);
         assert_eq!(grants.keys().collect::<Vec<_>>(), ["r1/1/a/x", "r1/1/a/y", "r1/1/b/x", "r1/1/b/y"]);
-        let one = &grants["r1/1/a/x"];
-        assert_eq!(one.not_after_ms.unwrap() - one.not_before_ms.unwrap(), 24 * 3600 * 1000, "notAfter is the end of its day");
+        let one: Vec<&Condition> = grants["r1/1/a/x"].conditions.iter().collect();
+        let [Condition::NotBefore(NotBefore(start)), Condition::NotAfter(NotAfter(end))] = one[..] else { panic!("{one:?}") };
+        assert_eq!(end.ms_since(*start), 24 * 3600 * 1000, "notAfter is the end of its day");
     }
 
     #[test]
@@ -150,7 +150,8 @@ mod tests {
         let revocation = "---\n{apiVersion: chapar/v1, kind: Revocation, metadata: {name: r1/1/a/x}, spec: {at: '2024-01-01T00:00:00Z', reason: misuse}}\n";
         let resolution = resolution("r1", "grants: [{clause: '1', consumers: [a, b], inquiries: [x]}]");
         let grants = expand(&world(&format!("{resolution}{revocation}")));
-        assert_eq!(grants["r1/1/a/x"].revoked.as_ref().unwrap().reason, "misuse");
-        assert_eq!(grants["r1/1/b/x"].revoked, None);
+        let Some(Condition::Revoked(revoked)) = grants["r1/1/a/x"].conditions.iter().next() else { panic!("not revoked") };
+        assert_eq!(revoked.reason, "misuse");
+        assert_eq!(grants["r1/1/b/x"].conditions, Conditions::default());
     }
 }

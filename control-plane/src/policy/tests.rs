@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chapar_core::policy::Condition;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -148,8 +149,12 @@ async fn a_revoked_grant_is_a_version_and_can_be_restored() {
     assert!(matches!(revoke(&store, "r1/1/a/x", "misuse", "test").await, Err(PolicyError::GrantState(_))));
     let mut reader = store.reader().await.unwrap();
     let view = grants_view(&mut *reader).await.unwrap();
-    let revoked: Vec<_> =
-        view.grants.iter().filter(|found| found.grant.revoked.is_some()).map(|found| &found.grant.name).collect();
+    let revoked: Vec<_> = view
+        .grants
+        .iter()
+        .filter(|found| found.grant.conditions.iter().any(|condition| matches!(condition, Condition::Revoked(_))))
+        .map(|found| &found.grant.name)
+        .collect();
     assert_eq!(revoked, ["r1/1/a/x"]);
     // Applying the resolution again does not bring it back.
     assert_eq!(apply(&store, order(started())).await.unwrap().version, 3);

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use chapar_proto::v1::GrantResource;
+use chapar_proto::{convert::snapshot::PutConditions as _, v1::GrantResource};
 
 use crate::{
-    clock::timestamp_of_ms,
     governance::{Grant, expand},
     registry,
     resources::Kind,
@@ -30,21 +29,17 @@ impl GrantView {
             return None;
         }
         let grant = &self.grant;
-        let revoked = grant.revoked.as_ref();
-        Some(GrantResource {
+        let mut resource = GrantResource {
             name: grant.name.clone(),
             resolution: grant.resolution.clone(),
             clause: grant.clause.clone(),
             consumer: grant.consumer.clone(),
             provider: self.provider.clone()?,
             inquiry: grant.inquiry.clone(),
-            not_before: grant.not_before_ms.map(timestamp_of_ms),
-            not_after: grant.not_after_ms.map(timestamp_of_ms),
-            in_force: grant.in_force,
-            revoked_at: revoked.map(|end| timestamp_of_ms(end.at_ms)),
-            revocation_reason: revoked.map(|end| end.reason.clone()).unwrap_or_default(),
-            purpose_required: grant.purpose_required,
-        })
+            ..GrantResource::default()
+        };
+        resource.put_conditions(&grant.conditions);
+        Some(resource)
     }
 }
 

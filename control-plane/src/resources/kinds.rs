@@ -3,7 +3,11 @@
 
 use std::fmt;
 
-use chapar_core::passport::Classification;
+use chapar_core::{
+    passport::Classification,
+    policy::{Condition, NotAfter, NotBefore, NotYetInForce, PurposeStated},
+    time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use super::dates::{Day, Moment};
@@ -110,7 +114,11 @@ pub fn classification_of(word: &str) -> Option<Classification> {
 
 /// A classification is stored as its word.
 mod classification_word {
-    use chapar_core::passport::Classification;
+    use chapar_core::{
+        passport::Classification,
+        policy::{Condition, NotAfter, NotBefore, NotYetInForce, PurposeStated},
+        time::Timestamp,
+    };
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature.
@@ -196,6 +204,19 @@ pub struct GrantClause {
     pub purpose_required: bool,
     /// For people.
     pub note: Option<String>,
+}
+
+impl GrantClause {
+    /// The conditions that it puts on its grants.
+    pub fn conditions(&self) -> impl Iterator<Item = Condition> {
+        let all: [Option<Condition>; 4] = [
+            (!self.in_force).then(|| NotYetInForce.into()),
+            self.not_before.map(|moment| NotBefore(Timestamp::from_unix_ms(moment.first_unix_ms())).into()),
+            self.not_after.map(|moment| NotAfter(Timestamp::from_unix_ms(moment.last_unix_ms())).into()),
+            self.purpose_required.then(|| PurposeStated.into()),
+        ];
+        all.into_iter().flatten()
+    }
 }
 
 /// A grant taken out of force.

@@ -6,7 +6,10 @@ use std::{collections::HashMap, hint::black_box, sync::Arc, time::Instant};
 use chapar_core::{
     identity::{Agency, IdentityError},
     passport::InquiryKind,
-    policy::{AgencyStanding, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot, Side, SnapshotParts, decide},
+    policy::{
+        AgencyStanding, Conditions, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot, Side, SnapshotParts,
+        decide,
+    },
     time::Timestamp,
 };
 
@@ -119,10 +122,6 @@ fn grant(at: usize, consumer: Agency, inquiry: InquiryKey) -> Grant {
         clause: at.to_string().into(),
         consumer,
         inquiry,
-        not_before: None,
-        not_after: None,
-        in_force: true,
-        revoked: None,
-        purpose_required: false,
+        conditions: Conditions::default(),
     }
 }

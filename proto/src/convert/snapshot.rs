@@ -1,18 +1,17 @@
 //! A snapshot's manifest and resources, from the wire to what the decision is made by.
 
+mod condition;
 mod fields;
 
 use std::collections::HashMap;
 
-use self::fields::{clipped, decode, hex, instant, name, named, required_instant, text};
+pub use self::condition::PutConditions;
+use self::fields::{clipped, decode, hex, name, named, required_instant, text};
 use crate::v1;
 use chapar_core::{
     identity::{Agency, IdentityError, SpiffeId, TrustDomain},
     passport::{InquiryKind, SubjectKind},
-    policy::{
-        AgencyStanding, CertificateRevocation, Endpoint, Grant, GrantRevocation, Inquiry, InquiryKey, PolicySnapshot,
-        SnapshotParts,
-    },
+    policy::{AgencyStanding, CertificateRevocation, Endpoint, Grant, Inquiry, InquiryKey, PolicySnapshot, SnapshotParts},
     snapshot::{ResourceKey, ResourceSet},
     subject::{SubjectField, SubjectKey},
     time::Timestamp,
@@ -299,24 +298,15 @@ impl TryFrom<Wire<v1::InquiryResource>> for Inquiry {
 impl TryFrom<Wire<v1::GrantResource>> for Grant {
     type Error = ConvertError;
 
-    fn try_from(Wire(wire): Wire<v1::GrantResource>) -> Result<Self, ConvertError> {
-        let revoked = match instant("revoked_at", wire.revoked_at)? {
-            Some(at) => Some(GrantRevocation { at, reason: clipped(wire.revocation_reason) }),
-            None => None,
-        };
-        let not_before = instant("not_before", wire.not_before)?;
-        let not_after = instant("not_after", wire.not_after)?;
+    fn try_from(Wire(mut wire): Wire<v1::GrantResource>) -> Result<Self, ConvertError> {
+        let conditions = condition::read(&mut wire)?;
         Ok(Self {
             name: text("name", &wire.name)?,
             resolution: text("resolution", &wire.resolution)?,
             clause: text("clause", &wire.clause)?,
             consumer: name("consumer", &wire.consumer)?,
             inquiry: InquiryKey { provider: name("provider", &wire.provider)?, inquiry: text("inquiry", &wire.inquiry)? },
-            not_before,
-            not_after,
-            in_force: wire.in_force,
-            revoked,
-            purpose_required: wire.purpose_required,
+            conditions,
         })
     }
 }

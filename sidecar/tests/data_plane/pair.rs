@@ -6,8 +6,8 @@ use chapar_core::{
     identity::SpiffeId,
     passport::{InquiryKind, SubjectKind},
     policy::{
-        AgencyStanding, CertificateRevocation, Endpoint, Grant, GrantRevocation, Inquiry, InquiryKey, PolicySnapshot,
-        SnapshotParts,
+        AgencyStanding, CertificateRevocation, Endpoint, Grant, GrantRevocation, Inquiry, InquiryKey, NotAfter, PolicySnapshot,
+        PurposeStated, SnapshotParts,
     },
     record::{CallRecord, Outcome},
     subject::{SubjectField, SubjectKey},
@@ -113,11 +113,14 @@ impl Pair {
             clause: "1".into(),
             consumer: CONSUMER.parse().unwrap(),
             inquiry: key(method),
-            not_before: None,
-            not_after: changes.grant_ends,
-            in_force: true,
-            revoked: (changes.revoked_grant == Some(*method)).then(|| GrantRevocation { at: NOW, reason: "test".into() }),
-            purpose_required: changes.purpose_required,
+            conditions: [
+                changes.grant_ends.map(|end| NotAfter(end).into()),
+                (changes.revoked_grant == Some(*method)).then(|| GrantRevocation { at: NOW, reason: "test".into() }.into()),
+                changes.purpose_required.then(|| PurposeStated.into()),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
         };
         let revocation = |serial: &String| (serial.clone(), CertificateRevocation { at: NOW, reason: "stolen".into() });
         PolicySnapshot::new(SnapshotParts {

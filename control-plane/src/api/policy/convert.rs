@@ -1,6 +1,9 @@
 //! Policy from the domain to the wire.
 
-use chapar_proto::admin::v1::{ApplyResponse, ChangeAction, Grant, GrantChange, PolicyVersion, ResourceChange};
+use chapar_proto::{
+    admin::v1::{ApplyResponse, ChangeAction, Grant, GrantChange, PolicyVersion, ResourceChange},
+    convert::snapshot::PutConditions as _,
+};
 
 use crate::{
     clock::timestamp_of_ms,
@@ -58,24 +61,17 @@ impl From<Version> for PolicyVersion {
 impl From<GrantView> for Grant {
     fn from(found: GrantView) -> Self {
         let GrantView { grant, provider, .. } = found;
-        let (revoked_at, revocation_reason) = match grant.revoked {
-            Some(end) => (Some(timestamp_of_ms(end.at_ms)), end.reason),
-            None => (None, String::new()),
-        };
-        Self {
+        let mut told = Self {
             name: grant.name,
             resolution: grant.resolution,
             clause: grant.clause,
             consumer: grant.consumer,
             provider: provider.unwrap_or_default(),
             inquiry: grant.inquiry,
-            not_before: grant.not_before_ms.map(timestamp_of_ms),
-            not_after: grant.not_after_ms.map(timestamp_of_ms),
-            in_force: grant.in_force,
-            revoked_at,
-            revocation_reason,
             note: grant.note,
-            purpose_required: grant.purpose_required,
-        }
+            ..Self::default()
+        };
+        told.put_conditions(&grant.conditions);
+        told
     }
 }

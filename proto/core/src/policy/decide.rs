@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     identity::{Agency, SpiffeId},
-    metadata,
     time::Timestamp,
 };
 
 use super::{
+    condition::{Circumstances, Unmet},
     refusal::{Reason, Refusal},
     side::Side,
     snapshot::{AgencyStanding, Grant, Inquiry, Offer, PolicySnapshot},
@@ -220,59 +220,21 @@ fn known_and_good(snapshot: &PolicySnapshot, agency: &Agency) -> Result<(), Refu
     ))
 }
 
-/// The first grant in force; else why the nearest is not: a purpose that was not stated is told before a revocation, that before
-/// a future start, that before an end.
+/// The first grant whose conditions hold; else what the nearest to it lacks.
 fn grant_in_force<'g>(grants: impl Iterator<Item = &'g Arc<Grant>>, facts: &Facts<'_>) -> Result<&'g Arc<Grant>, Refusal> {
-    let mut nearest: Option<Refusal> = None;
+    let circumstances = Circumstances { now: facts.now, purpose_stated: facts.purpose_stated };
+    let mut nearest: Option<(&Grant, Unmet)> = None;
     for grant in grants {
-        match standing_of_grant(grant, facts) {
-            Ok(()) => return Ok(grant),
-            Err(refusal) => {
-                if nearest.as_ref().is_none_or(|held| told_before(refusal.reason, held.reason)) {
-                    nearest = Some(refusal);
-                }
-            }
+        let Some(unmet) = grant.conditions.unmet(&circumstances) else { return Ok(grant) };
+        if nearest.as_ref().is_none_or(|(_, held)| unmet.distance < held.distance) {
+            nearest = Some((grant, unmet));
         }
     }
-    Err(nearest.unwrap_or_else(|| Refusal::new(Reason::NoGrant, "no resolution grants this inquiry")))
-}
-
-fn told_before(reason: Reason, held: Reason) -> bool {
-    const fn rank(reason: Reason) -> u8 {
-        match reason {
-            Reason::PurposeMissing => 0,
-            Reason::GrantRevoked => 1,
-            Reason::GrantNotYetInForce => 2,
-            _ => 3,
-        }
-    }
-    rank(reason) < rank(held)
-}
-
-fn standing_of_grant(grant: &Grant, facts: &Facts<'_>) -> Result<(), Refusal> {
-    let told = |reason, what: String| {
-        let detail = format!("the grant {} (resolution {}, clause {}) {what}", grant.name, grant.resolution, grant.clause);
-        Err(Refusal::new(reason, detail).with_grant(&grant.name))
+    let Some((grant, Unmet { reason, told, .. })) = nearest else {
+        return Err(Refusal::new(Reason::NoGrant, "no resolution grants this inquiry"));
     };
-    if let Some(end) = &grant.revoked {
-        return told(Reason::GrantRevoked, format!("was revoked at {}: {}", end.at, end.reason));
-    }
-    if !grant.in_force {
-        return told(Reason::GrantNotYetInForce, "is not yet in force".to_owned());
-    }
-    let now = facts.now;
-    match (grant.not_before, grant.not_after) {
-        (Some(start), _) if now < start => told(Reason::GrantNotYetInForce, format!("is in force only from {start}")),
-        (_, Some(end)) if now >= end => told(Reason::GrantExpired, format!("expired at {end}")),
-        _ if grant.purpose_required && !facts.purpose_stated => {
-            let what = format!(
-                "demands a purpose, and the call states none; the application must state it in the metadata {}",
-                metadata::PURPOSE
-            );
-            told(Reason::PurposeMissing, what)
-        }
-        _ => Ok(()),
-    }
+    let detail = format!("the grant {} (resolution {}, clause {}) {told}", grant.name, grant.resolution, grant.clause);
+    Err(Refusal::new(reason, detail).with_grant(&grant.name))
 }
 
 fn kind_in_force(inquiry: &Inquiry, grant: &Grant) -> Result<(), Refusal> {
@@ -293,7 +255,7 @@ fn earliest_end(snapshot: &PolicySnapshot, facts: &Facts<'_>, grant: &Grant) -> 
     if let Some(peer) = facts.peer {
         end = end.min(peer.not_after);
     }
-    if let Some(grant_end) = grant.not_after {
+    if let Some(grant_end) = grant.conditions.ends_at() {
         end = end.min(grant_end);
     }
     end

@@ -7,6 +7,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 
+use super::condition::Conditions;
 use crate::{
     identity::{Agency, SpiffeId, TrustDomain},
     passport::InquiryKind,
@@ -42,15 +43,6 @@ pub struct Inquiry {
     pub subjects: Vec<SubjectField>,
 }
 
-/// How a grant ended before its time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GrantRevocation {
-    /// Since when.
-    pub at: Timestamp,
-    /// Why, in the words of who revoked it.
-    pub reason: String,
-}
-
 /// One consumer may make one inquiry, by a clause of a resolution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -64,16 +56,8 @@ pub struct Grant {
     pub consumer: Agency,
     /// What may be asked, of whom.
     pub inquiry: InquiryKey,
-    /// In force from then on. `None`: since ever.
-    pub not_before: Option<Timestamp>,
-    /// No longer in force from then on. `None`: without end.
-    pub not_after: Option<Timestamp>,
-    /// False: granted but not yet in force.
-    pub in_force: bool,
-    /// Set when it was revoked.
-    pub revoked: Option<GrantRevocation>,
-    /// Only calls that state their purpose are allowed.
-    pub purpose_required: bool,
+    /// What must hold besides for a call to be allowed.
+    pub conditions: Conditions,
 }
 
 /// Where a provider's sidecar is reached.

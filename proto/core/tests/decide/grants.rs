@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chapar_core::{
     passport::InquiryKind,
-    policy::{Grant, GrantRevocation, Reason},
+    policy::{Condition, Conditions, Grant, GrantRevocation, NotAfter, NotBefore, NotYetInForce, PurposeStated, Reason},
 };
 
 use crate::world::{DAY_MS, NOW, World, agency, grant, permits, refuses};
@@ -37,29 +37,29 @@ fn a_grant_of_the_other_direction_is_none() {
 
 #[test]
 fn a_grant_begins_at_its_very_instant() {
-    permits(|world| world.grant().not_before = Some(NOW));
-    refuses(Reason::GrantNotYetInForce, |world| world.grant().not_before = Some(NOW.plus_ms(1)));
-    refuses(Reason::GrantNotYetInForce, |world| world.grant().in_force = false);
+    permits(|world| world.grant().conditions.set(NotBefore(NOW)));
+    refuses(Reason::GrantNotYetInForce, |world| world.grant().conditions.set(NotBefore(NOW.plus_ms(1))));
+    refuses(Reason::GrantNotYetInForce, |world| world.grant().conditions.set(NotYetInForce));
 }
 
 #[test]
 fn a_grant_ends_at_its_very_instant_and_the_permit_with_it() {
-    let [consumer, provider] = World::both(|world| world.grant().not_after = Some(NOW.plus_ms(1)));
+    let [consumer, provider] = World::both(|world| world.grant().conditions.set(NotAfter(NOW.plus_ms(1))));
     assert_eq!(consumer.unwrap().valid_until(), NOW.plus_ms(1));
     assert_eq!(provider.unwrap().valid_until(), NOW.plus_ms(1));
-    refuses(Reason::GrantExpired, |world| world.grant().not_after = Some(NOW));
+    refuses(Reason::GrantExpired, |world| world.grant().conditions.set(NotAfter(NOW)));
 }
 
 #[test]
 fn a_revoked_grant_says_so_whatever_else_holds() {
-    let end = || Some(GrantRevocation { at: NOW.plus_ms(-1), reason: "resolution 39-1".to_owned() });
-    refuses(Reason::GrantRevoked, |world| world.grant().revoked = end());
+    let end = || GrantRevocation { at: NOW.plus_ms(-1), reason: "resolution 39-1".to_owned() };
+    refuses(Reason::GrantRevoked, |world| world.grant().conditions.set(end()));
     refuses(Reason::GrantRevoked, |world| {
-        world.grant().revoked = end();
-        world.grant().not_after = Some(NOW.plus_ms(-5));
-        world.grant().in_force = false;
+        world.grant().conditions.set(end());
+        world.grant().conditions.set(NotAfter(NOW.plus_ms(-5)));
+        world.grant().conditions.set(NotYetInForce);
     });
-    let [consumer, _] = World::both(|world| world.grant().revoked = end());
+    let [consumer, _] = World::both(|world| world.grant().conditions.set(end()));
     let refusal = consumer.unwrap_err();
     assert!(refusal.detail.contains("resolution 39-1"), "{refusal}");
     assert_eq!(refusal.grant.as_deref(), Some("38-1/1/ipm/shahkar"));
@@ -67,9 +67,10 @@ fn a_revoked_grant_says_so_whatever_else_holds() {
 
 #[test]
 fn of_several_grants_one_in_force_is_enough_in_any_order() {
-    let revoked = Grant { revoked: Some(GrantRevocation { at: NOW, reason: String::new() }), ..grant("a/1/ipm/shahkar") };
-    let expired = Grant { not_after: Some(NOW), ..grant("b/1/ipm/shahkar") };
-    let future = Grant { not_before: Some(NOW.plus_ms(1)), ..grant("c/1/ipm/shahkar") };
+    let with = |condition: Condition, name| Grant { conditions: Conditions::default().with(condition), ..grant(name) };
+    let revoked = with(GrantRevocation { at: NOW, reason: String::new() }.into(), "a/1/ipm/shahkar");
+    let expired = with(NotAfter(NOW).into(), "b/1/ipm/shahkar");
+    let future = with(NotBefore(NOW.plus_ms(1)).into(), "c/1/ipm/shahkar");
     let good = grant("d/1/ipm/shahkar");
     for grants in [
         vec![revoked.clone(), expired.clone(), future.clone(), good.clone()],
@@ -106,11 +107,14 @@ fn a_kind_that_cannot_be_exchanged_yet_is_refused_to_who_has_a_grant_and_to_nobo
 
 #[test]
 fn a_grant_that_demands_a_purpose_allows_no_call_without_one() {
-    for decision in World::both(|world| world.grant().purpose_required = true) {
+    for decision in World::both(|world| world.grant().conditions.set(PurposeStated)) {
         let refusal = decision.unwrap_err();
         assert_eq!((refusal.reason, refusal.grant.as_deref()), (Reason::PurposeMissing, Some("38-1/1/ipm/shahkar")));
     }
-    for decision in World::both(|world| (world.grant().purpose_required, world.purpose_stated) = (true, true)) {
+    for decision in World::both(|world| {
+        world.grant().conditions.set(PurposeStated);
+        world.purpose_stated = true;
+    }) {
         assert!(decision.is_ok());
     }
 }
@@ -118,7 +122,7 @@ fn a_grant_that_demands_a_purpose_allows_no_call_without_one() {
 #[test]
 fn a_grant_that_demands_no_purpose_is_used_before_one_that_does() {
     for decision in World::both(|world| {
-        world.grant().purpose_required = true;
+        world.grant().conditions.set(PurposeStated);
         world.parts.grants.push(grant("39-2/1/ipm/shahkar"));
     }) {
         assert_eq!(&*decision.unwrap().grant().name, "39-2/1/ipm/shahkar");

@@ -10,7 +10,7 @@ mod world;
 use std::sync::Arc;
 
 use chapar_core::{
-    policy::{Endpoint, Inquiry, InquiryKey, PolicySnapshot, Reason, RouteError, Side},
+    policy::{Endpoint, Inquiry, InquiryKey, NotAfter, PolicySnapshot, Reason, RouteError, Side},
     time::Timestamp,
 };
 
@@ -42,7 +42,7 @@ fn a_permit_lasts_until_the_first_of_everything_it_rests_on_ends() {
         (1, (|world: &mut World, end| world.parts.valid_until = end) as fn(&mut World, Timestamp)),
         (2, |world, end| world.own.not_after = end),
         (3, |world, end| world.peer.as_mut().unwrap().not_after = end),
-        (4, |world, end| world.grant().not_after = Some(end)),
+        (4, |world, end| world.grant().conditions.set(NotAfter(end))),
     ] {
         for decision in World::both(|world| shorten(world, NOW.plus_ms(at))) {
             assert_eq!(decision.unwrap().valid_until(), NOW.plus_ms(at));

@@ -6,8 +6,8 @@ use chapar_core::{
     identity::{Agency, SpiffeId},
     passport::InquiryKind,
     policy::{
-        AgencyStanding, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side,
-        SnapshotParts, decide,
+        AgencyStanding, Conditions, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal,
+        Side, SnapshotParts, decide,
     },
     time::Timestamp,
 };
@@ -52,11 +52,7 @@ pub(crate) fn grant(name: &str) -> Grant {
         clause: Arc::from("1"),
         consumer: agency("ipm"),
         inquiry: inquiry().key,
-        not_before: None,
-        not_after: None,
-        in_force: true,
-        revoked: None,
-        purpose_required: false,
+        conditions: Conditions::default(),
     }
 }
 

@@ -65,3 +65,10 @@ pub(super) fn instant(field: &'static str, wire: Option<prost_types::Timestamp>)
         None => Err(ConvertError::Malformed { field, problem: "is no time" }),
     }
 }
+
+/// An instant as messages hold it.
+pub(super) fn wire_instant(at: Timestamp) -> prost_types::Timestamp {
+    let (seconds, part_ms) = (at.unix_s(), at.unix_ms().rem_euclid(1_000));
+    // Less than a second of milliseconds always fits.
+    prost_types::Timestamp { seconds, nanos: i32::try_from(part_ms * 1_000_000).unwrap_or_default() }
+}

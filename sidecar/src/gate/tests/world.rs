@@ -6,8 +6,8 @@ use chapar_core::{
     identity::SpiffeId,
     passport::{InquiryKind, SubjectKind},
     policy::{
-        AgencyStanding, CertificateRevocation, Grant, GrantRevocation, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot,
-        SnapshotParts,
+        AgencyStanding, CertificateRevocation, Grant, GrantRevocation, Inquiry, InquiryKey, NotAfter, PeerCertificate,
+        PolicySnapshot, PurposeStated, SnapshotParts,
     },
     record::CallRecord,
     subject::{SubjectField, SubjectKey},
@@ -229,11 +229,14 @@ fn snapshot(recipient: &str, changes: &Changes) -> PolicySnapshot {
         clause: "1".into(),
         consumer: CONSUMER.parse().unwrap(),
         inquiry: inquiry("Echo", false).key,
-        not_before: None,
-        not_after: changes.grant_ends,
-        in_force: true,
-        revoked: changes.revoked_grant.then(|| GrantRevocation { at: NOW, reason: "test".into() }),
-        purpose_required: changes.purpose_required,
+        conditions: [
+            changes.grant_ends.map(|end| NotAfter(end).into()),
+            changes.revoked_grant.then(|| GrantRevocation { at: NOW, reason: "test".into() }.into()),
+            changes.purpose_required.then(|| PurposeStated.into()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     };
     let revocation = |serial: &Arc<str>| (serial.to_string(), CertificateRevocation { at: NOW, reason: "stolen".into() });
     let mut inquiries = vec![inquiry("Secret", false)];

@@ -5,7 +5,10 @@ use std::{collections::HashMap, hint::black_box, sync::Arc, time::Instant};
 use chapar_core::{
     identity::{Agency, SpiffeId},
     passport::InquiryKind,
-    policy::{AgencyStanding, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot, Side, SnapshotParts, decide},
+    policy::{
+        AgencyStanding, Conditions, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot, Side, SnapshotParts,
+        decide,
+    },
     time::Timestamp,
 };
 
@@ -152,11 +155,7 @@ fn grant(at: usize, consumer: &Agency, inquiry: InquiryKey) -> Grant {
         clause: Arc::from("1"),
         consumer: consumer.clone(),
         inquiry,
-        not_before: None,
-        not_after: None,
-        in_force: true,
-        revoked: None,
-        purpose_required: false,
+        conditions: Conditions::default(),
     }
 }
 
