@@ -67,6 +67,11 @@ fn subjects_of_requests() -> Result<()> {
 }
 
 #[test]
+fn messages_in_protobufs_wire_format() -> Result<()> {
+    replay("proto/core/fuzz/corpus/wire", core::wire::run)
+}
+
+#[test]
 fn exports_over_otlp() -> Result<()> {
     replay("control-plane/fuzz/corpus/otlp", exchange::otlp::run)
 }

@@ -3,3 +3,4 @@
 pub mod record;
 pub mod spool;
 pub mod subject;
+pub mod wire;
