@@ -102,11 +102,6 @@ mod tests {
     use chapar_core::policy::{Condition, NotAfter, NotBefore};
 
     use super::*;
-    use chapar_core::{
-        policy::{Conditions, GrantRevocation},
-        time::Timestamp,
-    };
-
     use crate::resources::{ResourceFile, read};
 
     fn world(resolutions: &str) -> PolicySet {

@@ -114,11 +114,7 @@ pub fn classification_of(word: &str) -> Option<Classification> {
 
 /// A classification is stored as its word.
 mod classification_word {
-    use chapar_core::{
-        passport::Classification,
-        policy::{Condition, NotAfter, NotBefore, NotYetInForce, PurposeStated},
-        time::Timestamp,
-    };
+    use chapar_core::passport::Classification;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature.
