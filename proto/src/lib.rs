@@ -3,6 +3,7 @@
 
 // Generated code is documented where it is written, in the .proto files.
 #![allow(clippy::doc_markdown)]
+#![warn(missing_docs)]
 
 pub mod convert;
 pub mod encoded;
@@ -10,6 +11,7 @@ pub mod evidence;
 pub mod token;
 
 /// Sidecar ↔ control plane, and the passport options.
+#[allow(missing_docs)] // Generated.
 pub mod v1 {
     tonic::include_proto!("chapar.v1");
 }
@@ -17,12 +19,14 @@ pub mod v1 {
 /// The admin API: what the CLI and the console speak.
 pub mod admin {
     /// Version 1.
+    #[allow(missing_docs)] // Generated.
     pub mod v1 {
         tonic::include_proto!("chapar.admin.v1");
     }
 }
 
 /// The standard error model of gRPC.
+#[allow(missing_docs)] // Generated.
 pub mod rpc {
     tonic::include_proto!("google.rpc");
 }

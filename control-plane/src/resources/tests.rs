@@ -33,6 +33,19 @@ fn problems(content: impl Into<Vec<u8>>) -> String {
     found.err().unwrap_or_default().iter().map(|problem| format!("{problem}\n")).collect()
 }
 
+#[test]
+fn an_agency_of_another_exchange_is_refused_where_it_is_named() {
+    let grant = |consumer: &str, provider: &str| {
+        let grants = "  date: 1401-10-20\n  grants:\n    - clause: \"1\"\n";
+        resolution(&format!("{grants}      consumers: [ipm, {consumer}]\n      inquiries: [x]\n      provider: {provider}\n"))
+    };
+    let told = problems(grant("ipm@other.example", "civil-registration"));
+    let refused = "\"ipm@other.example\" is of the exchange \"other.example\"; no other exchange is joined to this one";
+    assert!(told.contains(&format!("f.yaml:10:24: spec.grants[0].consumers[1]: {refused}")), "{told}");
+    let told = problems(grant("civil-registration", "cra@other.example"));
+    assert!(told.contains("f.yaml:12:17: spec.grants[0].provider: \"cra@other.example\" is of the exchange"), "{told}");
+}
+
 fn resolution(spec: &str) -> String {
     format!(
         "apiVersion: chapar/v1\nkind: Resolution\nmetadata: {{name: 38-1}}\nspec:\n  title: {{fa: مصوبه, en: Resolution}}\n  session: 38\n{spec}"

@@ -1,5 +1,7 @@
 //! Checks of names and texts, and the guess at what a misspelt word was meant to be.
 
+use chapar_core::identity::Agency;
+
 /// Longest name of a resource: what a DNS label and a path segment of a SPIFFE ID can hold everywhere.
 pub(super) const NAME_CHARS_MAX: usize = 63;
 
@@ -10,6 +12,11 @@ pub(super) fn name_problem(text: &str) -> Option<String> {
     }
     if text.chars().count() > NAME_CHARS_MAX {
         return Some(format!("the name has {} characters; at most {NAME_CHARS_MAX} are allowed", text.chars().count()));
+    }
+    if let Some(exchange) = text.parse::<Agency>().as_ref().ok().and_then(Agency::exchange) {
+        return Some(format!(
+            "{text:?} is of the exchange {exchange:?}; no other exchange is joined to this one, and an agency of this one is written by its name alone"
+        ));
     }
     let kebab = text
         .split('-')
@@ -56,21 +63,6 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 /// Edits (insert, leave out, replace, swap neighbours) between two words, without regard to ASCII case; bounded in cost.
 fn distance(a: &str, b: &str) -> usize {
     const CHARS_MAX: usize = 128;
-    let fold = |text: &str| text.chars().take(CHARS_MAX).map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>();
-    let (a, b) = (fold(a), fold(b));
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut next = Vec::with_capacity(row.len());
-        next.push(i + 1);
-        for j in 0..b.len() {
-            let mut least = (row[j] + usize::from(a[i] != b[j])).min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                least = least.min(before[j - 1] + 1);
-            }
-            next.push(least);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[b.len()]
+    let fold = |text: &str| text.chars().take(CHARS_MAX).collect::<String>().to_ascii_lowercase();
+    strsim::osa_distance(&fold(a), &fold(b))
 }

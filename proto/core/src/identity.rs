@@ -3,6 +3,9 @@
 //! A SPIFFE ID of the exchange is one of
 //! `spiffe://<trust-domain>/agency/<agency>/sidecar/<name>`, `spiffe://<trust-domain>/control-plane` and
 //! `spiffe://<trust-domain>/admin/<name>`. Anything else is not an identity here.
+//!
+//! What can only be one's own is an [`AgencyName`]: who enrols, gets tokens, is suspended here. Who takes part in calls, of whatever
+//! exchange, is an [`Agency`]: `agency`, or `agency@exchange` where it is another exchange's.
 
 mod agency;
 

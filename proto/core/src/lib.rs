@@ -3,6 +3,8 @@
 //! This crate does no I/O, knows no runtime and no clock: time comes in as a [`time::Timestamp`], and everything here is a
 //! pure function of its arguments. Both planes decide with this code, so that they cannot disagree.
 
+#![warn(missing_docs)]
+
 pub mod identity;
 pub mod metadata;
 pub mod passport;

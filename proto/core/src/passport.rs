@@ -124,6 +124,7 @@ impl FromStr for PassportVersion {
 pub struct ServicePassport {
     /// Kebab-case name within the agency, such as `identity-register`.
     pub id: String,
+    /// For people.
     pub title: Title,
     /// Name of the base database that answers (regulation, article 1-3); `None`: there is none behind it.
     pub base_database: Option<String>,
@@ -151,15 +152,21 @@ impl ServicePassport {
 pub struct Inquiry {
     /// Kebab-case name, unique for one provider, such as `identity-match`.
     pub id: String,
+    /// For people.
     pub title: Title,
+    /// How it exchanges data.
     pub kind: InquiryKind,
     /// Name of the method within its service, such as `MatchIdentity`.
     pub method: String,
     /// What gRPC puts into `:path`: `/package.Service/Method`.
     pub path: String,
+    /// Whether the consumer sends several messages.
     pub client_streaming: bool,
+    /// Whether the provider sends several messages.
     pub server_streaming: bool,
+    /// What the consumer sends.
     pub request: Document,
+    /// What the provider answers.
     pub response: Document,
 }
 
@@ -175,6 +182,7 @@ impl Inquiry {
 pub struct Document {
     /// Full name of the protobuf message.
     pub message: String,
+    /// For people.
     pub title: Title,
     /// Depth first, in the order of declaration. A message that contains itself is described once: where it recurs, its
     /// item stands without the items below it.
@@ -191,6 +199,7 @@ pub struct DataItem {
     pub numbers: Vec<u32>,
     /// protobuf type, such as `string`, `repeated Birth`, `map<string, Birth>`; names relative to the document's package.
     pub type_name: String,
+    /// For people.
     pub title: Title,
     /// The field's own, or its service's.
     pub classification: Classification,

@@ -26,42 +26,104 @@ pub enum PassportError {
 /// What is wrong with the bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum Malformed {
+    /// More bytes than are read.
     #[error("it has {bytes} bytes; at most {DESCRIPTOR_SET_BYTES_MAX} are read")]
-    TooLarge { bytes: usize },
+    TooLarge {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// No descriptor set at all.
     #[error("it is no serialised google.protobuf.FileDescriptorSet")]
     Undecodable(#[source] prost::DecodeError),
+    /// More files than are read.
     #[error("it has {files} files; at most {FILES_MAX} are read")]
-    TooManyFiles { files: usize },
+    TooManyFiles {
+        /// How many it has.
+        files: usize,
+    },
+    /// A name that protobuf does not have.
     #[error("{name:?}, declared in {scope:?}, is no protobuf name, or its full name has more than {FULL_NAME_BYTES_MAX} bytes")]
-    Name { scope: String, name: String },
+    Name {
+        /// Where it is declared.
+        scope: String,
+        /// The name.
+        name: String,
+    },
+    /// More records than can be decoded in bounded memory.
     #[error("it holds more than {RECORDS_MAX} records")]
     TooManyRecords,
+    /// More declarations than are read.
     #[error("it declares more than {ELEMENTS_MAX} elements")]
     TooManyElements,
+    /// More reservations in one element than are compared.
     #[error("{element} has {reservations} reserved names and ranges; at most {RESERVATIONS_MAX} are read")]
-    TooManyReservations { element: String, reservations: usize },
+    TooManyReservations {
+        /// Full name of the element.
+        element: String,
+        /// How many it has.
+        reservations: usize,
+    },
+    /// More inquiries than are read.
     #[error("it describes {inquiries} inquiries; at most {INQUIRIES_MAX} are read")]
-    TooManyInquiries { inquiries: usize },
+    TooManyInquiries {
+        /// How many it describes.
+        inquiries: usize,
+    },
+    /// More data items than are read.
     #[error("its documents have more than {ITEMS_MAX} data items in all")]
     TooManyItems,
+    /// A syntax that is not read, such as an edition.
     #[error("{file} is written in the syntax {syntax:?}; proto2 and proto3 are read")]
-    Syntax { file: String, syntax: String },
+    Syntax {
+        /// Name of the file.
+        file: String,
+        /// The syntax that it names.
+        syntax: String,
+    },
+    /// Two files of one name.
     #[error("it has two files named {file:?}")]
-    RepeatedFile { file: String },
+    RepeatedFile {
+        /// Name of the file.
+        file: String,
+    },
+    /// An import that is marked and not there.
     #[error("{file} marks an import as public or weak that it does not have")]
-    ImportIndex { file: String },
+    ImportIndex {
+        /// Name of the file.
+        file: String,
+    },
+    /// Files that import one another in a circle.
     #[error("{file} imports itself, by way of others or directly")]
-    ImportCycle { file: String },
+    ImportCycle {
+        /// Name of the file.
+        file: String,
+    },
+    /// Files that refer to what is not there.
     #[error("its files do not fit together (all imports must be included)")]
     Inconsistent(#[source] prost_reflect::DescriptorError),
+    /// Declarations in protobuf's own package.
     #[error("{file} puts declarations into the package google.protobuf, which belongs to protobuf itself")]
-    ReservedPackage { file: String },
+    ReservedPackage {
+        /// Name of the file.
+        file: String,
+    },
+    /// The passport options are not in the set.
     #[error("chapar/v1/passport.proto is not in it: import it, annotate the service, and include all imports")]
     OptionsMissing,
+    /// The passport options are not those of this exchange.
     #[error("{element} is not what this exchange knows by that name: {difference}")]
-    OptionsForged { element: String, difference: String },
+    OptionsForged {
+        /// Full name of the element.
+        element: String,
+        /// What differs.
+        difference: String,
+    },
+    /// A map entry that is none.
     #[error("{message} is marked as a map entry but is none")]
-    MapEntry { message: String },
+    MapEntry {
+        /// Full name of the message.
+        message: String,
+    },
 }
 
 /// One thing that a complete passport says and this one does not.

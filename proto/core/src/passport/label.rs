@@ -23,6 +23,7 @@ impl fmt::Display for Title {
 pub struct Unknown {
     /// What was expected, such as `kind of inquiry`.
     pub what: &'static str,
+    /// What came in its place.
     pub number: i32,
 }
 

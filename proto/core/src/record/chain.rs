@@ -1,4 +1,4 @@
-//! Evidence: the records of one sidecar's lane as a hash chain, and signed checkpoints of it.
+//! Evidence: what one spool writer of a sidecar writes as a hash chain, and signed checkpoints of it.
 //!
 //! `h(0) = SHA-256("chapar.chain.v1\0" ‖ chain ID)`; `h(n) = SHA-256(h(n-1) ‖ SHA-256(canonical bytes of entry n))`. Sequence
 //! numbers begin with 1. An entry of damage stands for all the sequence numbers from its `number` to its own, which is then the
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::CallId;
 use crate::time::Timestamp;
 
-/// Names one chain: random, made with the lane.
+/// Names one chain: random, made with the spool writer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChainId(pub [u8; 16]);
 

@@ -35,7 +35,7 @@ pub fn put(sequence: u64, out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) 
 /// A whole and sound frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'f> {
-    /// Its entry's place in the lane.
+    /// Its entry's place in its chain.
     pub sequence: u64,
     /// The entry's canonical bytes.
     pub canonical: &'f [u8],
