@@ -41,12 +41,16 @@ pub struct EnrolmentToken {
 /// The text is no enrolment token; the agency's operator must ask the admin for one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
+    /// It begins as no token does.
     #[error("an enrolment token starts with \"chapar1.\"")]
     Prefix,
+    /// It is longer than any token.
     #[error("an enrolment token is at most {TEXT_BYTES_MAX} bytes long")]
     TooLong,
+    /// It was cut or mistyped.
     #[error("the enrolment token is damaged: was it copied in full?")]
     Damaged,
+    /// It lacks what a token must say.
     #[error("the enrolment token lacks its {0}")]
     Incomplete(&'static str),
 }
