@@ -13,7 +13,7 @@ use crate::{floor::PAGE, resolve::Read, size};
 /// Endings by which a name is a file's, wherever it begins.
 const ENDINGS: [&str; 10] = ["rs", "md", "proto", "sql", "sh", "toml", "go", "py", "json", "yaml"];
 /// What examples, users and builds make, and what other projects have.
-const NOT_OURS: [&str; 6] = ["target/", "target/bench/", "/", "~", "addresses.json", "sidecar.yaml"];
+const NOT_OURS: [&str; 5] = ["target/", "/", "~", "foo.rs", "mod.rs"];
 
 /// The pages that are held to this: all of the root, and all beside the parts that they describe.
 ///
@@ -59,6 +59,34 @@ pub fn dead_items(top: &Path, crates: &[Read]) -> Result<Vec<String>> {
             let of = crates.iter().find(|read| path.first().is_some_and(|first| *first == read.source.name));
             if of.is_some_and(|read| !exists(read, &path)) {
                 dead.push(format!("{}:{line}: {name}", page.display()));
+            }
+        }
+    }
+    Ok(dead)
+}
+
+/// Metrics that a page names, and that no program has.
+///
+/// # Errors
+///
+/// When a page or a source cannot be read.
+pub fn dead_metrics(top: &Path) -> Result<Vec<String>> {
+    let mut sources = String::new();
+    for file in size::rust_files(top)? {
+        if ["sidecar/src", "control-plane/src"].iter().any(|folder| file.starts_with(folder)) {
+            sources += &read(top, &file)?;
+        }
+    }
+    let mut dead = Vec::new();
+    for page in pages(top)? {
+        for (line, name) in names(&read(top, &page)?) {
+            let metric = name.split('{').next().unwrap_or_default();
+            let is_plain = metric.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+            // A sidecar's registry puts the first words before every name.
+            let own =
+                metric.strip_prefix("chapar_sidecar_").or_else(|| metric.starts_with("chapar_control_plane_").then_some(metric));
+            if own.is_some_and(|own| is_plain && !sources.contains(&format!("\"{own}\""))) {
+                dead.push(format!("{}:{line}: {metric}", page.display()));
             }
         }
     }

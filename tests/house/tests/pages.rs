@@ -20,6 +20,11 @@ fn every_function_that_a_page_names_by_its_file_exists() -> Result<(), Faults> {
 }
 
 #[test]
+fn every_metric_that_a_page_names_exists() -> Result<(), Faults> {
+    Faults::none("These metrics are named, and no program has them.", &page::dead_metrics(&repository())?)
+}
+
+#[test]
 fn decision_records_are_numbered_and_listed() -> Result<(), Faults> {
     Faults::none(
         "Decision records have one numbering, a status, and a line in the table.",
