@@ -13,7 +13,7 @@ use crate::{floor::PAGE, resolve::Read, size};
 /// Endings by which a name is a file's, wherever it begins.
 const ENDINGS: [&str; 10] = ["rs", "md", "proto", "sql", "sh", "toml", "go", "py", "json", "yaml"];
 /// What examples, users and builds make, and what other projects have.
-const NOT_OURS: [&str; 5] = ["target/", "/", "~", "foo.rs", "mod.rs"];
+const NOT_OURS: [&str; 6] = ["target/", "/", "~", "foo.rs", "mod.rs", "file.rs"];
 
 /// The pages that are held to this: all of the root, and all beside the parts that they describe.
 ///
@@ -39,6 +39,28 @@ pub fn dead_files(top: &Path) -> Result<Vec<String>> {
         let bases = bases(top, &page)?;
         for (line, name) in names(&read(top, &page)?) {
             if is_file(top, &name) && !bases.iter().any(|base| top.join(base).join(&name).exists()) {
+                dead.push(format!("{}:{line}: {name}", page.display()));
+            }
+        }
+    }
+    Ok(dead)
+}
+
+/// Functions that a page names as `file.rs::function`, and that the file does not hold.
+///
+/// # Errors
+///
+/// When a page or a source cannot be read.
+pub fn dead_functions(top: &Path) -> Result<Vec<String>> {
+    let mut dead = Vec::new();
+    for page in pages(top)? {
+        let bases = bases(top, &page)?;
+        for (line, name) in names(&read(top, &page)?) {
+            let Some((file, function)) = name.split_once("::").filter(|(file, _)| is_file(top, file)) else { continue };
+            let found = bases.iter().map(|base| base.join(file)).find(|file| top.join(file).exists());
+            let text = found.map(|file| read(top, &file)).transpose()?.unwrap_or_default();
+            let begins = |rest: &str| rest.starts_with(['(', '<']);
+            if !text.split(&format!("fn {function}")).skip(1).any(begins) {
                 dead.push(format!("{}:{line}: {name}", page.display()));
             }
         }
