@@ -24,7 +24,9 @@ pub struct Chapar {
 pub struct Ended {
     line: String,
     code: Option<i32>,
+    /// What it answered.
     pub stdout: String,
+    /// What it complained of.
     pub stderr: String,
 }
 

@@ -69,8 +69,11 @@ fn round(scenario: &Scenario, peer: &Peer, effort: Effort) -> Result<Sample> {
 /// A round of load on one peer, which stands still again: what it used up to both ends of the counted time.
 #[derive(Debug)]
 pub struct Loaded<U> {
+    /// What was counted.
     pub tally: Tally,
+    /// At the beginning.
     pub before: U,
+    /// At the end.
     pub after: U,
     /// CPU time that the counted calls will still cost; see [`Peer::owed_us`].
     pub owed_us: f64,

@@ -30,7 +30,9 @@ const CALL_ID: &str = "chapar-call-id";
 pub struct Answer {
     /// `None` when the call did not go through a sidecar.
     pub call_id: Option<String>,
+    /// What was answered.
     pub got: String,
+    /// What the registers hold.
     pub wanted: String,
 }
 

@@ -18,10 +18,15 @@ pub struct Title {
 /// How an inquiry exchanges data, as its passport says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Compares, and answers yes or no.
     Verification,
+    /// Answers with data.
     Data,
+    /// Sent to the consumer when something changes.
     Push,
+    /// Published once to all.
     Broadcast,
+    /// Handed over as a whole.
     Bulk,
 }
 
@@ -36,22 +41,30 @@ impl Kind {
 /// A service of one agency, with its technical passport.
 #[derive(Debug)]
 pub struct Service {
+    /// As resource files and resolutions name it.
     pub id: &'static str,
     /// Full name of the gRPC service.
     pub grpc_service: &'static str,
+    /// For people.
     pub title: Title,
+    /// The system that it belongs to.
     pub information_system: &'static str,
     /// The passport: an encoded `google.protobuf.FileDescriptorSet` of the service's file and all that it imports.
     pub descriptor_set: &'static [u8],
+    /// Its methods.
     pub inquiries: &'static [Inquiry],
 }
 
 /// One method of a service.
 #[derive(Debug)]
 pub struct Inquiry {
+    /// As resource files and resolutions name it.
     pub id: &'static str,
+    /// Name of the RPC method.
     pub method: &'static str,
+    /// For people.
     pub title: Title,
+    /// How it exchanges data.
     pub kind: Kind,
 }
 
@@ -85,25 +98,35 @@ pub const BULK_VARIANT: &str = "new-bills-bulk";
 /// An agency of the session.
 #[derive(Clone, Debug)]
 pub struct Agency {
+    /// As resource files name it.
     pub name: String,
+    /// In Persian.
     pub title_fa: String,
+    /// In English.
     pub title_en: String,
 }
 
 /// A resolution of the session.
 #[derive(Clone, Debug)]
 pub struct Resolution {
+    /// As resource files name it.
     pub name: String,
+    /// In Persian.
     pub title_fa: String,
+    /// In English.
     pub title_en: String,
 }
 
 /// One consumer's right to one inquiry, by one clause of one resolution.
 #[derive(Clone, Debug)]
 pub struct Grant {
+    /// That grants it.
     pub resolution: String,
+    /// Of the resolution.
     pub clause: String,
+    /// Who may ask, or asked.
     pub consumer: String,
+    /// What for.
     pub inquiry: String,
     /// False: granted, but refused as not yet in force.
     pub in_force: bool,

@@ -16,17 +16,29 @@ use standing::{Certificate, Cover, Deed, Ruling, Study, Veteran};
 /// All registers. Each sample service reads only what its agency would hold.
 #[derive(Clone, Debug)]
 pub struct Registers {
+    /// The identity register.
     pub people: Vec<Person>,
+    /// The post's.
     pub places: Vec<Place>,
+    /// The electricity company's.
     pub connections: Vec<Connection>,
+    /// Of several registers.
     pub companies: Vec<Company>,
+    /// The tax administration's.
     pub declarations: Vec<Declaration>,
+    /// The welfare organization's.
     pub welfare_clients: Vec<Cover>,
+    /// The relief committee's.
     pub relief_clients: Vec<Cover>,
+    /// The foundation's.
     pub veterans: Vec<Veteran>,
+    /// The science ministry's.
     pub studies: Vec<Study>,
+    /// The deeds registry's.
     pub deeds: Vec<Deed>,
+    /// Clean records, of the judiciary.
     pub certificates: Vec<Certificate>,
+    /// The judiciary's.
     pub rulings: Vec<Ruling>,
     /// The day on which all registers were last brought up to date.
     pub updated_on: Day,

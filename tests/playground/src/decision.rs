@@ -51,8 +51,11 @@ impl fmt::Display for Decision {
 /// A call that was made.
 #[derive(Clone, Debug)]
 pub struct Made {
+    /// Who may ask, or asked.
     pub consumer: String,
+    /// What was asked for.
     pub inquiry: &'static str,
+    /// What came of it.
     pub decision: Decision,
     /// As returned to the caller; `None` is a deviation of its own.
     pub call_id: Option<String>,

@@ -10,7 +10,9 @@ use crate::data::{Registers, places::Place};
 /// What was searched, and what should not have been there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Search {
+    /// Files that were read.
     pub files: usize,
+    /// Bytes that were read.
     pub bytes: usize,
     /// File and number of each find.
     pub found: Vec<String>,

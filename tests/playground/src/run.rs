@@ -18,6 +18,7 @@ use crate::{
 
 /// A mesh that has carried session 38, and what deviated from it.
 pub struct Finished {
+    /// The processes.
     pub mesh: Mesh,
     /// Empty when everything was as the catalogue and the golden file say.
     pub deviations: Vec<String>,

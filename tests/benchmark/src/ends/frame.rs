@@ -9,31 +9,49 @@ pub const PAYLOAD_BYTES_MAX: usize = 16_384;
 
 /// Frame types.
 pub mod kind {
+    /// Content of a stream.
     pub const DATA: u8 = 0;
+    /// Begins a header block.
     pub const HEADERS: u8 = 1;
+    /// Ends a stream at once.
     pub const RST_STREAM: u8 = 3;
+    /// What an end takes.
     pub const SETTINGS: u8 = 4;
+    /// Is to be answered.
     pub const PING: u8 = 6;
+    /// Ends a connection.
     pub const GOAWAY: u8 = 7;
+    /// Lets more be sent.
     pub const WINDOW_UPDATE: u8 = 8;
+    /// Goes on with a header block.
     pub const CONTINUATION: u8 = 9;
 }
 
 /// Frame flags.
 pub mod flag {
+    /// Answers SETTINGS or PING.
     pub const ACK: u8 = 1;
+    /// Nothing more comes on this stream.
     pub const END_STREAM: u8 = 1;
+    /// The header block is whole.
     pub const END_HEADERS: u8 = 4;
+    /// Padding follows.
     pub const PADDED: u8 = 8;
+    /// A priority goes before the block.
     pub const PRIORITY: u8 = 32;
 }
 
 /// Settings (RFC 9113, section 6.5.2).
 pub mod setting {
+    /// Bytes of the dynamic table.
     pub const HEADER_TABLE_SIZE: u16 = 1;
+    /// Whether the server may push.
     pub const ENABLE_PUSH: u16 = 2;
+    /// Streams at a time.
     pub const MAX_CONCURRENT_STREAMS: u16 = 3;
+    /// Bytes of a stream's first window.
     pub const INITIAL_WINDOW_SIZE: u16 = 4;
+    /// Bytes of a frame's payload.
     pub const MAX_FRAME_SIZE: u16 = 5;
 }
 

@@ -40,17 +40,46 @@ pub struct Peer {
 #[derive(Debug)]
 pub enum Event {
     /// A whole header block, at this place of the input.
-    Headers { stream: u32, block: Range<usize>, end: bool },
+    Headers {
+        /// The stream.
+        stream: u32,
+        /// Place of the block.
+        block: Range<usize>,
+        /// Nothing more comes.
+        end: bool,
+    },
     /// A part of a body.
-    Data { stream: u32, bytes: Range<usize>, end: bool },
+    Data {
+        /// The stream.
+        stream: u32,
+        /// Place of the part.
+        bytes: Range<usize>,
+        /// Nothing more comes.
+        end: bool,
+    },
     /// A stream was cut.
-    Reset { stream: u32, code: u32 },
+    Reset {
+        /// The stream.
+        stream: u32,
+        /// HTTP/2's error code.
+        code: u32,
+    },
     /// More may be sent on a stream.
-    Window { stream: u32, by: u32 },
+    Window {
+        /// The stream.
+        stream: u32,
+        /// Bytes more.
+        by: u32,
+    },
     /// Windows or settings changed: more may be sent on all streams.
     Room,
     /// No stream above this one was looked at, and none will be.
-    GoAway { last: u32, code: u32 },
+    GoAway {
+        /// The last stream that counts.
+        last: u32,
+        /// HTTP/2's error code.
+        code: u32,
+    },
 }
 
 /// One connection.

@@ -5,22 +5,32 @@ use super::{date::Day, numbers, people::Person};
 /// A company, known by its national entity ID.
 #[derive(Clone, Debug)]
 pub struct Company {
+    /// National entity ID, 11 digits.
     pub entity_id: String,
+    /// Of social security.
     pub workshop_code: String,
     /// First and last day as a knowledge-based company.
     pub knowledge_based: Option<(Day, Day)>,
+    /// Of its workshop.
     pub payroll: Vec<PayrollLine>,
 }
 
 /// One employee's line in a workshop's payroll of one month.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayrollLine {
+    /// Of the person, 10 digits.
     pub national_id: String,
+    /// Of social security.
     pub insurance_number: String,
+    /// Jalali.
     pub year: i32,
+    /// Jalali, from 1.
     pub month: i32,
+    /// Days worked.
     pub days: i32,
+    /// For the month.
     pub wages_rials: i64,
+    /// Whether payroll tax was paid.
     pub tax_paid: bool,
 }
 
@@ -29,11 +39,17 @@ pub struct PayrollLine {
 pub struct Declaration {
     /// National ID of a person or entity ID of a company.
     pub taxpayer_id: String,
+    /// Jalali.
     pub tax_year: i32,
+    /// Given when it was filed.
     pub tracking_code: String,
+    /// Whether it replaces an earlier one.
     pub amended: bool,
+    /// Income at the rate of zero.
     pub zero_rate_income_rials: i64,
+    /// Income that is exempt.
     pub exempt_amount_rials: i64,
+    /// First and last day.
     pub fiscal_year: (Day, Day),
     /// Name and amount in rials, in the order of the form.
     pub items: Vec<(&'static str, i64)>,

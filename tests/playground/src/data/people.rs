@@ -5,27 +5,38 @@ use super::{date::Day, numbers};
 /// As the birth certificate says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sex {
+    /// A woman or a girl.
     Female,
+    /// A man or a boy.
     Male,
 }
 
 /// A person of the identity register.
 #[derive(Clone, Debug)]
 pub struct Person {
+    /// Of the person, 10 digits.
     pub national_id: String,
+    /// In Persian.
     pub given_name: &'static str,
+    /// In Persian.
     pub family_name: &'static str,
+    /// In Persian.
     pub father_name: &'static str,
+    /// Day of birth.
     pub birth_date: Day,
+    /// Day of the birth certificate.
     pub certificate_issued_on: Day,
+    /// As the birth certificate says.
     pub sex: Sex,
     /// National IDs; unknown for those born before the register recorded them.
     pub father: Option<String>,
+    /// As the father.
     pub mother: Option<String>,
     /// Set when a court named a guardian other than the parents.
     pub guardian: Option<String>,
     /// In the person's own name; children have none.
     pub mobile_number: Option<String>,
+    /// Of an account of their own.
     pub iban: Option<String>,
 }
 

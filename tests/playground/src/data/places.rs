@@ -5,13 +5,21 @@ use super::{date::Day, numbers};
 /// One place with a postal code.
 #[derive(Clone, Debug)]
 pub struct Place {
+    /// In Persian.
     pub province: &'static str,
+    /// In Persian.
     pub county: &'static str,
+    /// In Persian.
     pub city: &'static str,
+    /// In Persian.
     pub street: &'static str,
+    /// Number in the street.
     pub plate: i32,
+    /// North.
     pub latitude_degrees: f64,
+    /// East.
     pub longitude_degrees: f64,
+    /// 10 digits.
     pub postal_code: String,
 }
 
@@ -35,16 +43,22 @@ impl Place {
 /// Whether power flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Supply {
+    /// It does.
     Connected,
+    /// Not for now.
     Suspended,
+    /// Never again.
     Removed,
 }
 
 /// A power connection, known by its bill ID.
 #[derive(Clone, Debug)]
 pub struct Connection {
+    /// As the bill shows it.
     pub bill_id: String,
+    /// Day of the connection.
     pub made_on: Day,
+    /// Whether power flows.
     pub supply: Supply,
     /// Index into the places.
     pub place: usize,

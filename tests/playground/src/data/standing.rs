@@ -8,28 +8,35 @@ use super::{
 /// Cover by the welfare organization or by the relief committee.
 #[derive(Clone, Debug)]
 pub struct Cover {
+    /// Of the person, 10 digits.
     pub national_id: String,
     /// The number of the kind in the register's own enumeration, from 1.
     pub kind: i32,
+    /// First day.
     pub since: Day,
 }
 
 /// A veteran's status.
 #[derive(Clone, Debug)]
 pub struct Veteran {
+    /// Of the person, 10 digits.
     pub national_id: String,
     /// The number of the status in the register's own enumeration, from 1.
     pub status: i32,
+    /// Of disability.
     pub percentage: i32,
 }
 
 /// Highest degree, or latest enrolment.
 #[derive(Clone, Debug)]
 pub struct Study {
+    /// Of the person, 10 digits.
     pub national_id: String,
     /// From 1, associate, to 4, doctorate.
     pub level: i32,
+    /// In Persian.
     pub field: &'static str,
+    /// In Persian.
     pub university: &'static str,
     /// Set for those who graduated.
     pub graduated_on: Option<Day>,
@@ -38,25 +45,33 @@ pub struct Study {
 /// A deed in force.
 #[derive(Clone, Debug)]
 pub struct Deed {
+    /// As the register numbers it.
     pub number: String,
+    /// National ID of the owner.
     pub owner_national_id: String,
 }
 
 /// A clean-record certificate that is still valid.
 #[derive(Clone, Debug)]
 pub struct Certificate {
+    /// As the register numbers it.
     pub number: String,
+    /// Of the person, 10 digits.
     pub national_id: String,
 }
 
 /// A final ruling.
 #[derive(Clone, Debug)]
 pub struct Ruling {
+    /// As the register numbers it.
     pub number: String,
     /// The number of the kind in the register's own enumeration, from 1.
     pub kind: i32,
+    /// National ID of whom the ruling protects.
     pub ward_national_id: String,
+    /// National ID of the guardian.
     pub guardian_national_id: String,
+    /// Day since which it is final.
     pub final_on: Day,
 }
 
