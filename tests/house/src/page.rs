@@ -46,28 +46,6 @@ pub fn dead_files(top: &Path) -> Result<Vec<String>> {
     Ok(dead)
 }
 
-/// Functions that a page names as `file.rs::function`, and that the file does not hold.
-///
-/// # Errors
-///
-/// When a page or a source cannot be read.
-pub fn dead_functions(top: &Path) -> Result<Vec<String>> {
-    let mut dead = Vec::new();
-    for page in pages(top)? {
-        let bases = bases(top, &page)?;
-        for (line, name) in names(&read(top, &page)?) {
-            let Some((file, function)) = name.split_once("::").filter(|(file, _)| is_file(top, file)) else { continue };
-            let found = bases.iter().map(|base| base.join(file)).find(|file| top.join(file).exists());
-            let text = found.map(|file| read(top, &file)).transpose()?.unwrap_or_default();
-            let begins = |rest: &str| rest.starts_with(['(', '<']);
-            if !text.split(&format!("fn {function}")).skip(1).any(begins) {
-                dead.push(format!("{}:{line}: {name}", page.display()));
-            }
-        }
-    }
-    Ok(dead)
-}
-
 /// Paths such as `chapar_core::policy::decide` that a page names, and that lead nowhere.
 ///
 /// # Errors
