@@ -7,14 +7,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use http::{Uri, uri::InvalidUri};
+use http::{Response, StatusCode, Uri, uri::InvalidUri};
 use hyper_util::rt::TokioIo;
 use tonic::{
     Code, Status,
-    transport::{Channel, Endpoint},
+    body::Body,
+    transport::{self, Channel, Endpoint},
 };
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
-use tower::service_fn;
+use tower::{service_fn, util::MapResult};
 
 use super::{Server, Upstreams};
 use crate::transport::DialError;
@@ -54,7 +55,7 @@ enum Unwell {
     Silent,
     #[error("{0}")]
     Unreachable(#[from] DialError),
-    #[error("the connection broke: {0}")]
+    #[error("no answer of a gRPC server came: {0}")]
     Broken(String),
     #[error("its health service answers with gRPC status {0}")]
     Status(i32),
@@ -62,8 +63,13 @@ enum Unwell {
     NotServing,
 }
 
+/// A connection of the health check's own. What answers by another status of HTTP than gRPC's 200 does not speak gRPC, and is not taken for
+/// one that has no health service.
+type Client = HealthClient<MapResult<Channel, Spoken>>;
+type Spoken = fn(Result<Response<Body>, transport::Error>) -> Result<Response<Body>, NoAnswer>;
+
 /// Asks over the connection that is kept open between the questions, or over a new one.
-async fn ask(server: &Server, client: &mut Option<HealthClient<Channel>>) -> Result<(), Unwell> {
+async fn ask(server: &Server, client: &mut Option<Client>) -> Result<(), Unwell> {
     if let Some(mut kept) = client.take() {
         match question(server, &mut kept).await {
             // A connection that was closed since the last question says nothing about the server.
@@ -81,7 +87,7 @@ async fn ask(server: &Server, client: &mut Option<HealthClient<Channel>>) -> Res
 }
 
 /// Opens a connection of the health check's own. It ends with what this returns.
-async fn open(server: &Server) -> Result<HealthClient<Channel>, Unwell> {
+async fn open(server: &Server) -> Result<Client, Unwell> {
     let dialled = Mutex::new(Some(server.target.connect().await?.io));
     let scheme = if server.target.is_encrypted() { "https" } else { "http" };
     let origin: Uri =
@@ -93,10 +99,28 @@ async fn open(server: &Server) -> Result<HealthClient<Channel>, Unwell> {
     });
     let endpoint = Endpoint::from_static("http://upstream.chapar.invalid").origin(origin);
     let channel = endpoint.connect_with_connector(once).await.map_err(|error| Unwell::Broken(error.to_string()))?;
-    Ok(HealthClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
+    Ok(HealthClient::new(MapResult::new(channel, spoken as Spoken)).max_decoding_message_size(ANSWER_BYTES_MAX))
 }
 
-async fn question(server: &Server, client: &mut HealthClient<Channel>) -> Result<(), Unwell> {
+/// Why there is no answer of a gRPC server.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error("the connection broke: {0}")]
+    Broken(#[from] transport::Error),
+    #[error("it answers with HTTP status {0}, which is not gRPC's")]
+    NotGrpc(StatusCode),
+}
+
+/// A response of gRPC.
+fn spoken(answered: Result<Response<Body>, transport::Error>) -> Result<Response<Body>, NoAnswer> {
+    let response = answered?;
+    match response.status() {
+        StatusCode::OK => Ok(response),
+        other => Err(NoAnswer::NotGrpc(other)),
+    }
+}
+
+async fn question(server: &Server, client: &mut Client) -> Result<(), Unwell> {
     let request = HealthCheckRequest { service: server.check.service.clone() };
     judge(client.check(request).await.map(|answer| answer.into_inner().status()))
 }
@@ -125,5 +149,12 @@ mod tests {
         assert!(judge(Ok(ServingStatus::Unknown)).is_err());
         assert!(judge(Err(Status::not_found("no such service"))).is_err());
         assert!(judge(Err(Status::internal("no answer"))).is_err());
+    }
+
+    #[test]
+    fn a_server_that_does_not_speak_grpc_is_not_taken_for_one_without_a_health_service() {
+        let answer = |status: StatusCode| spoken(Ok(Response::builder().status(status).body(Body::empty()).expect("a response")));
+        assert!(answer(StatusCode::OK).is_ok());
+        assert!(answer(StatusCode::NOT_FOUND).is_err());
     }
 }
