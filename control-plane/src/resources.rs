@@ -9,10 +9,12 @@ mod check;
 mod dates;
 mod decode;
 mod fields;
-mod kinds;
+mod kind;
 mod problem;
 mod text;
+mod title;
 mod tree;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -29,12 +31,16 @@ use problem::Problems;
 pub use canonical::{yaml, yaml_all};
 pub use change::{Action, ResourceChange};
 pub use dates::{Day, Moment};
-pub use kinds::{
-    API_VERSION, Agency, BaseDatabase, GrantClause, InformationSystem, Kind, Resolution, ResourceName, Revocation, Role, Spec,
-    Title, classification_of, grant_name,
+pub use kind::{
+    Agency, BaseDatabase, GrantClause, InformationSystem, Kind, Resolution, ResourceName, Revocation, Role, Spec,
+    classification_of, grant_name,
 };
 pub use problem::{PROBLEMS_MAX, Place, Problem, Site};
 pub use text::nearest;
+pub use title::Title;
+
+/// The only version of the resource format.
+pub const API_VERSION: &str = "chapar/v1";
 
 /// Largest file: session 38 has 20 KiB, so this is a hundred sessions.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -154,7 +160,7 @@ impl Reading {
 
     /// The inquiries that grants name, in the order of the files.
     pub fn inquiries(&self) -> Vec<NamedInquiry> {
-        let all = self.documents.iter().flat_map(|document| &document.inquiries);
+        let all = self.documents.iter().flat_map(|document| &document.mentioned.inquiries);
         all.map(|found| NamedInquiry {
             inquiry: found.inquiry.clone(),
             provider: found.provider.clone(),

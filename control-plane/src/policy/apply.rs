@@ -310,7 +310,7 @@ fn has_role(world: &PolicySet, agency: &str, role: Role) -> bool {
 fn resource_name(text: &str) -> Result<ResourceName, PolicyError> {
     let malformed = || PolicyError::Argument(format!("{text:?} names no resource; expected Kind/name, such as Agency/post"));
     let (kind, name) = text.split_once('/').ok_or_else(malformed)?;
-    Ok(ResourceName { kind: Kind::of(kind).ok_or_else(malformed)?, name: name.to_owned() })
+    Ok(ResourceName { kind: Kind::from_word(kind).ok_or_else(malformed)?, name: name.to_owned() })
 }
 
 fn unknown_resource(name: &ResourceName, world: &PolicySet) -> PolicyError {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::kinds::Spec;
+use super::kind::Spec;
 
 /// One resource before and after. Never both absent.
 #[derive(Clone, Debug, PartialEq, Eq)]

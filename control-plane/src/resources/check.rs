@@ -2,13 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{
-    PolicySet, Reading,
-    decode::Document,
-    kinds::{Kind, ResourceName, Spec},
-    problem::Site,
-    text,
-};
+use super::{PolicySet, Reading, decode::Document, kind::ResourceName, problem::Site, text};
 
 /// Notes names that are given twice, references to nothing, and cycles.
 pub(super) fn against(reading: &Reading, world: &PolicySet, deleted: &BTreeSet<ResourceName>) {
@@ -38,20 +32,14 @@ fn duplicates(reading: &Reading) -> HashMap<&ResourceName, &Site> {
 }
 
 fn references(reading: &Reading, world: &PolicySet, deleted: &BTreeSet<ResourceName>, declared: &HashMap<&ResourceName, &Site>) {
-    for reference in reading.documents.iter().flat_map(|document| &document.references) {
+    for reference in reading.documents.iter().flat_map(|document| &document.mentioned.references) {
         let to = &reference.to;
         if declared.contains_key(to) || (world.contains_key(to) && !deleted.contains(to)) {
             continue;
         }
         let known = declared.keys().copied().chain(world.keys()).filter(|name| name.kind == to.kind && !deleted.contains(*name));
         let hint = text::suggestion(&to.name, known.map(|name| name.name.as_str()));
-        let what = match to.kind {
-            Kind::Agency => "agency",
-            Kind::Resolution => "resolution",
-            Kind::InformationSystem => "information system",
-            Kind::BaseDatabase => "base database",
-            Kind::Revocation => "revocation",
-        };
+        let what = to.kind.called();
         let description = if deleted.contains(to) {
             format!("the {what} {:?} is deleted by this same request", to.name)
         } else {
@@ -61,23 +49,11 @@ fn references(reading: &Reading, world: &PolicySet, deleted: &BTreeSet<ResourceN
     }
 }
 
-/// Which resources of its own kind a resource stands under: the whole of an agency, what a resolution supersedes.
-fn stands_under(spec: &Spec) -> Vec<ResourceName> {
-    let named = |kind: Kind, name: &String| ResourceName { kind, name: name.clone() };
-    match spec {
-        Spec::Agency(agency) => agency.part_of.iter().map(|name| named(Kind::Agency, name)).collect(),
-        Spec::Resolution(resolution) => resolution.supersedes.iter().map(|name| named(Kind::Resolution, name)).collect(),
-        Spec::InformationSystem(_) | Spec::BaseDatabase(_) | Spec::Revocation(_) => Vec::new(),
-    }
-}
-
 fn own_kind_references(document: &Document) -> Vec<(ResourceName, Site)> {
     let Some(name) = &document.name else { return Vec::new() };
     let kind = name.value.kind;
-    let own = document.references.iter().filter(|reference| reference.to.kind == kind);
-    own.filter(|_| matches!(kind, Kind::Agency | Kind::Resolution))
-        .map(|reference| (reference.to.clone(), reference.site.clone()))
-        .collect()
+    let own = document.mentioned.references.iter().filter(|reference| reference.to.kind == kind);
+    own.filter(|_| kind.stands_under_by().is_some()).map(|reference| (reference.to.clone(), reference.site.clone())).collect()
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -89,7 +65,7 @@ enum Colour {
 fn cycles(reading: &Reading, world: &PolicySet, deleted: &BTreeSet<ResourceName>) {
     let mut edges: BTreeMap<ResourceName, Vec<ResourceName>> = BTreeMap::new();
     for (name, spec) in world.iter().filter(|(name, _)| !deleted.contains(*name)) {
-        edges.insert(name.clone(), stands_under(spec));
+        edges.insert(name.clone(), spec.stands_under());
     }
     let mut sites: HashMap<(ResourceName, ResourceName), Site> = HashMap::new();
     for document in &reading.documents {
@@ -136,6 +112,6 @@ fn note_cycle(
     if members.len() > SHOWN_MAX {
         shown.extend(["…", &back_to.name]);
     }
-    let relation = if back_to.kind == Kind::Agency { "partOf" } else { "supersedes" };
+    let relation = back_to.kind.stands_under_by().unwrap_or_default();
     reading.problems.add(site.clone(), format!("{relation} makes a cycle: {}", shown.join(" → ")));
 }

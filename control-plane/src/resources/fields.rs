@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::{
+    dates::Moment,
     problem::{Place, Problems, Site},
     text,
     tree::{Entry, Node, Value},
@@ -122,6 +123,20 @@ impl<'a> Fields<'a> {
     /// A text for people of so many characters at most.
     pub(super) fn prose(&self, name: &str, expected: &str, chars_max: usize) -> Option<String> {
         checked_prose(self.context, self.text(name, expected)?, chars_max)
+    }
+
+    /// A date or an instant that may be absent, with its site. The outer None: it is there and wrong.
+    #[allow(clippy::option_option)]
+    pub(super) fn moment(&self, name: &str) -> Option<Option<(Moment, Site)>> {
+        let expected = "a date, such as 1402-06-31, or an RFC 3339 date and time";
+        let Some(found) = self.text_optional(name, expected)? else { return Some(None) };
+        match Moment::parse(&found.value) {
+            Ok(moment) => Some(Some((moment, found.site))),
+            Err(description) => {
+                self.context.problems.add(found.site, description);
+                None
+            }
+        }
     }
 
     /// `true` or `false`; `otherwise` when absent.

@@ -5,6 +5,7 @@ mod audit;
 mod certificates;
 mod generations;
 mod inquiries;
+mod numbering;
 mod passports;
 mod policy;
 mod registrations;
@@ -27,7 +28,7 @@ use super::{
 };
 
 /// Every table's history, embedded.
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+static MIGRATIONS: Migrator = sqlx::migrate!("src/store/sqlite/migrations");
 
 /// Connections that read at the same time; each is one thread.
 const READERS_MAX: u32 = 8;
@@ -67,6 +68,7 @@ impl SqliteDatabase {
             .connect_with(options.clone())
             .await
             .map_err(cannot_open)?;
+        numbering::without_gaps(&writer).await?;
         let not_migrated =
             |source: sqlx::migrate::MigrateError| StoreError::Migrate { file: file.to_owned(), source: source.into() };
         MIGRATIONS.run(&writer).await.map_err(not_migrated)?;

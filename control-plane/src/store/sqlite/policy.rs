@@ -134,7 +134,7 @@ async fn write_resource(
 fn resource_of(row: &SqliteRow) -> Result<(ResourceName, Arc<Spec>), StoreError> {
     let (kind, name, body): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let what = format!("resource {kind}/{name}");
-    let kind = Kind::of(&kind).ok_or_else(|| StoreError::broken(&what, "the kind is unknown"))?;
+    let kind = Kind::from_word(&kind).ok_or_else(|| StoreError::broken(&what, "the kind is unknown"))?;
     let spec: Spec = stored::from_json(&what, &body)?;
     Ok((ResourceName { kind, name }, Arc::new(spec)))
 }
