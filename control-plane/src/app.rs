@@ -251,6 +251,9 @@ fn locked(state_dir: &Path) -> anyhow::Result<File> {
 /// Gives data subjects' hashes a new key in time.
 async fn rotate_subject_keys(store: Store, ages: subject::keys::Ages, stopping: CancellationToken) {
     while stopping.run_until_cancelled(sleep(subject::keys::LOOK_INTERVAL)).await.is_some() {
+        if !store.changes().leads().await {
+            continue;
+        }
         if let Err(error) = subject::keys::rotate_if_due(&store, ages).await {
             tracing::error!(error = %WithSources(&error), "cannot rotate the key of data subjects' hashes; trying again");
         }

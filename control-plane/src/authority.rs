@@ -65,8 +65,6 @@ struct Inner {
     keys: Arc<dyn Keyring>,
     current: ArcSwap<Current>,
     acknowledgements: Acknowledgements,
-    /// Held by a rotation for its whole length: two at once would supersede one another.
-    rotating: tokio::sync::Mutex<()>,
     /// Held while the picture is rebuilt from the database, so that an older one never replaces a newer one.
     reloading: tokio::sync::Mutex<()>,
     /// Told whenever the picture was exchanged.
@@ -101,7 +99,6 @@ impl Authority {
                 keys,
                 current: ArcSwap::from_pointee(current),
                 acknowledgements,
-                rotating: tokio::sync::Mutex::new(()),
                 reloading: tokio::sync::Mutex::new(()),
                 reloaded: Mutex::new(Vec::new()),
             }),

@@ -36,17 +36,23 @@ pub struct Purged {
 /// Purges round by round until told to stop.
 pub async fn run(store: Store, stopping: CancellationToken) {
     loop {
-        match purge_ended(&store).await {
-            Ok(Purged { certificates: 0, tokens: 0 }) => {}
-            Ok(Purged { certificates, tokens }) => {
-                tracing::info!(certificates, tokens, "removed certificates and tokens that ended long ago");
-            }
-            Err(error) => {
-                tracing::error!(error = %WithSources(&error), "cannot remove what ended long ago; trying again in {PAUSE_S} s");
-            }
+        if store.changes().leads().await {
+            round(&store).await;
         }
         if stopping.run_until_cancelled(sleep(Duration::from_secs(PAUSE_S))).await.is_none() {
             return;
+        }
+    }
+}
+
+async fn round(store: &Store) {
+    match purge_ended(store).await {
+        Ok(Purged { certificates: 0, tokens: 0 }) => {}
+        Ok(Purged { certificates, tokens }) => {
+            tracing::info!(certificates, tokens, "removed certificates and tokens that ended long ago");
+        }
+        Err(error) => {
+            tracing::error!(error = %WithSources(&error), "cannot remove what ended long ago; trying again in {PAUSE_S} s");
         }
     }
 }

@@ -23,7 +23,10 @@ pub use self::{
     },
 };
 use self::{seam::Database, sqlite::SqliteDatabase};
-use crate::{changes::Changes, clock::Clock};
+use crate::{
+    changes::{Changes, InProcess},
+    clock::Clock,
+};
 
 /// Reads what is committed.
 pub type Reader = Box<dyn Read>;
@@ -33,7 +36,7 @@ pub type Reader = Box<dyn Read>;
 pub struct Store {
     database: Arc<dyn Database>,
     clock: Clock,
-    changes: Changes,
+    changes: Arc<dyn Changes>,
 }
 
 impl Store {
@@ -44,7 +47,7 @@ impl Store {
     pub async fn open(file: &Path, clock: Clock) -> Result<Self, StoreError> {
         let database: Arc<dyn Database> = Arc::new(SqliteDatabase::open(file).await?);
         let revision = database.reader().await?.revision().await?;
-        Ok(Self { database, clock, changes: Changes::starting_at(revision) })
+        Ok(Self { database, clock, changes: Arc::new(InProcess::starting_at(revision)) })
     }
 
     /// Reads what is committed, each statement as of its own moment.
@@ -82,10 +85,10 @@ impl Store {
         tx.commit().await
     }
 
-    /// Where committed changes are announced.
+    /// Where committed changes are announced, and what only one control plane may do is taken.
     #[must_use]
-    pub fn changes(&self) -> &Changes {
-        &self.changes
+    pub fn changes(&self) -> &dyn Changes {
+        &*self.changes
     }
 
     /// The clock that dates what is written.
@@ -125,7 +128,7 @@ impl fmt::Debug for Store {
 pub struct Transaction {
     write: Box<dyn Write>,
     clock: Clock,
-    changes: Changes,
+    changes: Arc<dyn Changes>,
     revision: Option<u64>,
 }
 

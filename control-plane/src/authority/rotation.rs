@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use tokio::sync::MutexGuard;
-
 use super::{
     Authority, Inner, current,
     error::AuthorityError,
@@ -15,6 +13,7 @@ use super::{
     generations::{self, Generation, Kind, State},
 };
 use crate::{
+    changes::{Exclusive, Lock},
     problem::Problem,
     store::{AuditEntry, Transaction},
 };
@@ -34,7 +33,7 @@ impl Authority {
     /// # Errors
     /// `ROTATION_UNDERWAY`, `AUTHORITY_KEY_AWAY` when the root's key was taken away, or when the store fails.
     pub async fn rotate_issuer(&self, actor: &str, reason: &str) -> Result<Generation, Problem> {
-        let rotation = Rotation::begin(self)?;
+        let rotation = Rotation::begin(self).await?;
         let mut tx = self.inner.store.write().await?;
         let held = tx.generations().await?;
         let root = active_root(&held)?;
@@ -50,7 +49,7 @@ impl Authority {
     /// `ROTATION_UNDERWAY`; `SIDECARS_BEHIND` after the wait: the new root stays prepared, and a second call goes on from
     /// there; `AUTHORITY_KEY_AWAY`; or when the store fails.
     pub async fn rotate_root(&self, actor: &str, reason: &str, wait_max: Duration) -> Result<RotatedRoot, Problem> {
-        let rotation = Rotation::begin(self)?;
+        let rotation = Rotation::begin(self).await?;
         let prepared = rotation.prepare_root(actor, reason).await?;
         // The revision of now, not of the preparation: a second call finds a root that was prepared by the first.
         let revision = self.inner.store.revision().await?;
@@ -63,7 +62,7 @@ impl Authority {
     /// # Errors
     /// `GENERATION_UNKNOWN`, `GENERATION_RETIRED`, `GENERATION_IN_USE`, `ROTATION_UNDERWAY`, or when the store fails.
     pub async fn retire(&self, actor: &str, name: &str, danger_void: bool) -> Result<Generation, Problem> {
-        let _rotation = Rotation::begin(self)?;
+        let _rotation = Rotation::begin(self).await?;
         let counts = self.live_counts().await?;
         let mut tx = self.inner.store.write().await?;
         let held = tx.generations().await?;
@@ -99,7 +98,7 @@ impl Authority {
 /// A rotation under way. No other is at the same time: two would supersede one another.
 pub(super) struct Rotation<'a> {
     authority: &'a Authority,
-    _alone: MutexGuard<'a, ()>,
+    _alone: Lock,
 }
 
 impl<'a> Rotation<'a> {
@@ -107,10 +106,10 @@ impl<'a> Rotation<'a> {
     ///
     /// # Errors
     /// `ROTATION_UNDERWAY`.
-    pub(super) fn begin(authority: &'a Authority) -> Result<Self, Problem> {
-        let alone = authority.inner.rotating.try_lock();
-        let underway = |_| Problem::precondition("ROTATION_UNDERWAY", "another rotation is running; wait until it has ended");
-        alone.map(|alone| Self { authority, _alone: alone }).map_err(underway)
+    pub(super) async fn begin(authority: &'a Authority) -> Result<Self, Problem> {
+        let alone = authority.inner.store.changes().try_lock(Exclusive::Rotation).await;
+        let underway = || Problem::precondition("ROTATION_UNDERWAY", "another rotation is running; wait until it has ended");
+        alone.map(|alone| Self { authority, _alone: alone }).ok_or_else(underway)
     }
 
     /// Waits until every connected sidecar has the content of this distribution revision in force.

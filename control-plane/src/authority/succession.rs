@@ -29,7 +29,7 @@ impl Authority {
         if !is_due(&self.current().issuing.generation, self.clock().now_ms()) {
             return Ok(None);
         }
-        let rotation = Rotation::begin(self)?;
+        let rotation = Rotation::begin(self).await?;
         let issuing = succeed_if_due(&self.inner.store, &rotation.maker()).await?;
         if issuing.is_some() {
             self.reload().await?;

@@ -260,7 +260,7 @@ impl Drop for ConnectedSidecar {
         self.update(|recipient, acknowledgements| {
             recipient.stream = None;
             recipient.status.connected = false;
-            acknowledgements.forget(&self.spiffe_id);
+            acknowledgements.disconnected(&self.spiffe_id);
         });
     }
 }
