@@ -1,41 +1,28 @@
 //! The one place that names concrete types: builds the parts, opens the listeners, and closes them again.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    os::unix::fs::DirBuilderExt as _,
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod state_folder;
+
+use std::{collections::BTreeMap, fs::File, sync::Arc};
 
 use anyhow::Context as _;
-use prometheus::{IntGaugeVec, Opts, Registry};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
 use crate::{
     api,
-    authority::{Authority, State},
+    authority::{self, Authority},
     changes::Acknowledgements,
     clock::Clock,
     config::Config,
     distribute::{self, Distribution},
     enrolment::Enrolment,
     ledger::{self, Ledger},
-    listen::{self, Acceptor, AdminSocket, Entrance, Listener, Readiness, Refusals, Serving},
-    problem::WithSources,
+    listen::{self, Acceptor, AdminSocket, Audience, Listener, Readiness, Refusals, Serving},
     registry, retention,
     store::Store,
     subject,
 };
-
-/// How often the control plane looks after its own certificates, in seconds.
-const UPKEEP_S: u64 = 30;
-
-/// Pause between two warnings that the issuing CA cannot be rotated, in seconds: it is near its end for weeks.
-const WARNING_PAUSE_S: u64 = 3_600;
 
 /// A running control plane.
 pub struct App {
@@ -69,22 +56,22 @@ impl App {
     /// # Errors
     /// When a part cannot start; the message says which, and what to do.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let lock = locked(&config.state_dir)?;
+        let lock = state_folder::locked(&config.state_dir)?;
         let stopping = CancellationToken::new();
         let parts = Parts::build(&config, clock.clone(), stopping.clone()).await?;
         let tasks = TaskTracker::new();
         let readiness = Readiness::default();
         let mut app = Self { parts, addresses: BTreeMap::new(), readiness, stopping, tasks, _lock: lock };
         app.open_listeners(&config, &clock).await?;
-        app.tasks.spawn(upkeep(app.parts.authority.clone(), app.parts.registry.clone(), app.stopping.clone()));
+        app.tasks.spawn(authority::run(app.parts.authority.clone(), app.parts.registry.clone(), app.stopping.clone()));
         app.tasks.spawn(ledger::maintenance::run(app.parts.ledger.clone(), config.ledger.clone(), app.stopping.clone()));
         if let Some(forward) = config.ledger.forward.clone() {
             let forwarding = ledger::forwarder(app.parts.ledger.clone(), forward, app.stopping.clone());
             app.tasks.spawn(forwarding.context("cannot forward the ledger")?);
         }
-        app.tasks.spawn(rotate_subject_keys(app.parts.store.clone(), config.ledger.subject_key_ages(), app.stopping.clone()));
+        app.tasks.spawn(subject::keys::run(app.parts.store.clone(), config.ledger.subject_key_ages(), app.stopping.clone()));
         app.tasks.spawn(retention::run(app.parts.store.clone(), app.stopping.clone()));
-        app.publish_addresses(&config.state_dir)?;
+        state_folder::publish_addresses(&config.state_dir, &app.addresses)?;
         app.readiness.set(true);
         Ok(app)
     }
@@ -124,18 +111,18 @@ impl App {
         let tcp = listen::bind("sidecars", listen.sidecars).await?;
         self.opened("sidecars", tcp.local_addr()?.to_string());
         let acceptor = Acceptor::following(&self.parts.authority, clock.clone(), false)?;
-        self.serve("sidecars", Entrance::Sidecars, self.parts.sidecar_routes(), Listener::Tls { tcp, acceptor });
+        self.serve("sidecars", Audience::Sidecars, self.parts.sidecar_routes(), Listener::Tls { tcp, acceptor });
 
         let socket = config.admin_socket();
         let socket = AdminSocket::bind(&socket).with_context(|| format!("cannot make the admin socket {}", socket.display()))?;
         self.opened("adminSocket", socket.file().display().to_string());
-        self.serve("adminSocket", Entrance::Admins, self.parts.admin_routes()?, Listener::Local(socket));
+        self.serve("adminSocket", Audience::Admins, self.parts.admin_routes()?, Listener::Local(socket));
 
         if let Some(address) = listen.admin {
             let tcp = listen::bind("admin", address).await?;
             self.opened("admin", tcp.local_addr()?.to_string());
             let acceptor = Acceptor::following(&self.parts.authority, clock.clone(), true)?;
-            self.serve("admin", Entrance::Admins, self.parts.admin_routes()?, Listener::Tls { tcp, acceptor });
+            self.serve("admin", Audience::Admins, self.parts.admin_routes()?, Listener::Tls { tcp, acceptor });
         }
 
         let http = listen::bind("http", listen.http).await?;
@@ -146,26 +133,15 @@ impl App {
         Ok(())
     }
 
-    fn serve(&self, name: &'static str, entrance: Entrance, routes: Routes, listener: Listener) {
+    fn serve(&self, name: &'static str, audience: Audience, routes: Routes, listener: Listener) {
         let Parts { authority, refusals, .. } = self.parts.clone();
         let stopping = self.stopping.clone();
-        self.tasks.spawn(listener.serve(Serving { name, entrance, routes, authority, refusals, stopping }));
+        self.tasks.spawn(listener.serve(Serving { name, audience, routes, authority, refusals, stopping }));
     }
 
     fn opened(&mut self, listener: &'static str, address: String) {
         tracing::info!(listener, address, "listening");
         self.addresses.insert(listener, address);
-    }
-
-    /// Writes the addresses aside, then in place: who waits for the file never reads half of it.
-    fn publish_addresses(&self, state_dir: &Path) -> anyhow::Result<()> {
-        let file = state_dir.join("addresses.json");
-        let aside = file.with_extension("new");
-        let written = serde_json::to_vec_pretty(&self.addresses).map_err(std::io::Error::from);
-        written
-            .and_then(|text| fs::write(&aside, text))
-            .and_then(|()| fs::rename(&aside, &file))
-            .with_context(|| format!("cannot write {}", file.display()))
     }
 }
 
@@ -235,55 +211,5 @@ impl Parts {
             .add_service(api::ledger::service(ledger.clone(), authority, pairing_grace_s))
             .add_service(api::subjects::service(subjects_store, ledger, inspectors))
             .add_service(reflection))
-    }
-}
-
-/// Makes the state folder if it is not there, and takes it for this process alone.
-fn locked(state_dir: &Path) -> anyhow::Result<File> {
-    let doing = || format!("cannot use the state folder {}", state_dir.display());
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).with_context(doing)?;
-    let lock = File::create(state_dir.join("lock")).with_context(doing)?;
-    lock.try_lock()
-        .with_context(|| format!("another chapar-control-plane uses the state folder {}; stop it first", state_dir.display()))?;
-    Ok(lock)
-}
-
-/// Gives data subjects' hashes a new key in time.
-async fn rotate_subject_keys(store: Store, ages: subject::keys::Ages, stopping: CancellationToken) {
-    while stopping.run_until_cancelled(sleep(subject::keys::LOOK_INTERVAL)).await.is_some() {
-        if !store.changes().leads().await {
-            continue;
-        }
-        if let Err(error) = subject::keys::rotate_if_due(&store, ages).await {
-            tracing::error!(error = %WithSources(&error), "cannot rotate the key of data subjects' hashes; trying again");
-        }
-    }
-}
-
-/// Rotates the issuing CA and renews the control plane's own certificate in time, and shows how long each generation lasts.
-async fn upkeep(authority: Authority, registry: Registry, stopping: CancellationToken) {
-    let about = "Seconds until a trusted generation of the authority expires";
-    let left = IntGaugeVec::new(Opts::new("chapar_control_plane_authority_left_seconds", about), &["generation"])
-        .and_then(|left| registry.register(Box::new(left.clone())).map(|()| left));
-    let mut ticks = interval(Duration::from_secs(UPKEEP_S));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut warned: Option<Instant> = None;
-    while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Err(problem) = authority.rotate_issuer_if_due().await
-            && warned.is_none_or(|at| at.elapsed() >= Duration::from_secs(WARNING_PAUSE_S))
-        {
-            warned = Some(Instant::now());
-            tracing::warn!(%problem, "cannot rotate the issuing CA, which is near its end");
-        }
-        if let Err(error) = authority.renew_own_if_due().await {
-            tracing::error!(error = %WithSources(&error), "cannot renew the control plane's own certificate");
-        }
-        let current = authority.current();
-        if let Ok(left) = &left {
-            left.reset();
-            for generation in current.generations.iter().filter(|generation| generation.state != State::Retired) {
-                left.with_label_values(&[&generation.name]).set(authority.left_s(generation));
-            }
-        }
     }
 }

@@ -20,6 +20,7 @@ mod snapshot_signer;
 mod standing;
 mod succession;
 mod suspension;
+mod upkeep;
 mod view;
 
 use std::{
@@ -44,6 +45,7 @@ pub use self::{
     snapshot_signer::{SnapshotSignature, SnapshotSigner},
     standing::CertificateStanding,
     suspension::{AgencyStanding, Suspended, require_agency, suspended},
+    upkeep::run,
     view::{RevokedCertificate, SuspendedAgency, TrustView, trust_view},
 };
 use self::{founding::Maker, signer::KeyFiles};

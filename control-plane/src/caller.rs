@@ -37,7 +37,7 @@ impl Caller {
     ///
     /// # Errors
     /// `CALLER_UNKNOWN` when no listener said who it is: the request then did not come by one, and nothing is done for it.
-    pub fn of<T>(request: &Request<T>) -> Result<Self, Problem> {
+    pub fn from_request<T>(request: &Request<T>) -> Result<Self, Problem> {
         request.extensions().get::<Self>().cloned().ok_or_else(|| {
             Problem::unauthenticated("CALLER_UNKNOWN", "the request did not come by a listener of the control plane")
         })

@@ -1,4 +1,4 @@
-//! The control plane's doors: who comes in by which, and how it is proved who that is.
+//! The control plane's listeners: who comes in by which, and how it is proved who that is.
 
 mod gate;
 mod http;
@@ -10,7 +10,7 @@ mod tls;
 mod verify;
 
 pub use self::{
-    gate::Entrance,
+    gate::Audience,
     http::{Readiness, serve as serve_http},
     peer::Peer,
     refusals::Refusals,

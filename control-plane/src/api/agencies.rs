@@ -33,7 +33,7 @@ pub struct Agencies {
 #[tonic::async_trait]
 impl AgencyService for Agencies {
     async fn list_agencies(&self, request: Request<ListAgenciesRequest>) -> Result<Response<ListAgenciesResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let ListAgenciesRequest { page_size, page_token } = request.into_inner();
         let page = Page::asked(page_size, &page_token)?;
         let (agencies, next_page_token) = registry::agencies(&self.store, &page).await?;
@@ -42,7 +42,7 @@ impl AgencyService for Agencies {
     }
 
     async fn suspend_agency(&self, request: Request<SuspendAgencyRequest>) -> Result<Response<SuspendAgencyResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let SuspendAgencyRequest { agency, reason } = request.into_inner();
         let done = self.authority.suspend(&actor, &agency, &reason).await?;
         Ok(Response::new(SuspendAgencyResponse { certificates: done.certificates, revision: done.revision }))
@@ -52,13 +52,13 @@ impl AgencyService for Agencies {
         &self,
         request: Request<ReinstateAgencyRequest>,
     ) -> Result<Response<ReinstateAgencyResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let revision = self.authority.reinstate(&actor, &request.into_inner().agency).await?;
         Ok(Response::new(ReinstateAgencyResponse { revision }))
     }
 
     async fn list_sidecars(&self, request: Request<ListSidecarsRequest>) -> Result<Response<ListSidecarsResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let ListSidecarsRequest { agency, page_size, page_token } = request.into_inner();
         let listed = self.distribution.sidecars(&agency, &Page::asked(page_size, &page_token)?).await?;
         Ok(Response::new(ListSidecarsResponse {

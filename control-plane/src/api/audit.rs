@@ -28,7 +28,7 @@ pub struct Audit {
 #[tonic::async_trait]
 impl AuditService for Audit {
     async fn list_audit(&self, request: Request<ListAuditRequest>) -> Result<Response<ListAuditResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
         let filter = AuditFilter {

@@ -45,7 +45,7 @@ impl CertificateService for Certificates {
         &self,
         request: Request<ListCertificatesRequest>,
     ) -> Result<Response<ListCertificatesResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
         let (rows, next_page_token) = self.authority.list(&asked.agency, asked.include_void, &page).await?;
@@ -57,14 +57,14 @@ impl CertificateService for Certificates {
         &self,
         request: Request<RevokeCertificateRequest>,
     ) -> Result<Response<RevokeCertificateResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let RevokeCertificateRequest { serial, reason } = request.into_inner();
         let revision = self.authority.revoke(&actor, &serial, &reason).await?;
         Ok(Response::new(RevokeCertificateResponse { revision }))
     }
 
     async fn get_authority(&self, request: Request<GetAuthorityRequest>) -> Result<Response<GetAuthorityResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let counts = self.authority.live_counts().await.map_err(Problem::from)?;
         let current = self.authority.current();
         let of = |kind| {
@@ -79,13 +79,13 @@ impl CertificateService for Certificates {
     }
 
     async fn rotate_issuer(&self, request: Request<RotateIssuerRequest>) -> Result<Response<RotateIssuerResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let issuing = self.authority.rotate_issuer(&actor, &request.into_inner().reason).await?;
         Ok(Response::new(RotateIssuerResponse { issuer: Some(self.described(&issuing).await?) }))
     }
 
     async fn rotate_root(&self, request: Request<RotateRootRequest>) -> Result<Response<RotateRootResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let RotateRootRequest { reason, wait_s } = request.into_inner();
         let wait_s = if wait_s == 0 { WAIT_S_DEFAULT } else { wait_s.min(WAIT_S_MAX) };
         let rotated = self.authority.rotate_root(&actor, &reason, Duration::from_secs(wait_s.into())).await?;
@@ -99,7 +99,7 @@ impl CertificateService for Certificates {
         &self,
         request: Request<RetireGenerationRequest>,
     ) -> Result<Response<RetireGenerationResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let RetireGenerationRequest { name, danger_void_certificates } = request.into_inner();
         let retired = self.authority.retire(&actor, &name, danger_void_certificates).await?;
         Ok(Response::new(RetireGenerationResponse { generation: Some(self.described(&retired).await?) }))
@@ -109,7 +109,7 @@ impl CertificateService for Certificates {
         &self,
         request: Request<IssueAdminCertificateRequest>,
     ) -> Result<Response<IssueAdminCertificateResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let IssueAdminCertificateRequest { name, csr_der, valid_for_s } = request.into_inner();
         let issued = enrolment::issue_admin(&self.store, &self.authority, &actor, &name, &csr_der, valid_for_s).await?;
         Ok(Response::new(IssueAdminCertificateResponse {

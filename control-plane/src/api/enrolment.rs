@@ -34,7 +34,7 @@ pub struct Enrolments {
 #[tonic::async_trait]
 impl EnrolmentService for Enrolments {
     async fn enrol(&self, request: Request<EnrolRequest>) -> Result<Response<EnrolResponse>, Status> {
-        let from = match Caller::of(&request)? {
+        let from = match Caller::from_request(&request)? {
             Caller::Anonymous { address } => address,
             Caller::Local { .. } | Caller::Admin { .. } | Caller::Sidecar(_) => {
                 let told = "this connection has a certificate already; use Renew, or connect without it";
@@ -47,7 +47,7 @@ impl EnrolmentService for Enrolments {
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewResponse>, Status> {
-        let caller = Caller::of(&request)?.require_sidecar()?;
+        let caller = Caller::from_request(&request)?.require_sidecar()?;
         let issued = self.enrolment.renew(&caller, &request.into_inner().csr_der).await?;
         Ok(Response::new(RenewResponse { credentials: Some(self.credentials(issued)) }))
     }

@@ -55,7 +55,7 @@ impl LedgerService for Ledgers {
     type VerifyLedgerStream = Pin<Box<dyn Stream<Item = Result<VerifyLedgerResponse, Status>> + Send>>;
 
     async fn verify_ledger(&self, request: Request<VerifyLedgerRequest>) -> Result<Response<Self::VerifyLedgerStream>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let told = self.ledger.verify(request.into_inner().reporter, self.trust());
         let mut last = VerifyLedgerResponse { done: true, ..VerifyLedgerResponse::default() };
         let mut failed = false;
@@ -76,7 +76,7 @@ impl LedgerService for Ledgers {
     }
 
     async fn export_evidence(&self, request: Request<ExportEvidenceRequest>) -> Result<Response<ExportEvidenceResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner().call_id;
         let unknown = |told: &str| Problem::not_found("CALL_UNKNOWN", told);
         let call_id = CallId::parse(asked.as_bytes()).map_err(|error| unknown(&error.to_string()))?;
@@ -90,7 +90,7 @@ impl LedgerService for Ledgers {
     }
 
     async fn list_unpaired(&self, request: Request<ListUnpairedRequest>) -> Result<Response<ListUnpairedResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
         let query = CallQuery {
@@ -105,7 +105,7 @@ impl LedgerService for Ledgers {
     }
 
     async fn list_sums(&self, request: Request<ListSumsRequest>) -> Result<Response<ListSumsResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
         let wanted = SumQuery {

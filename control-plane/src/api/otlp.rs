@@ -80,7 +80,7 @@ impl UnaryService<Bytes> for Export {
 }
 
 async fn export(ledger: &Ledger, request: Request<Bytes>) -> Result<Response<ExportTraceServiceResponse>, Status> {
-    let reporter = Caller::of(&request)?.require_sidecar()?;
+    let reporter = Caller::from_request(&request)?.require_sidecar()?;
     let ingested = ledger.ingest(&reporter, request.into_inner()).await.map_err(problem)?;
     let partial_success = (!ingested.rejected.is_empty()).then(|| ExportTracePartialSuccess {
         rejected_spans: i64::try_from(ingested.rejected.len()).unwrap_or(i64::MAX),

@@ -39,7 +39,7 @@ pub struct Passports {
 #[tonic::async_trait]
 impl PassportService for Passports {
     async fn submit_passport(&self, request: Request<SubmitPassportRequest>) -> Result<Response<SubmitPassportResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let object = format!("{}/{}", asked.agency, asked.grpc_service);
         let submitted =
@@ -53,7 +53,7 @@ impl PassportService for Passports {
         &self,
         request: Request<ApprovePassportRequest>,
     ) -> Result<Response<ApprovePassportResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let approval = Approval {
             version: asked.version,
@@ -67,7 +67,7 @@ impl PassportService for Passports {
     }
 
     async fn retire_passport(&self, request: Request<RetirePassportRequest>) -> Result<Response<RetirePassportResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let retired = registry::retire(&self.store, &asked.version, &asked.grpc_service, &asked.reason, &actor).await;
         let (rows, revision) =
@@ -76,7 +76,7 @@ impl PassportService for Passports {
     }
 
     async fn list_passports(&self, request: Request<ListPassportsRequest>) -> Result<Response<ListPassportsResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let state = wanted_state(asked.state());
         let page = Page::asked(asked.page_size, &asked.page_token)?;
@@ -87,7 +87,7 @@ impl PassportService for Passports {
     }
 
     async fn get_passport(&self, request: Request<GetPassportRequest>) -> Result<Response<GetPassportResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let (described, descriptor_set) =
             registry::one(&self.store, &asked.version, &asked.grpc_service).await.map_err(Problem::from)?;
@@ -95,7 +95,7 @@ impl PassportService for Passports {
     }
 
     async fn diff_passports(&self, request: Request<DiffPassportsRequest>) -> Result<Response<DiffPassportsResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let changes = registry::compared(&self.store, &asked.from_version, &asked.to_version, &asked.grpc_service).await;
         let changes = changes.map_err(Problem::from)?.into_iter().map(Into::into).collect();

@@ -45,7 +45,7 @@ pub struct Policy {
 #[tonic::async_trait]
 impl PolicyService for Policy {
     async fn apply(&self, request: Request<ApplyRequest>) -> Result<Response<ApplyResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let files = asked.files.into_iter().map(|file| ResourceFile { name: file.name, content: file.content }).collect();
         let (dry_run, reason) = (asked.dry_run, asked.reason);
@@ -56,7 +56,7 @@ impl PolicyService for Policy {
     }
 
     async fn list_resources(&self, request: Request<ListResourcesRequest>) -> Result<Response<ListResourcesResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let (found, version) = policy::resources(&self.store, &asked.kind, &asked.name).await.map_err(Problem::from)?;
         let text = |(name, spec): (ResourceName, Arc<Spec>)| ResourceText {
@@ -68,7 +68,7 @@ impl PolicyService for Policy {
     }
 
     async fn list_versions(&self, request: Request<ListVersionsRequest>) -> Result<Response<ListVersionsResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
         let (versions, next_page_token) = policy::versions(&self.store, &page).await?;
@@ -76,14 +76,14 @@ impl PolicyService for Policy {
     }
 
     async fn get_version(&self, request: Request<GetVersionRequest>) -> Result<Response<GetVersionResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let (version, resources) = policy::content(&self.store, request.into_inner().version).await.map_err(Problem::from)?;
         let yaml = yaml_all(resources.iter().map(|(name, spec)| (name, &**spec)));
         Ok(Response::new(GetVersionResponse { version: Some(version.into()), yaml }))
     }
 
     async fn diff_versions(&self, request: Request<DiffVersionsRequest>) -> Result<Response<DiffVersionsResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let shown = policy::diff(&self.store, asked.from_version, asked.to_version).await.map_err(Problem::from)?;
         let shown = ApplyResponse::from(shown);
@@ -91,7 +91,7 @@ impl PolicyService for Policy {
     }
 
     async fn rollback(&self, request: Request<RollbackRequest>) -> Result<Response<RollbackResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let rolled =
             policy::rollback(&self.store, asked.version, &asked.reason, &actor, asked.dry_run).await.map_err(Problem::from);
@@ -103,7 +103,7 @@ impl PolicyService for Policy {
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let wire = request.into_inner();
         let at = wire.at.as_ref().map(|at| Timestamp::from_unix_ms(ms_of_timestamp(at)));
         let asked = Asked { consumer: wire.consumer, inquiry: wire.inquiry, provider: wire.provider, at, purpose: wire.purpose };
@@ -118,7 +118,7 @@ impl PolicyService for Policy {
     }
 
     async fn list_grants(&self, request: Request<ListGrantsRequest>) -> Result<Response<ListGrantsResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
         let (consumer, provider, inquiry, resolution) = (asked.consumer, asked.provider, asked.inquiry, asked.resolution);
@@ -128,7 +128,7 @@ impl PolicyService for Policy {
     }
 
     async fn revoke_grant(&self, request: Request<RevokeGrantRequest>) -> Result<Response<RevokeGrantResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let revoked = policy::revoke(&self.store, &asked.grant, &asked.reason, &actor).await.map_err(Problem::from);
         let (version, revision) = audited(&self.store, &actor, "grant.revoke", &asked.grant, revoked).await?;
@@ -136,7 +136,7 @@ impl PolicyService for Policy {
     }
 
     async fn restore_grant(&self, request: Request<RestoreGrantRequest>) -> Result<Response<RestoreGrantResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let restored = policy::restore(&self.store, &asked.grant, &asked.reason, &actor).await.map_err(Problem::from);
         let (version, revision) = audited(&self.store, &actor, "grant.restore", &asked.grant, restored).await?;

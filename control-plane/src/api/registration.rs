@@ -31,7 +31,7 @@ pub struct Registrations {
 #[tonic::async_trait]
 impl RegistrationService for Registrations {
     async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
-        let caller = Caller::of(&request)?.require_sidecar()?;
+        let caller = Caller::from_request(&request)?.require_sidecar()?;
         let asked = request.into_inner();
         let offers = asked
             .services

@@ -28,7 +28,7 @@ impl SnapshotService for Snapshots {
     type FollowStream = ReceiverStream<Result<FollowResponse, Status>>;
 
     async fn follow(&self, request: Request<Streaming<FollowRequest>>) -> Result<Response<Self::FollowStream>, Status> {
-        let caller = Caller::of(&request)?.require_sidecar()?;
+        let caller = Caller::from_request(&request)?.require_sidecar()?;
         let queue = self.distribution.follow(caller, request.into_inner()).await?;
         Ok(Response::new(ReceiverStream::new(queue)))
     }

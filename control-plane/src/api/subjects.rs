@@ -35,7 +35,7 @@ pub struct Subjects {
 #[tonic::async_trait]
 impl SubjectService for Subjects {
     async fn find_calls(&self, request: Request<FindCallsRequest>) -> Result<Response<FindCallsResponse>, Status> {
-        let caller = Caller::of(&request)?;
+        let caller = Caller::from_request(&request)?;
         let inspector = self.inspector(&caller, "subject.calls").await?;
         let asked = request.into_inner();
         let inspection = Inspection {
@@ -55,7 +55,7 @@ impl SubjectService for Subjects {
         &self,
         request: Request<RotateSubjectKeyRequest>,
     ) -> Result<Response<RotateSubjectKeyResponse>, Status> {
-        let caller = Caller::of(&request)?;
+        let caller = Caller::from_request(&request)?;
         let inspector = self.inspector(&caller, "subject-key.rotate").await?;
         let id = rotate_key(&self.store, &inspector).await.map_err(Problem::from)?;
         Ok(Response::new(RotateSubjectKeyResponse { id }))

@@ -31,14 +31,14 @@ pub struct Tokens {
 #[tonic::async_trait]
 impl TokenService for Tokens {
     async fn create_token(&self, request: Request<CreateTokenRequest>) -> Result<Response<CreateTokenResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         let CreateTokenRequest { agency, sidecar, valid_for_s } = request.into_inner();
         let (token, kept) = tokens::create(&self.store, &self.authority, &actor, &agency, &sidecar, valid_for_s).await?;
         Ok(Response::new(CreateTokenResponse { token: token.to_string(), description: Some(self.described(kept)) }))
     }
 
     async fn list_tokens(&self, request: Request<ListTokensRequest>) -> Result<Response<ListTokensResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let ListTokensRequest { agency, page_size, page_token } = request.into_inner();
         let page = Page::asked(page_size, &page_token)?;
         let (kept, next_page_token) = tokens::list(&self.store, &agency, &page).await?;
@@ -47,7 +47,7 @@ impl TokenService for Tokens {
     }
 
     async fn revoke_token(&self, request: Request<RevokeTokenRequest>) -> Result<Response<RevokeTokenResponse>, Status> {
-        let actor = Caller::of(&request)?.require_admin()?;
+        let actor = Caller::from_request(&request)?.require_admin()?;
         tokens::revoke(&self.store, &actor, &request.into_inner().id).await?;
         Ok(Response::new(RevokeTokenResponse {}))
     }

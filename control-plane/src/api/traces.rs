@@ -35,7 +35,7 @@ pub struct Traces {
 #[tonic::async_trait]
 impl TraceService for Traces {
     async fn list_traces(&self, request: Request<ListTracesRequest>) -> Result<Response<ListTracesResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
         let (calls, next_page_token) = self.ledger.calls(&query_of(asked)?, &page).await?;
@@ -44,7 +44,7 @@ impl TraceService for Traces {
     }
 
     async fn get_trace(&self, request: Request<GetTraceRequest>) -> Result<Response<GetTraceResponse>, Status> {
-        Caller::of(&request)?.require_admin()?;
+        Caller::from_request(&request)?.require_admin()?;
         let id = request.into_inner().id;
         let spans = self.ledger.trace(&id).await.map_err(Problem::from)?;
         let Some(first) = spans.first() else {

@@ -15,7 +15,7 @@ const ENROL_PATH: &str = "/chapar.v1.EnrolmentService/Enrol";
 
 /// Whom a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entrance {
+pub enum Audience {
     Sidecars,
     Admins,
 }
@@ -23,7 +23,7 @@ pub enum Entrance {
 /// Admits requests of one listener.
 #[derive(Clone)]
 pub(super) struct Gate {
-    pub(super) entrance: Entrance,
+    pub(super) audience: Audience,
     pub(super) listener: &'static str,
     pub(super) authority: Authority,
     pub(super) refusals: Refusals,
@@ -86,10 +86,10 @@ impl Gate {
     }
 
     fn may_enter(&self, caller: &Caller, path: &str) -> Result<(), Problem> {
-        match self.entrance {
-            Entrance::Admins => caller.require_admin().map(drop),
-            Entrance::Sidecars if path == ENROL_PATH => Ok(()),
-            Entrance::Sidecars => caller.require_sidecar().map(drop),
+        match self.audience {
+            Audience::Admins => caller.require_admin().map(drop),
+            Audience::Sidecars if path == ENROL_PATH => Ok(()),
+            Audience::Sidecars => caller.require_sidecar().map(drop),
         }
     }
 

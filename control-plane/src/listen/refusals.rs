@@ -88,7 +88,7 @@ impl HandshakeRefusal {
     }
 
     /// What a failed handshake means.
-    pub(super) fn of(error: &std::io::Error) -> Self {
+    pub(super) fn from_error(error: &std::io::Error) -> Self {
         let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         let (reason, is_claim) = match cause {
             Some(Error::NoCertificatesPresented) => ("CERTIFICATE_MISSING", true),

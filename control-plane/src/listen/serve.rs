@@ -15,7 +15,7 @@ use tonic::service::Routes;
 use tower::Layer as _;
 
 use super::{
-    Acceptor, AdminSocket, Entrance,
+    Acceptor, AdminSocket, Audience,
     gate::{Gate, Gated},
     peer::{Certified, Peer},
     refusals::{HandshakeRefusal, Refusals},
@@ -51,7 +51,7 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 #[derive(Clone)]
 pub struct Serving {
     pub name: &'static str,
-    pub entrance: Entrance,
+    pub audience: Audience,
     pub routes: Routes,
     pub authority: Authority,
     pub refusals: Refusals,
@@ -77,24 +77,24 @@ pub async fn bind(name: &str, address: SocketAddr) -> io::Result<TcpListener> {
 impl Listener {
     /// Serves until the stop; then lets running calls end, within a limit.
     pub async fn serve(self, serving: Serving) {
-        let Serving { name, entrance, routes, authority, refusals, stopping } = serving;
+        let Serving { name, audience, routes, authority, refusals, stopping } = serving;
         let trust_domain = authority.trust_domain().clone();
-        let gate = Arc::new(Gate { entrance, listener: name, authority, refusals: refusals.clone() });
-        let door = Door { gate, routes: RpcSpansLayer.layer(routes.prepare()), stopping: stopping.clone() };
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let gate = Arc::new(Gate { audience, listener: name, authority, refusals: refusals.clone() });
+        let served = Connections { gate, routes: RpcSpansLayer.layer(routes.prepare()), stopping: stopping.clone() };
+        let capacity = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let connections = TaskTracker::new();
 
-        while let Some(Some(place)) = stopping.run_until_cancelled(place(&places)).await {
+        while let Some(Some(permit)) = stopping.run_until_cancelled(permit(&capacity)).await {
             match &self {
                 Self::Tls { tcp, acceptor } => {
                     let Some((stream, address)) = accepted(&stopping, tcp.accept(), name).await else { continue };
-                    let (door, acceptor, refusals) = (door.clone(), acceptor.clone(), refusals.clone());
+                    let (served, acceptor, refusals) = (served.clone(), acceptor.clone(), refusals.clone());
                     let trust_domain = trust_domain.clone();
                     connections.spawn(async move {
                         match shaken(&acceptor, stream).await {
                             Ok(stream) => {
                                 let peer = peer_of(&stream, address, &trust_domain);
-                                door.serve(stream, peer, place).await;
+                                served.serve(stream, peer, permit).await;
                             }
                             Err(refusal) => refusals.handshake(name, address, refusal).await,
                         }
@@ -104,8 +104,8 @@ impl Listener {
                     let Some((stream, _)) = accepted(&stopping, socket.listener.accept(), name).await else { continue };
                     let Ok(credentials) = stream.peer_cred() else { continue };
                     let peer = Peer::Local { uid: credentials.uid() };
-                    let door = door.clone();
-                    connections.spawn(async move { door.serve(stream, peer, place).await });
+                    let served = served.clone();
+                    connections.spawn(async move { served.serve(stream, peer, permit).await });
                 }
             }
         }
@@ -118,14 +118,14 @@ impl Listener {
 
 /// What serves a connection once it is known whose it is.
 #[derive(Clone)]
-struct Door {
+struct Connections {
     gate: Arc<Gate>,
     routes: RpcSpans<Routes>,
     stopping: CancellationToken,
 }
 
-impl Door {
-    async fn serve<S>(self, stream: S, peer: Peer, place: OwnedSemaphorePermit)
+impl Connections {
+    async fn serve<S>(self, stream: S, peer: Peer, permit: OwnedSemaphorePermit)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -151,12 +151,12 @@ impl Door {
         if let Err(error) = ended {
             tracing::debug!(listener, %error, "a connection broke");
         }
-        drop(place);
+        drop(permit);
     }
 }
 
-async fn place(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    places.clone().acquire_owned().await.ok()
+async fn permit(capacity: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    capacity.clone().acquire_owned().await.ok()
 }
 
 async fn accepted<S>(stopping: &CancellationToken, next: impl Future<Output = io::Result<S>>, name: &'static str) -> Option<S> {
@@ -174,9 +174,9 @@ type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
 
 async fn shaken(acceptor: &Acceptor, stream: TcpStream) -> Result<TlsStream, HandshakeRefusal> {
     // Calls are small and wait for their answer: nothing is gained by holding bytes back.
-    stream.set_nodelay(true).map_err(|error| HandshakeRefusal::of(&error))?;
+    stream.set_nodelay(true).map_err(|error| HandshakeRefusal::from_error(&error))?;
     match timeout(Duration::from_secs(HANDSHAKE_WAIT_S_MAX), acceptor.tls.accept(stream)).await {
-        Ok(shaken) => shaken.map_err(|error| HandshakeRefusal::of(&error)),
+        Ok(shaken) => shaken.map_err(|error| HandshakeRefusal::from_error(&error)),
         Err(_) => Err(HandshakeRefusal::timed_out()),
     }
 }

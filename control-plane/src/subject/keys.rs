@@ -5,7 +5,10 @@ use std::time::Duration;
 use chapar_core::subject::KEY_BYTES;
 
 pub use crate::config::SubjectKeyAges as Ages;
-use crate::store::{AuditEntry, SYSTEM, Store, StoreError, Transaction};
+use crate::{
+    problem::WithSources,
+    store::{AuditEntry, SYSTEM, Store, StoreError, Transaction},
+};
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
@@ -59,7 +62,19 @@ fn days_ms(days: u32) -> i64 {
 }
 
 /// Pause between two looks at the keys' age.
-pub const LOOK_INTERVAL: Duration = Duration::from_secs(600);
+const LOOK_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Gives data subjects' hashes a new key in time.
+pub async fn run(store: Store, ages: Ages, stopping: tokio_util::sync::CancellationToken) {
+    while stopping.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
+        if !store.changes().leads().await {
+            continue;
+        }
+        if let Err(error) = rotate_if_due(&store, ages).await {
+            tracing::error!(error = %WithSources(&error), "cannot rotate the key of data subjects' hashes; trying again");
+        }
+    }
+}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
