@@ -34,6 +34,7 @@ fn main() -> Outcome<()> {
     generate_code(&all, &files)?;
 
     let mut table = String::new();
+    writeln!(table, "/// All services, with their passports.")?;
     writeln!(table, "pub const SERVICES: &[Service] = &[")?;
     for file in &files {
         // One closure a file, so that a passport's version does not change with its neighbours.

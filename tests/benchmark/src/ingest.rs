@@ -2,7 +2,7 @@
 //! exports in the same way.
 
 #[allow(dead_code)] // The ledger's own measurements use the rest.
-#[path = "../../../../control-plane/examples/ledger/calls.rs"]
+#[path = "../../../control-plane/examples/ledger/calls.rs"]
 mod calls;
 mod load;
 mod taker;
