@@ -1,4 +1,4 @@
-//! How many methods a type has, in all its `impl` blocks together.
+//! How many methods a type has.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,18 @@ use crate::{resolve::Read, source};
 /// What one can hold in mind of one type.
 pub const METHODS_MAX: usize = 25;
 
-/// Methods of each type that the crate defines, by the type's path; those of its traits' impls included, those of tests not.
+/// Methods of each type that the crate defines, by the type's path: its own in all their blocks together, and those of each trait for
+/// themselves (`Path as Trait`), since they are known by the trait. Those of tests are not counted.
 #[must_use]
 pub fn methods(read: &Read) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for (index, module) in read.source.modules.iter().enumerate() {
         for item in &module.items {
             let Item::Impl(block) = item else { continue };
-            let Some(name) = type_of(read, index, &block.self_ty) else { continue };
+            let Some(mut name) = type_of(read, index, &block.self_ty) else { continue };
+            if let Some(of) = block.trait_.as_ref().and_then(|(_, path, _)| path.segments.last()) {
+                name = format!("{name} as {}", of.ident);
+            }
             let methods =
                 block.items.iter().filter(|item| matches!(item, ImplItem::Fn(method) if !source::is_for_tests(&method.attrs)));
             *counts.entry(name).or_default() += methods.count();

@@ -22,7 +22,7 @@ fn no_type_has_too_many_methods() -> Result<(), Faults> {
         found.extend(many.map(|(name, count)| format!("{folder}: {name} has {count}")));
     }
     let rule = format!(
-        "A type has at most {} methods in all its impl blocks; give parts of it owners of their own.",
+        "A type has at most {} methods of its own, and a trait as many; give parts of it owners of their own.",
         method::METHODS_MAX
     );
     Faults::none(&rule, &found)
