@@ -12,19 +12,36 @@ use crate::problem::Problem;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// A process of this machine, over the admin socket.
-    Local { uid: u32 },
+    Local {
+        /// User ID of the process.
+        uid: u32,
+    },
     /// An admin with a certificate, over the admin listener.
-    Admin { id: SpiffeId, name: WorkloadName, serial: String, not_after_ms: i64 },
+    Admin {
+        /// As the certificate names it.
+        id: SpiffeId,
+        /// Name of the admin.
+        name: WorkloadName,
+        /// Of the certificate, lowercase hex.
+        serial: String,
+        /// End of the certificate, milliseconds since 1970.
+        not_after_ms: i64,
+    },
     /// An agency's sidecar with a certificate.
     Sidecar(SidecarCaller),
     /// Nobody: a connection without a certificate. Only enrolment admits it.
-    Anonymous { address: SocketAddr },
+    Anonymous {
+        /// Where it comes from.
+        address: SocketAddr,
+    },
 }
 
 /// A sidecar that proved its identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SidecarCaller {
+    /// As the certificate names it.
     pub id: SpiffeId,
+    /// That it speaks for.
     pub agency: AgencyName,
     /// Serial number of its certificate: lowercase hex, two digits a byte.
     pub serial: String,

@@ -34,14 +34,19 @@ pub struct Config {
     /// Folder of the database and of the authority's keys; made with mode 0700 if it is not there.
     pub state_dir: PathBuf,
     #[serde(default)]
+    /// Where it listens.
     pub listen: Listen,
     #[serde(default)]
+    /// How long certificates live.
     pub certificates: Certificates,
     #[serde(default)]
+    /// How long snapshots are good.
     pub snapshot: Snapshot,
     #[serde(default)]
+    /// What the ledger keeps.
     pub ledger: Ledger,
     #[serde(default)]
+    /// Where its own spans go.
     pub telemetry: Telemetry,
     /// Admins who may ask which calls were about a person: names of admin certificates, or "local:uid=0" for a user of the admin
     /// socket. Default: nobody.
@@ -97,11 +102,29 @@ fn trust_domain<'de, D: Deserializer<'de>>(from: D) -> Result<TrustDomain, D::Er
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("cannot read the configuration {}", file.display())]
-    Read { file: PathBuf, source: io::Error },
+    /// The file cannot be read.
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     #[error("{}: {problem}", file.display())]
-    Malformed { file: PathBuf, problem: String },
+    /// The file is no YAML of this form.
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// Place and trouble.
+        problem: String,
+    },
     #[error("{}: {problem}", file.display())]
-    Wrong { file: PathBuf, problem: String },
+    /// The file says what cannot be.
+    Wrong {
+        /// The file.
+        file: PathBuf,
+        /// Place and trouble.
+        problem: String,
+    },
 }
 
 #[cfg(test)]

@@ -77,10 +77,15 @@ pub struct Distribution {
 
 /// What distribution is made of.
 pub struct Parts {
+    /// What is distributed.
     pub store: Store,
+    /// Of this exchange.
     pub trust_domain: String,
+    /// How long snapshots are good.
     pub validity: config::Snapshot,
+    /// Signs them.
     pub seal: Seal,
+    /// Counts them.
     pub metrics: Metrics,
     /// Filled with what every connected sidecar holds.
     pub acknowledgements: Acknowledgements,

@@ -30,6 +30,7 @@ struct Window {
 /// What an address did in its window so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
+    /// How many in that time.
     pub count: u32,
     /// Seconds until the window ends, rounded up.
     pub left_s: i64,

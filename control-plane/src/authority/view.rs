@@ -32,7 +32,9 @@ impl RevokedCertificate {
 /// An agency all of whose certificates are void.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SuspendedAgency {
+    /// Of the agency.
     pub name: String,
+    /// Why.
     pub reason: String,
 }
 

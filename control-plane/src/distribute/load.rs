@@ -15,8 +15,10 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("cannot read what is distributed")]
+    /// The store cannot be read.
     Store(#[from] StoreError),
     #[error("cannot read what the authority says of trust")]
+    /// The authority cannot tell its bundle.
     Trust(#[from] AuthorityError),
 }
 

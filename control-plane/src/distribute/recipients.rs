@@ -17,13 +17,19 @@ const SETS_KEPT_MAX: usize = 4;
 /// What is known of one sidecar, as the admin sees it and the store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SidecarStatus {
+    /// As its certificate names it.
     pub spiffe_id: String,
+    /// Of the sidecar.
     pub agency: String,
+    /// Whether it follows now.
     pub connected: bool,
     /// Since when it is connected, or when it was last, Unix milliseconds.
     pub seen_at_ms: i64,
+    /// That it told.
     pub software_version: String,
+    /// The newest that was sent.
     pub sent_revision: u64,
+    /// The newest that it took.
     pub acknowledged_revision: u64,
     /// Policy version in the snapshot that it acknowledged last.
     pub policy_version: u64,

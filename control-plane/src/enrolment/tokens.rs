@@ -25,9 +25,13 @@ const ID_BYTES: usize = 8;
 /// Whether a token can still be used, at some instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
+    /// It can be used.
     Open,
+    /// It was.
     Used,
+    /// Its time is over.
     Expired,
+    /// An admin took it back.
     Revoked,
 }
 

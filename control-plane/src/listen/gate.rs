@@ -16,7 +16,9 @@ const ENROL_PATH: &str = "/chapar.v1.EnrolmentService/Enrol";
 /// Whom a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
+    /// And whoever wants to become one.
     Sidecars,
+    /// By certificate or socket.
     Admins,
 }
 

@@ -12,11 +12,22 @@ use crate::caller::{Caller, SidecarCaller};
 #[derive(Clone, Debug)]
 pub enum Peer {
     /// A process of this machine.
-    Local { uid: u32 },
+    Local {
+        /// User ID of the process.
+        uid: u32,
+    },
     /// Someone whose certificate chains to a root of ours.
-    Certified { certificate: Certified, address: SocketAddr },
+    Certified {
+        /// What it showed.
+        certificate: Certified,
+        /// Where it comes from.
+        address: SocketAddr,
+    },
     /// Someone without a certificate.
-    Anonymous { address: SocketAddr },
+    Anonymous {
+        /// Where it comes from.
+        address: SocketAddr,
+    },
 }
 
 /// What a verified certificate says.

@@ -50,17 +50,30 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 /// What a listener needs besides its socket.
 #[derive(Clone)]
 pub struct Serving {
+    /// As the configuration names it.
     pub name: &'static str,
+    /// Whom it is for.
     pub audience: Audience,
+    /// What it serves.
     pub routes: Routes,
+    /// Knows certificates.
     pub authority: Authority,
+    /// Puts them on record.
     pub refusals: Refusals,
+    /// Ends it.
     pub stopping: CancellationToken,
 }
 
 /// A socket with how to tell who comes in by it.
 pub enum Listener {
-    Tls { tcp: TcpListener, acceptor: Acceptor },
+    /// Over the network.
+    Tls {
+        /// The socket.
+        tcp: TcpListener,
+        /// Of the handshakes.
+        acceptor: Acceptor,
+    },
+    /// On this machine.
     Local(AdminSocket),
 }
 

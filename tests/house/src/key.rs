@@ -117,6 +117,15 @@ impl<'ast> Visit<'ast> for Found<'_> {
         }
     }
 
+    fn visit_item_impl(&mut self, block: &'ast syn::ItemImpl) {
+        // Where a key is made of its number and told as one: `impl Id for CallId`.
+        let is_conversion =
+            block.trait_.as_ref().is_some_and(|(_, path, _)| path.segments.last().is_some_and(|of| of.ident == "Id"));
+        if !is_conversion {
+            visit::visit_item_impl(self, block);
+        }
+    }
+
     fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
         if !source::is_for_tests(&function.attrs) {
             visit::visit_impl_item_fn(self, function);

@@ -13,6 +13,7 @@ pub struct AuditEntry {
     pub action: &'static str,
     /// What it was done to.
     pub object: String,
+    /// Whether it came to pass.
     pub succeeded: bool,
     /// Stable reason of a refusal; empty when it succeeded.
     pub reason: String,
