@@ -40,7 +40,7 @@ pub trait Gate {
     /// that were tried are left out.
     fn candidates(&mut self, call: &mut Self::Call, endpoints: &mut Vec<EndpointKey>);
 
-    /// There is room for `call` on a link to `endpoint` at whose other end is `peer`. Asked before each attempt.
+    /// There is room for `call` on a connection to `endpoint` at whose other end is `peer`. Asked before each attempt.
     fn assigned(&mut self, call: &mut Self::Call, endpoint: &Self::Endpoint, peer: &Self::Peer, now: Instant) -> Assignment;
 
     /// Appends the fields that go on with the request: tracking ID, trace, `grpc-timeout` of `left`. Pseudo-header fields are the
@@ -182,7 +182,7 @@ pub enum Transformed {
 pub enum Assignment {
     /// The call may go to it.
     Go,
-    /// No call may go over this link: it is retired, and another is tried, dialled anew if need be. A second time for the same call
+    /// No call may go over this connection: it is retired, and another is tried, dialled anew if need be. A second time for the same call
     /// ends it by [`Cause::PeerVoid`].
     Void,
 }
@@ -226,7 +226,7 @@ pub enum Cause<'c, G: Gate + ?Sized> {
         /// Where.
         endpoint: &'c G::Endpoint,
     },
-    /// Both links that were tried have a peer that [`Gate::assigned`] found void.
+    /// Both connections that were tried have a peer that [`Gate::assigned`] found void.
     PeerVoid {
         /// Where.
         endpoint: &'c G::Endpoint,

@@ -3,6 +3,8 @@
 //! Bytes and instants go in, bytes and wake-ups come out. Nothing here opens a socket, reads a clock or starts a task, so the whole
 //! of it can be driven by a test or a fuzzer.
 
+#![warn(missing_docs)]
+
 #[cfg(test)]
 extern crate self as chapar_relay;
 

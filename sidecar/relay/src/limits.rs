@@ -42,7 +42,7 @@ pub struct Limits {
     pub pending_timeout: Duration,
     /// Attempts for one call, the first included.
     pub attempts_max: u8,
-    /// How long a reset of ours waits on a link if the call was not answered yet; zero: it leaves at once. Servers end a connection
+    /// How long a reset of ours waits on a dialled connection if the call was not answered yet; zero: it leaves at once. Servers end a connection
     /// on which many streams are opened and reset before they have looked at them (CVE-2023-44487): what one caller does in bad
     /// faith must not end the connection that all share.
     pub reset_notice: Duration,
@@ -71,7 +71,7 @@ pub struct Limits {
     /// Streams that the peer resets, or that are reset for its errors, beyond one for each call that was answered.
     pub resets_max: u32,
     /// The same of a peer that is probed: another relay, which bundles the callers of an agency and holds each of them to its
-    /// `resets_max`. A link to one paces itself below it: its resets wait, and their streams take up room meanwhile.
+    /// `resets_max`. A connection to one paces itself below it: its resets wait, and their streams take up room meanwhile.
     pub relayed_resets_max: u32,
     /// SETTINGS.
     pub settings_max: u32,

@@ -1,7 +1,7 @@
-//! How fast a link resets streams, so that the relay at its other end never cuts it as a flooder.
+//! How fast a dialled connection resets streams, so that the relay at its other end never cuts it as a flooder.
 //!
-//! That relay counts the resets of all callers that share the link in one bucket, `Limits::relayed_resets_max`
-//! ([`super::guard`]). This is a smaller one of the same kind at our end: whatever one caller does, the link stays below.
+//! That relay counts the resets of all callers that share the connection in one bucket, `Limits::relayed_resets_max`
+//! ([`super::guard`]). This is a smaller one of the same kind at our end: whatever one caller does, the connection stays below.
 
 use crate::limits::Limits;
 
@@ -11,7 +11,7 @@ const AT_ONCE_PERCENT: u32 = 50;
 /// Over the flood window: likewise. Less than what is left of the burst, since resets that were under way for long arrive together.
 const OVER_WINDOW_PERCENT: u32 = 40;
 
-/// The resets that a link may send.
+/// The resets that a connection may send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     tokens: u32,

@@ -36,6 +36,26 @@ pub(crate) enum Role<G: Gate> {
     Dialled { endpoint: EndpointId, peer: G::Peer },
 }
 
+impl<G: Gate> Role<G> {
+    /// Who is at the other end, if it came in.
+    #[inline]
+    pub(crate) const fn origin(&self) -> Option<&G::Origin> {
+        match self {
+            Self::Accepted(origin) => Some(origin),
+            Self::Dialled { .. } => None,
+        }
+    }
+
+    /// Who is at the other end, if it was dialled.
+    #[inline]
+    pub(crate) const fn peer(&self) -> Option<&G::Peer> {
+        match self {
+            Self::Dialled { peer, .. } => Some(peer),
+            Self::Accepted(_) => None,
+        }
+    }
+}
+
 /// How far it is from its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {

@@ -7,19 +7,33 @@ use std::fmt;
 pub struct ErrorCode(pub u32);
 
 impl ErrorCode {
+    /// Nothing is wrong: it only ends.
     pub const NO_ERROR: Self = Self(0x0);
+    /// A rule was broken that has no code of its own.
     pub const PROTOCOL_ERROR: Self = Self(0x1);
+    /// A fault of the side that says so.
     pub const INTERNAL_ERROR: Self = Self(0x2);
+    /// More was sent than a window allowed, or a window overflowed.
     pub const FLOW_CONTROL_ERROR: Self = Self(0x3);
+    /// SETTINGS were not acknowledged in time.
     pub const SETTINGS_TIMEOUT: Self = Self(0x4);
+    /// A frame on a stream that its sender had ended.
     pub const STREAM_CLOSED: Self = Self(0x5);
+    /// A frame of a size that it cannot have.
     pub const FRAME_SIZE_ERROR: Self = Self(0x6);
+    /// The stream was not looked at, and may be tried again.
     pub const REFUSED_STREAM: Self = Self(0x7);
+    /// The stream is no longer wanted.
     pub const CANCEL: Self = Self(0x8);
+    /// The state of HPACK is lost.
     pub const COMPRESSION_ERROR: Self = Self(0x9);
+    /// A connection for CONNECT broke.
     pub const CONNECT_ERROR: Self = Self(0xa);
+    /// The peer does too much of something.
     pub const ENHANCE_YOUR_CALM: Self = Self(0xb);
+    /// The transport is not secure enough.
     pub const INADEQUATE_SECURITY: Self = Self(0xc);
+    /// HTTP/1.1 is to be used.
     pub const HTTP_1_1_REQUIRED: Self = Self(0xd);
 
     /// The name that the RFC gives the code.
@@ -63,17 +77,21 @@ pub enum Scope {
 /// A rule of the RFC that the peer broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Violation {
+    /// What ends.
     pub scope: Scope,
+    /// What the peer is told.
     pub code: ErrorCode,
     /// Which rule, for GOAWAY's debug data and the log.
     pub why: &'static str,
 }
 
 impl Violation {
+    /// A violation that ends the connection.
     pub const fn connection(code: ErrorCode, why: &'static str) -> Self {
         Self { scope: Scope::Connection, code, why }
     }
 
+    /// A violation that ends the stream alone.
     pub const fn stream(code: ErrorCode, why: &'static str) -> Self {
         Self { scope: Scope::Stream, code, why }
     }

@@ -19,21 +19,32 @@ pub mod flags {
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
+    /// Bytes of a message.
     Data,
+    /// A header block, or its beginning.
     Headers,
+    /// What a stream depends on: ignored (RFC 9113, section 5.3.2).
     Priority,
+    /// RST_STREAM.
     Reset,
+    /// SETTINGS, or their acknowledgement.
     Settings,
+    /// Switched off here.
     PushPromise,
+    /// PING, or the answer to one.
     Ping,
+    /// No further stream is taken.
     GoAway,
+    /// More may be sent.
     WindowUpdate,
+    /// More of a header block.
     Continuation,
     /// An extension: skipped (RFC 9113, section 5.5), except within a header block.
     Unknown(u8),
 }
 
 impl Kind {
+    /// The kind that a byte stands for.
     #[inline]
     pub const fn of(byte: u8) -> Self {
         match byte {
@@ -51,6 +62,7 @@ impl Kind {
         }
     }
 
+    /// The byte that stands for the kind.
     #[inline]
     pub const fn byte(self) -> u8 {
         match self {
@@ -74,13 +86,16 @@ impl Kind {
 pub struct FrameHead {
     /// The payload's size; below 2^24.
     pub payload_bytes: u32,
+    /// What the frame is.
     pub kind: Kind,
+    /// See [`flags`]; those that have no meaning for the kind are ignored.
     pub flags: u8,
     /// Without the reserved bit, which is ignored.
     pub stream: u32,
 }
 
 impl FrameHead {
+    /// A head; `payload_bytes` is below 2^24.
     pub const fn new(kind: Kind, flags: u8, stream: u32, payload_bytes: u32) -> Self {
         Self { payload_bytes, kind, flags, stream }
     }

@@ -8,6 +8,7 @@ use super::{ErrorCode, FrameHead, STREAM_ID_MAX, Violation, flags};
 pub struct DataShape {
     /// What comes before the data: 1 for the pad length of a padded frame, else 0.
     pub lead_bytes: u32,
+    /// Bytes of data, without padding.
     pub data_bytes: u32,
     /// Padding after the data.
     pub trail_bytes: u32,
@@ -38,8 +39,11 @@ impl DataShape {
 /// What a stream asks about its order among others; deprecated (RFC 9113, section 5.3.2), read only to be skipped and checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Priority {
+    /// Whether it alone depends on that stream.
     pub exclusive: bool,
+    /// The stream it depends on.
     pub depends_on: u32,
+    /// Its weight, less one.
     pub weight: u8,
 }
 
@@ -74,6 +78,7 @@ impl Priority {
 pub struct Headers<'p> {
     /// The header block, or its beginning where the head lacks END_HEADERS.
     pub fragment: &'p [u8],
+    /// What the frame says of priority, if anything.
     pub priority: Option<Priority>,
 }
 
@@ -118,6 +123,7 @@ impl<'p> Headers<'p> {
 /// A RST_STREAM frame (RFC 9113, section 6.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reset {
+    /// Why.
     pub code: ErrorCode,
 }
 
@@ -135,7 +141,9 @@ impl Reset {
 pub struct GoAway<'p> {
     /// The last stream that the sender may have acted on.
     pub last_stream: u32,
+    /// Why.
     pub code: ErrorCode,
+    /// What the peer says beside: foreign text.
     pub debug: &'p [u8],
 }
 

@@ -67,6 +67,7 @@ pub struct BlockWriter {
 }
 
 impl BlockWriter {
+    /// Begins a block: leaves room for the head.
     #[inline]
     pub fn begin(out: &mut Vec<u8>, stream: u32) -> Self {
         let at = out.len();

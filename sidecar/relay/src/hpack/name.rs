@@ -5,35 +5,61 @@ use super::Word;
 /// A field's name, as far as the relay knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KnownName {
+    /// `:method`.
     Method,
+    /// `:scheme`.
     Scheme,
+    /// `:authority`.
     Authority,
+    /// `:path`.
     Path,
     /// `:protocol` (RFC 8441), which we never offer.
     Protocol,
+    /// `:status`.
     Status,
+    /// `content-type`.
     ContentType,
+    /// `content-length`.
     ContentLength,
+    /// `te`.
     Te,
+    /// `user-agent`.
     UserAgent,
+    /// `grpc-timeout`.
     GrpcTimeout,
+    /// `grpc-status`.
     GrpcStatus,
+    /// `grpc-message`.
     GrpcMessage,
+    /// `grpc-encoding`.
     GrpcEncoding,
+    /// `traceparent`.
     Traceparent,
+    /// `tracestate`.
     Tracestate,
+    /// `connection`.
     Connection,
+    /// `keep-alive`.
     KeepAlive,
+    /// `proxy-connection`.
     ProxyConnection,
+    /// `transfer-encoding`.
     TransferEncoding,
+    /// `upgrade`.
     Upgrade,
+    /// `host`.
     Host,
+    /// `chapar-call-id`.
     ChaparCallId,
+    /// `chapar-provider`.
     ChaparProvider,
+    /// `chapar-refused`.
     ChaparRefused,
+    /// `chapar-purpose`.
     ChaparPurpose,
     /// Any other name that begins with `chapar-`.
     ChaparOther,
+    /// Any name that has no variant.
     Other,
 }
 

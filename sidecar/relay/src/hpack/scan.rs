@@ -7,14 +7,18 @@ use super::{FIELD_OVERHEAD_BYTES, Fault, KnownName, Text, Word, huffman, integer
 pub struct BlockLimits {
     /// The size of all fields, each counted as its decoded name and value and 32 bytes (RFC 9113, section 6.5.2).
     pub header_list_bytes_max: u32,
+    /// Fields of one list.
     pub fields_max: u32,
 }
 
 /// One field of a block.
 #[derive(Debug, Clone, Copy)]
 pub struct Field<'b> {
+    /// Its name, as far as it matters here.
     pub known: KnownName,
+    /// Its name.
     pub name: Text<'b>,
+    /// Its value.
     pub value: Text<'b>,
     /// The whole field as it stands in the block: a copy of it is the same field in any other block.
     pub bytes: &'b [u8],

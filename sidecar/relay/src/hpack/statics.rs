@@ -2,17 +2,29 @@
 
 use super::KnownName;
 
+/// `:authority`.
 pub const AUTHORITY: u8 = 1;
+/// `:method: GET`.
 pub const METHOD_GET: u8 = 2;
+/// `:method: POST`.
 pub const METHOD_POST: u8 = 3;
+/// `:path`.
 pub const PATH: u8 = 4;
+/// `:scheme: http`.
 pub const SCHEME_HTTP: u8 = 6;
+/// `:scheme: https`.
 pub const SCHEME_HTTPS: u8 = 7;
+/// `:status`.
 pub const STATUS: u8 = 8;
+/// `:status: 200`.
 pub const STATUS_200: u8 = 8;
+/// `content-length`.
 pub const CONTENT_LENGTH: u8 = 28;
+/// `content-type`.
 pub const CONTENT_TYPE: u8 = 31;
+/// `host`.
 pub const HOST: u8 = 38;
+/// `user-agent`.
 pub const USER_AGENT: u8 = 58;
 
 /// The number of entries; indices begin at 1.

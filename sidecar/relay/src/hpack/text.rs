@@ -28,6 +28,7 @@ impl<'b> Text<'b> {
         self.raw
     }
 
+    /// Whether it is in Huffman coding.
     #[inline]
     pub const fn is_huffman(&self) -> bool {
         self.huffman
@@ -39,6 +40,7 @@ impl<'b> Text<'b> {
         self.bytes as usize
     }
 
+    /// Whether nothing is in it.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.bytes == 0
@@ -100,11 +102,13 @@ impl Word {
         Self { plain, huffman, huffman_bytes: huffman_bytes as u8 }
     }
 
+    /// The word itself.
     #[inline]
     pub const fn plain(&self) -> &'static [u8] {
         self.plain.as_bytes()
     }
 
+    /// The word in Huffman coding.
     #[inline]
     pub const fn huffman(&self) -> &[u8] {
         self.huffman.split_at(self.huffman_bytes as usize).0

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     belief::sure,
     call::{At, Problem, Stage, State, Stream},
-    connection::{CloseReason, Role},
+    connection::CloseReason,
     frame::STREAM_ID_MAX,
     gate::{Assignment, Gate},
     head::HeadWriter,
@@ -103,8 +103,7 @@ pub(super) fn attempt<G: Gate>(core: &mut Core<G>, id: CallId, endpoint: Endpoin
         let Some(connection) = found else { return enter_pending(core, id, endpoint, reputation) };
         let call = sure!(core.calls.get_mut(id), true);
         let at = sure!(core.endpoints.get(endpoint), true);
-        let role = &sure!(core.connections.get(connection), true).role;
-        let Role::Dialled { peer, .. } = role else { return true };
+        let peer = sure!(sure!(core.connections.get(connection), true).role.peer(), true);
         match core.gate.assigned(&mut call.own, &at.own, peer, core.shared.now) {
             Assignment::Go => {
                 start(core, id, endpoint, connection);
@@ -144,7 +143,7 @@ fn start<G: Gate>(core: &mut Core<G>, id: CallId, endpoint: EndpointId, on: Conn
     let out = connection.output.buffer();
     out.extend_from_slice(&at.origin);
     out.extend_from_slice(&call.head);
-    let Role::Dialled { peer, .. } = &connection.role else { return };
+    let peer = sure!(connection.role.peer());
     core.gate.write_onward(&call.own, &at.own, peer, left, &mut HeadWriter::new(connection.output.buffer()));
     let request = &mut call.request;
     let end_stream = !call.near.state.receives() && request.queue.is_empty() && request.trailers.is_empty();
@@ -185,6 +184,7 @@ pub(super) fn not_taken<G: Gate>(core: &mut Core<G>, id: CallId, may_be_same_end
 /// Goes back to the beginning of the request, if all that has come of it can be sent again.
 fn rewind<G: Gate>(core: &mut Core<G>, id: CallId) -> bool {
     let call = sure!(core.calls.get_mut(id), false);
+    // Too much of it has come to be kept.
     let Some(replay) = &call.replay else { return false };
     let request = &mut call.request;
     // What waits is among what was kept; the caller's window is opened for it all the same.

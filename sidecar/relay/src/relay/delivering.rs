@@ -48,6 +48,7 @@ fn content_violated<G: Gate>(core: &mut Core<G>, id: CallId, direction: Directio
 #[inline]
 fn keep<G: Gate>(core: &mut Core<G>, id: CallId, bytes: &[u8]) {
     let (call, large) = (sure!(core.calls.get_mut(id)), &mut core.shared.large);
+    // Too much has come before, or the server has begun to answer.
     let Some(replay) = &mut call.replay else { return };
     if replay.len() + bytes.len() > core.shared.limits.replay_bytes_max {
         large.give(call.replay.take().unwrap_or_default());

@@ -128,6 +128,7 @@ pub(super) fn end_calls_of<G: Gate>(core: &mut Core<G>, connection: ConnectionId
 
 /// Asks the gate whether a call may go on, and ends it if not. False: there is none.
 pub(super) fn recheck<G: Gate>(core: &mut Core<G>, id: CallId) -> bool {
+    // The slot is free.
     let Some(call) = core.calls.get_mut(id) else { return false };
     core.reply.clear();
     if !core.gate.recheck(&mut call.own, core.shared.now, &mut core.reply) {

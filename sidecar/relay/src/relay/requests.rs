@@ -4,7 +4,6 @@ use super::{assigning::go_on, core::Core, flow::pump, refusing::put_reply, showi
 use crate::{
     belief::sure,
     call::{At, Call},
-    connection::Role,
     counters::Breach,
     frame::{ErrorCode, Violation},
     gate::{Gate, Opening},
@@ -35,7 +34,7 @@ pub(super) fn request_head<G: Gate>(core: &mut Core<G>, near: At, block: &[u8], 
     let limits = block_limits(&core.shared);
     let mut onward = core.shared.small.take();
     let connection = sure!(core.connections.get_mut(near.connection), Ok(()));
-    let Role::Accepted(origin) = &connection.role else { return Ok(()) };
+    let origin = sure!(connection.role.origin(), Ok(()));
     let scratch = &mut core.shared.scratch;
     let found = connection
         .decoder

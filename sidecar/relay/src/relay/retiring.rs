@@ -14,6 +14,7 @@ pub(super) const NOTICE: [u8; 8] = *b"chaparGO";
 
 /// A connection takes no further calls: its endpoint no longer counts on it.
 pub(super) fn leave_endpoint<G: Gate>(core: &mut Core<G>, id: ConnectionId) {
+    // One that came in belongs to no endpoint.
     let Some(endpoint) = sure!(core.connections.get(id)).endpoint() else { return };
     if sure!(core.endpoints.get_mut(endpoint)).leave(id) {
         core.shared.ready.push(endpoint);
@@ -83,6 +84,7 @@ pub(super) fn retire_all_of<G: Gate>(core: &mut Core<G>, endpoint: EndpointId) {
 #[inline]
 pub(super) fn end_if_empty<G: Gate>(core: &mut Core<G>, id: ConnectionId) {
     let connection = sure!(core.connections.get(id));
+    // It still takes calls, or closes already.
     let Phase::Retired(why) = connection.phase else { return };
     if !connection.streams.is_empty() {
         return;

@@ -21,6 +21,7 @@ pub(super) fn transform<G: Gate>(core: &mut Core<G>, id: CallId, bytes: &[u8], e
     sure!(core.calls.get_mut(id)).response.owed_bytes += bytes.len();
     let mut rest = bytes;
     while !rest.is_empty() {
+        // The gate cut the call, or the message is too long.
         let Some(used) = transform_first(core, id, rest) else { return };
         // Sending the message may have ended the call.
         if core.calls.find(key).is_none() {

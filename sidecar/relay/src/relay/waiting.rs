@@ -21,6 +21,7 @@ pub(super) fn wait<G: Gate>(core: &mut Core<G>, call: CallId, direction: Directi
 /// Takes a direction out of those that wait.
 #[inline]
 pub(super) fn wait_no_more<G: Gate>(core: &mut Core<G>, call: CallId, direction: Direction) {
+    // What has no sink waits in no list.
     let Some(at) = sure!(core.calls.get(call)).sink(direction).at else { return };
     let list = &mut sure!(core.connections.get_mut(at.connection)).waiting;
     core.calls.wait_no_more(list, FlowId { call, direction });
