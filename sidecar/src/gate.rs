@@ -114,7 +114,7 @@ impl Gate {
         Opening::Forward { call, deadline, request, response, awaits_answer: false }
     }
 
-    /// Whether calls may go over a connection to an endpoint of this kind. CertificateRevocation and expiry do not reach an open connection by
+    /// Whether calls may go over a connection to an endpoint of this kind. Revocation and expiry do not reach an open connection by
     /// themselves: who is at its other end is checked for each call.
     fn in_order(&self, kind: EndpointKind, far_end: &FarEnd) -> Result<(), Refusal> {
         match (kind, far_end) {
