@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chapar_core::{
     identity::{Agency, ExchangeNotJoined, SpiffeId, TrustDomain, WorkloadName},
+    metadata,
     policy::{Facts, Offer, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal, Side, decide},
     time::Timestamp,
 };
@@ -202,8 +203,12 @@ fn find<'a>(snapshot: &'a PolicySnapshot, question: &Question) -> Result<&'a Off
         }
         several => {
             let names: Vec<&str> = several.iter().map(|offer| offer.inquiry().key.provider.as_str()).collect();
-            let detail =
-                format!("{} offer the inquiry {}; the call must name one in chapar-provider", names.join(", "), question.inquiry);
+            let detail = format!(
+                "{} offer the inquiry {}; the call must name one in {}",
+                names.join(", "),
+                question.inquiry,
+                metadata::PROVIDER
+            );
             Err(Refusal::new(Reason::AmbiguousProvider, detail))
         }
     }

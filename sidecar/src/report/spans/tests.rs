@@ -1,6 +1,6 @@
 use chapar_core::{
     policy::{GrpcCode, Reason, Side},
-    record::{CallId, Flow, Loss, LossCause, Outcome, TraceContext},
+    record::{CallId, Flow, FurtherFields, Loss, LossCause, Outcome, RecordVersion, TraceContext},
     subject::SubjectHash,
     time::Timestamp,
 };
@@ -156,11 +156,13 @@ fn each_field_that_is_said_once_parts_two_calls_and_no_other_does() {
         CallRecord { response: Flow { messages: 2, ..base.response }, ..base },
         CallRecord { peer_address: "127.0.0.9:50001", ..base },
         CallRecord { server_address: "127.0.0.1:3", ..base },
+        CallRecord { version: RecordVersion::One, ..base },
     ];
     let together = [
         CallRecord { call_id: CallId::from_bytes([8; 16]), duration_us: 9, purpose: "x", ..call(2) },
         CallRecord { subject: Some(SubjectHash { key: 1, hash: [1; 16] }), peer_address: "127.0.0.1:9", ..base },
         CallRecord { response: Flow { bytes: 9, ..base.response }, ..base },
+        CallRecord { further: FurtherFields::parse(&[1, 1, 7]).unwrap(), ..base },
     ];
     for (others, scopes) in [(&apart[..], 2), (&together, 1)] {
         for other in others {

@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    record::{Loss, LossCause, encode_loss},
+    policy::Side,
+    record::{CallId, CallRecord, Loss, LossCause, RecordVersion, TraceContext, encode, encode_loss},
     time::Timestamp,
 };
 
@@ -46,6 +47,38 @@ fn what_was_put_is_read_back_in_order() {
     assert_eq!(whole(&bytes, ends[2] + 3), ends[2]);
     assert_eq!(whole(&bytes, usize::MAX), bytes.len());
     assert_eq!(whole(&bytes, 3), 0);
+}
+
+/// Computed apart from this code, from the description above: a loss of 300 records at place 7.
+const FRAME: &str = "5b5f9c991500000007000000000000008000ac0200000000000003e800000000000007d001";
+
+#[test]
+fn a_frame_of_the_releases_before_is_read_and_written_again() {
+    let bytes = data_encoding::HEXLOWER.decode(FRAME.as_bytes()).unwrap();
+    let Look::Sound(Frame { sequence, entry: ChainEntry::Loss(loss), .. }) = look(&bytes) else { panic!("not read") };
+    assert_eq!((sequence, loss.records), (7, 300));
+    let mut again = Vec::new();
+    put(7, &mut again, |out| encode_loss(&loss, out));
+    assert_eq!(again, bytes);
+}
+
+#[test]
+fn records_of_all_versions_stand_in_one_file() {
+    let trace = TraceContext { trace_id: [1; 16], span_id: [2; 8], parent_span_id: None, sampled: false };
+    let at = Timestamp::from_unix_ms(1_000);
+    let newest = CallRecord::begun(CallId::from_bytes([3; 16]), trace, Side::Consumer, "/a/b", at, "");
+    let records = RecordVersion::ALL.map(|version| CallRecord { version, ..newest });
+    let mut file = Vec::new();
+    for (number, record) in (1..).zip(&records) {
+        put(number, &mut file, |out| encode(record, out));
+    }
+    let mut rest = &file[..];
+    for record in records {
+        let Step::Frame(frame, taken) = step(rest, 0, true) else { panic!("not read") };
+        assert_eq!(frame.entry, ChainEntry::Call(record));
+        rest = &rest[taken..];
+    }
+    assert!(rest.is_empty());
 }
 
 #[test]
