@@ -92,7 +92,19 @@ async fn a_dry_run_tells_all_and_changes_nothing() {
             ("r1/1/b/y".to_owned(), Action::Deleted),
         ]
     );
-    insta::assert_snapshot!(shown.resources[0].2);
+    insta::assert_snapshot!(shown.resources[0].2, @r#"
+    --- a/Resolution/r1
+    +++ b/Resolution/r1
+    @@ -12,7 +12,6 @@
+         - clause: "1"
+           consumers:
+             - a
+    -        - b
+           inquiries:
+             - x
+    -        - y
+    +        - z
+    "#);
     assert_eq!(world(&store, 2).await, world(&store, 99).await);
     assert_eq!(store.sql("SELECT COUNT(*) FROM audit").await.unwrap(), [["1"]]);
 }

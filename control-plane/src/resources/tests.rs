@@ -192,7 +192,33 @@ fn canonical_yaml_reads_back_as_the_same() {
     ));
     let sound = read(&[file("f.yaml", text)]).check(&world(), &BTreeSet::new()).unwrap();
     let written = yaml_all(&sound);
-    insta::assert_snapshot!(written);
+    insta::assert_snapshot!(written, @r#"
+    ---
+    apiVersion: chapar/v1
+    kind: Resolution
+    metadata:
+      name: 38-1
+    spec:
+      title:
+        fa: مصوبه
+        en: Resolution
+      session: 38
+      date: 1401-10-20
+      grants:
+        - clause: "3.2"
+          consumers:
+            - civil-registration
+            - ipm
+          inquiries:
+            - a
+            - b
+          provider: ipm
+          notBefore: 1401-11-01
+          notAfter: "2024-01-01T00:00:00Z"
+          inForce: false
+          purposeRequired: true
+          note: "a: b # c\n— «د»"
+    "#);
     let again = read(&[file("f.yaml", written)]).check(&world(), &BTreeSet::new()).unwrap();
     assert_eq!(again, sound);
     let stored: BTreeMap<ResourceName, Spec> = sound

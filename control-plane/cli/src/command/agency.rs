@@ -121,7 +121,15 @@ mod tests {
                 ..Agency::default()
             },
         ];
-        insta::assert_snapshot!(draw(&Style::default(), &agencies));
-        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &agencies));
+        insta::assert_snapshot!(draw(&Style::default(), &agencies), @r"
+        AGENCY              STATE      SIDECARS  TITLE                                           عنوان
+        civil-registration  active     2         National Organization for Civil Registration    سازمان ثبت احوال کشور
+        ipm                 suspended  0         Institute for Research in Fundamental Sciences  پژوهشگاه دانش‌های بنیادی
+        ");
+        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &agencies), @r"
+        AGENCY              STATE      SIDECARS  ROLES              PART OF  TITLE                                           SUSPENDED BECAUSE                 عنوان
+        civil-registration  active     2         provider,consumer  -        National Organization for Civil Registration    -                                 سازمان ثبت احوال کشور
+        ipm                 suspended  0         consumer           -        Institute for Research in Fundamental Sciences  key found in a public repository  پژوهشگاه دانش‌های بنیادی
+        ");
     }
 }

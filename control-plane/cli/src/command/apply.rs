@@ -137,8 +137,23 @@ mod tests {
 
     #[test]
     fn draws_what_changed_and_the_version() {
-        insta::assert_snapshot!(draw(&Style::default(), &answer(), false));
-        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &answer(), true));
+        insta::assert_snapshot!(draw(&Style::default(), &answer(), false), @r"
+        Agency/ipm  unchanged
+        Resolution/38-1  changed
+        grants: 1 created, 1 deleted
+        1 changed, 1 unchanged; policy version 4 (revision 17)
+        ");
+        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &answer(), true), @r"
+        Agency/ipm  unchanged
+        Resolution/38-1  changed
+        @@ -3 +3 @@
+        -  session: 37
+        +  session: 38
+        grant 38-1/4/ipm/shahkar  created
+        grant 38-1/4/ipm/study-status  deleted
+        grants: 1 created, 1 deleted
+        dry run: 1 changed, 1 unchanged; policy version 4 stays
+        ");
     }
 
     #[test]

@@ -88,7 +88,15 @@ mod tests {
             details: "{\"files\":1}".into(),
         };
         let entries = [entry(2, "policy.apply", "version 4", ""), entry(1, "enrolment.refuse", "ipm\u{1b}[2J", "TOKEN_USED")];
-        insta::assert_snapshot!(draw(&Style::default(), &entries));
-        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &entries));
+        insta::assert_snapshot!(draw(&Style::default(), &entries), @r"
+        AT                    ACTOR        ACTION            OBJECT        RESULT
+        2026-11-22 07:12:01Z  local:uid=0  policy.apply      version 4     done
+        2026-11-22 07:12:01Z  local:uid=0  enrolment.refuse  ipm\u{1b}[2J  TOKEN_USED
+        ");
+        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &entries), @r#"
+        AT                    ACTOR        ACTION            OBJECT        RESULT      ID  DETAILS
+        2026-11-22 07:12:01Z  local:uid=0  policy.apply      version 4     done        2   {"files":1}
+        2026-11-22 07:12:01Z  local:uid=0  enrolment.refuse  ipm\u{1b}[2J  TOKEN_USED  1   {"files":1}
+        "#);
     }
 }

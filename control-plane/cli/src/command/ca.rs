@@ -149,7 +149,15 @@ mod tests {
 
     #[test]
     fn draws_roots_before_issuers() {
-        insta::assert_snapshot!(draw(&Style::default(), &authority()));
+        insta::assert_snapshot!(draw(&Style::default(), &authority()), @r"
+        Trust domain exchange.example
+
+        GENERATION  STATE       LIVE CERTIFICATES  UNTIL                 SHA-256
+        root-1      retired     0                  2036-11-19 07:12:01Z  c0ffeec0ffee
+        root-2      active      22                 2036-11-19 07:12:01Z  c0ffeec0ffee
+        issuing-2   superseded  4                  2036-11-19 07:12:01Z  c0ffeec0ffee
+        issuing-3   active      18                 2036-11-19 07:12:01Z  c0ffeec0ffee
+        ");
     }
 
     #[test]

@@ -106,6 +106,11 @@ mod tests {
             certificate("0a1c", at(1_795_331_521), None),
             certificate("0a1d", at(1_795_400_000), at(1_795_331_000)),
         ];
-        insta::assert_snapshot!(draw(&Style::default(), &certificates, now));
+        insta::assert_snapshot!(draw(&Style::default(), &certificates, now), @r"
+        SERIAL  IDENTITY                                           STATE     UNTIL                 ISSUER
+        0a1b    spiffe://exchange.example/agency/ipm/sidecar/main  in force  2026-11-23 02:13:20Z  issuing-1
+        0a1c    spiffe://exchange.example/agency/ipm/sidecar/main  expired   2026-11-22 07:12:01Z  issuing-1
+        0a1d    spiffe://exchange.example/agency/ipm/sidecar/main  revoked   2026-11-23 02:13:20Z  issuing-1
+        ");
     }
 }

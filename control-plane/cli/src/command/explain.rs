@@ -108,7 +108,15 @@ mod tests {
             policy_version: 3,
             ..ExplainResponse::default()
         };
-        insta::assert_snapshot!(draw(&Style::default(), "ipm", "shahkar", &answer));
+        insta::assert_snapshot!(draw(&Style::default(), "ipm", "shahkar", &answer), @r"
+        PERMITTED  ipm → shahkar
+        Resolution 38-1, clause 4, grants it.
+        grant           38-1/4/ipm/shahkar
+        resolution      38-1, clause 4
+        provider        cra
+        state           in force
+        policy version  3
+        ");
     }
 
     #[test]
@@ -119,7 +127,12 @@ mod tests {
             policy_version: 3,
             ..ExplainResponse::default()
         };
-        insta::assert_snapshot!(draw(&Style::default(), "ipm", "iban-match", &answer));
+        insta::assert_snapshot!(draw(&Style::default(), "ipm", "iban-match", &answer), @r"
+        REFUSED  ipm → iban-match  [NO_GRANT]
+        No resolution grants iban-match to ipm. The working group must act.
+        policy version  3
+        next            only a resolution can grant it: `chapar apply -f` with a document of kind Resolution
+        ");
     }
 
     #[test]
@@ -134,6 +147,17 @@ mod tests {
             policy_version: 4,
             ..ExplainResponse::default()
         };
-        insta::assert_snapshot!(draw(&Style::default(), "ipm", "shahkar", &answer));
+        insta::assert_snapshot!(draw(&Style::default(), "ipm", "shahkar", &answer), @r"
+        REFUSED  ipm → shahkar  [GRANT_REVOKED]
+        The grant was revoked: misuse.
+        grant           38-1/4/ipm/shahkar
+        resolution      38-1, clause 4
+        provider        cra
+        state           revoked
+        revoked         2026-11-22 07:12:01Z
+        because         misuse
+        policy version  4
+        next            `chapar grant restore 38-1/4/ipm/shahkar` brings it back
+        ");
     }
 }

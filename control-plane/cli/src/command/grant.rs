@@ -137,7 +137,17 @@ mod tests {
             grant("private-schools", "shahkar", true, Some(1_795_331_521)),
             grant("civil-registration", "rulings", false, None),
         ];
-        insta::assert_snapshot!(draw(&Style::default(), &grants));
-        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &grants));
+        insta::assert_snapshot!(draw(&Style::default(), &grants), @r"
+        CONSUMER            PROVIDER  INQUIRY  RESOLUTION  CLAUSE  STATE
+        ipm                 cra       shahkar  38-1        4       in force
+        private-schools     cra       shahkar  38-1        4       revoked
+        civil-registration  cra       rulings  38-1        4       not in force
+        ");
+        insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &grants), @r"
+        CONSUMER            PROVIDER  INQUIRY  RESOLUTION  CLAUSE  STATE         FROM  UNTIL  REVOKED               REVOKED BECAUSE  NAME                               NOTE
+        ipm                 cra       shahkar  38-1        4       in force      -     -      -                     -                38-1/4/ipm/shahkar                 -
+        private-schools     cra       shahkar  38-1        4       revoked       -     -      2026-11-22 07:12:01Z  misuse           38-1/4/private-schools/shahkar     -
+        civil-registration  cra       rulings  38-1        4       not in force  -     -      -                     -                38-1/4/civil-registration/rulings  -
+        ");
     }
 }

@@ -138,6 +138,10 @@ mod tests {
         };
         let versions =
             [version(3, "", 1), version(2, "session 38, applied on the day that its minutes were signed by the chair", 0)];
-        insta::assert_snapshot!(draw(&Style::default(), &versions));
+        insta::assert_snapshot!(draw(&Style::default(), &versions), @r"
+        VERSION  CREATED               BY           +  ~  -  ROLLED BACK TO  REASON
+        3        2026-11-22 07:12:01Z  local:uid=0  3  1  0  1               -
+        2        2026-11-22 07:12:01Z  local:uid=0  3  1  0  -               session 38, applied on the day that its minutes were signed…
+        ");
     }
 }

@@ -97,6 +97,14 @@ mod tests {
             policy_version: 3,
             ..ListSidecarsResponse::default()
         };
-        insta::assert_snapshot!(draw(&Style::default(), &answer));
+        insta::assert_snapshot!(draw(&Style::default(), &answer), @r"
+        AGENCY   NAME  STATE    SEEN                  POLICY  REVISION  SERVICES  ADDRESS  CERTIFICATE UNTIL  PROBLEM
+        cra      main  current  2026-11-22 07:12:01Z  3       7         0         -        -                  -
+        ipm      main  behind   2026-11-22 07:12:01Z  3       6 of 7    0         -        -                  -
+        post     main  away     2026-11-22 07:12:01Z  3       7         0         -        -                  -
+        welfare  main  refuses  2026-11-22 07:12:01Z  3       6 of 7    0         -        -                  digest differs
+
+        Policy version 3 is in force.
+        ");
     }
 }

@@ -132,6 +132,10 @@ mod tests {
             ..EnrolmentToken::default()
         };
         let tokens = [token("tk-1", "", TokenState::Open, None), token("tk-2", "main", TokenState::Used, at(1_795_331_000))];
-        insta::assert_snapshot!(draw(&Style::default(), &tokens));
+        insta::assert_snapshot!(draw(&Style::default(), &tokens), @r"
+        ID    AGENCY  SIDECAR  STATE  EXPIRES               USED
+        tk-1  ipm     any      open   2026-11-22 07:12:01Z  -
+        tk-2  ipm     main     used   2026-11-22 07:12:01Z  2026-11-22 07:03:20Z
+        ");
     }
 }

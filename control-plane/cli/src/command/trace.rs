@@ -163,6 +163,10 @@ mod tests {
             kind: "verification".into(),
         };
         let traces = [trace("a", "served", "OK", "", "38-1"), trace("b", "refused", "PERMISSION_DENIED", "NO_GRANT", "")];
-        insta::assert_snapshot!(draw(&Style::default(), &traces));
+        insta::assert_snapshot!(draw(&Style::default(), &traces), @r"
+        STARTED               TRACE                             CONSUMER  PROVIDER  INQUIRY  RESOLUTION  OUTCOME  STATUS    TOOK
+        2026-11-22 07:12:01Z  aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  ipm       cra       shahkar  38-1        served   OK        12.3 ms
+        2026-11-22 07:12:01Z  bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  ipm       cra       shahkar  -           refused  NO_GRANT  12.3 ms
+        ");
     }
 }

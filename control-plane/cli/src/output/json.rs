@@ -101,8 +101,31 @@ mod tests {
             ..EnrolmentToken::default()
         };
         let answer = ListTokensResponse { tokens: vec![token], next_page_token: String::new() };
-        insta::assert_snapshot!(to_json(&answer).unwrap());
-        insta::assert_snapshot!(to_yaml(&answer).unwrap());
+        insta::assert_snapshot!(to_json(&answer).unwrap(), @r#"
+        {
+          "tokens": [
+            {
+              "id": "tk-1",
+              "agency": "ipm",
+              "sidecar": "",
+              "state": "TOKEN_STATE_OPEN",
+              "expiresAt": "2023-01-09T22:30:00Z",
+              "createdBy": ""
+            }
+          ],
+          "nextPageToken": ""
+        }
+        "#);
+        insta::assert_snapshot!(to_yaml(&answer).unwrap(), @r#"
+        tokens:
+        - id: tk-1
+          agency: ipm
+          sidecar: ""
+          state: TOKEN_STATE_OPEN
+          expiresAt: "2023-01-09T22:30:00Z"
+          createdBy: ""
+        nextPageToken: ""
+        "#);
     }
 
     #[test]

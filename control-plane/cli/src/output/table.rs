@@ -196,8 +196,16 @@ mod tests {
 
     #[test]
     fn aligns_persian_and_hides_wide_columns() {
-        insta::assert_snapshot!(bodies().draw(&Style::default(), &ROWS, ""));
-        insta::assert_snapshot!(bodies().draw(&Style { wide: true, ..Style::default() }, &ROWS, ""));
+        insta::assert_snapshot!(bodies().draw(&Style::default(), &ROWS, ""), @r"
+        PERSIAN                                                STATE  NAME
+        سازمان مدارس و مراکز غیردولتی و توسعه مشارکت‌های مردمی  in     private-schools
+        پژوهشگاه دانش‌های بنیادی                                out    ipm
+        ");
+        insta::assert_snapshot!(bodies().draw(&Style { wide: true, ..Style::default() }, &ROWS, ""), @r"
+        PERSIAN                                                STATE  NAME             LENGTH
+        سازمان مدارس و مراکز غیردولتی و توسعه مشارکت‌های مردمی  in     private-schools  15
+        پژوهشگاه دانش‌های بنیادی                                out    ipm              3
+        ");
     }
 
     #[test]

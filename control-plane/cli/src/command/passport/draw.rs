@@ -200,8 +200,28 @@ mod tests {
 
     #[test]
     fn draws_a_list_and_one_passport() {
-        insta::assert_snapshot!(list(&Style::default(), &[shahkar()]));
-        insta::assert_snapshot!(passport(&Style::default(), &shahkar()));
+        insta::assert_snapshot!(list(&Style::default(), &[shahkar()]), @r"
+        AGENCY  SERVICE                   NO  STATE     VERSION       INQUIRIES
+        cra     ir.cra.v1.ShahkarService  2   approved  3f2a9c3f2a9c  1
+        ");
+        insta::assert_snapshot!(passport(&Style::default(), &shahkar()), @r"
+        ir.cra.v1.ShahkarService  approved
+        id                  cra-shahkar
+        title               Shahkar
+        عنوان               شاهکار
+        agency              cra
+        base database       shahkar
+        information system  cra-shahkar
+        classification      personal
+        version             3f2a9c3f2a9c3f2a9c3f2a9c3f2a9c3f2a9c3f2a9c3f2a9c3f2a9c3f2a9c0123
+        number              2
+
+        shahkar  verification  Shahkar  شاهکار
+          Match(ir.cra.v1.MatchRequest) → ir.cra.v1.MatchResponse
+          asks     national_id  string  names the person  National ID    کد ملی
+          asks     mobile       string                    Mobile number  شماره همراه
+          answers  same_owner   string                    Same owner     تعلق
+        ");
     }
 
     #[test]
@@ -215,7 +235,11 @@ mod tests {
             change("ir.cra.v1.MatchResponse.since", "field added", false),
             change("ir.cra.v1.MatchRequest.mobile", "field removed", true),
         ];
-        insta::assert_snapshot!(changes(&Style::default(), &both));
+        insta::assert_snapshot!(changes(&Style::default(), &both), @r"
+        breaks      ir.cra.v1.MatchRequest.mobile: field removed
+        compatible  ir.cra.v1.MatchResponse.since: field added
+        1 break, 1 compatible change
+        ");
         assert_eq!(changes(&Style::default(), &[]), "No difference.");
     }
 }

@@ -204,7 +204,20 @@ mod tests {
             span("03", "01", "server", "cra", 2_000_000, 900),
             span("04", "02", "client", "cra", 3_000_000, 5_000),
         ];
-        insta::assert_snapshot!(draw(&Style::default(), &trace(spans)));
+        insta::assert_snapshot!(draw(&Style::default(), &trace(spans)), @r"
+        Trace aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, 4 spans, 12.3 ms
+        call        0192f0c1
+        agencies    ipm → cra
+        inquiry     shahkar
+        resolution  38-1, clause 4
+        started     2026-11-22 07:12:01Z
+
+        SPAN                                         BEGAN    TOOK     REPORTED BY  DECISION           OUTCOME  STATUS
+        client ir.cra.v1.ShahkarService/Match        +0 µs    12.3 ms  ipm/main     permitted by 38-1  served   OK
+        ├─ server ir.cra.v1.ShahkarService/Match     +1.0 ms  10.1 ms  cra/main     permitted by 38-1  served   OK
+        │  └─ client ir.cra.v1.ShahkarService/Match  +3.0 ms  5.0 ms   cra/main     permitted by 38-1  served   OK
+        └─ server ir.cra.v1.ShahkarService/Match     +2.0 ms  900 µs   cra/main     permitted by 38-1  served   OK
+        ");
     }
 
     #[test]
@@ -218,7 +231,19 @@ mod tests {
             ("rpc.response.status_code".to_owned(), "PERMISSION_DENIED".to_owned()),
         ]);
         refused.status_message = "no resolution grants it".into();
-        insta::assert_snapshot!(draw(&Style::default(), &trace(vec![refused])));
+        insta::assert_snapshot!(draw(&Style::default(), &trace(vec![refused])), @r"
+        Trace aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, 1 span, 300 µs
+        call      0192f0c1
+        agencies  ipm → cra
+        inquiry   shahkar
+        reason    NO_GRANT
+        message   no resolution grants it
+        started   2026-11-22 07:12:01Z
+        next      only a resolution can grant it: `chapar apply -f` with a document of kind Resolution
+
+        SPAN                                   BEGAN  TOOK    REPORTED BY  DECISION           OUTCOME  STATUS
+        client ir.cra.v1.ShahkarService/Match  +0 µs  300 µs  ipm/main     refused: NO_GRANT  refused  PERMISSION_DENIED
+        ");
     }
 
     #[test]
