@@ -45,6 +45,7 @@ impl<I: Id, T> Slab<I, T> {
         (id, self.generation(id))
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, value: T) -> I {
         if let Some(index) = self.free.pop()
             && let Some(slot) = self.slots.get_mut(index as usize)

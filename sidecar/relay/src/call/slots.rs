@@ -75,6 +75,7 @@ impl<G: Gate> Calls<G> {
         CallKey { id, generation }
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, call: Call<G>) -> CallId {
         self.held.insert(call)
     }

@@ -70,28 +70,29 @@ pub(super) fn request_head<G: Gate>(core: &mut Core<G>, near: At, block: &[u8], 
             }
         }
         Opening::Forward { call: own, deadline, request, response, awaits_answer } => {
-            let mut call = Call::new(own, near, core.shared.limits.call_window_bytes);
+            // Made where it lies from now on: a call is too large to be handed around.
+            let id = core.calls.insert(Call::new(own, near, core.shared.limits.call_window_bytes));
+            let call = sure!(core.calls.get_mut(id), Ok(()));
             (call.head, call.request.content_left) = (onward, content_left);
             (call.request_hook, call.response_hook, call.awaits_answer) = (request, response, awaits_answer);
             call.times.deadline = deadline;
-            enter(core, near, call, end_stream);
+            enter(core, near, id, end_stream);
         }
     }
     Ok(())
 }
 
-fn enter<G: Gate>(core: &mut Core<G>, near: At, mut call: Call<G>, end_stream: bool) {
+/// Has a call that was made begin.
+fn enter<G: Gate>(core: &mut Core<G>, near: At, id: CallId, end_stream: bool) {
     let connection = sure!(core.connections.get_mut(near.connection));
+    let call = sure!(core.calls.get_mut(id));
+    connection.streams.insert(near.stream, id);
     call.response.send_window = connection.peer.window_bytes;
     if end_stream {
         call.source_ends(Direction::Request);
     }
-    let deadline = call.times.deadline;
-    let id = core.calls.insert(call);
-    connection.streams.insert(near.stream, id);
     core.endpoints.retries.earn();
-    if let Some(deadline) = deadline {
-        let call = sure!(core.calls.get_mut(id));
+    if let Some(deadline) = call.times.deadline {
         call.times.deadline_ms = core.shared.ms_at(deadline);
         call.wake_by(id, call.times.deadline_ms, &mut core.shared.wheel);
     }
