@@ -7,7 +7,7 @@ use prost::Message as _;
 use tonic::{Code, Status};
 
 use crate::{
-    calls::{self, Answer},
+    agencies::{self, Answer},
     catalogue::Grant,
 };
 
@@ -75,7 +75,7 @@ impl Made {
                 let wrong = format!("wrong answer: got {}, the register holds {}", answer.got, answer.wanted);
                 (Decision::Failed(wrong), answer.call_id, String::new())
             }
-            Err(status) => (refusal(&status), calls::call_id(status.metadata()), status.message().to_owned()),
+            Err(status) => (refusal(&status), agencies::call_id(status.metadata()), status.message().to_owned()),
         };
         Self { consumer: consumer.to_owned(), inquiry, decision, call_id, detail, took }
     }

@@ -3,7 +3,7 @@
 // A gRPC status is what the generated code hands back; boxing it would only hide it.
 #![allow(clippy::result_large_err)]
 
-pub mod calls;
+pub mod agencies;
 pub mod catalogue;
 pub mod data;
 pub mod decision;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tonic::transport::Endpoint;
 
 use crate::{
-    calls,
+    agencies,
     catalogue::{BULK_VARIANT, Catalogue},
     data::Registers,
     decision::Made,
@@ -32,7 +32,7 @@ pub async fn make_all(mesh: &Mesh, catalogue: &Catalogue, data: &Registers) -> R
         let bulk = catalogue.grant(&agency.name, BULK_VARIANT).map(|_| BULK_VARIANT);
         for inquiry in catalogue.inquiries().into_iter().map(|i| i.id).chain(bulk) {
             let begun = Instant::now();
-            let outcome = calls::make(inquiry, channel.clone(), data).await;
+            let outcome = agencies::make(inquiry, channel.clone(), data).await;
             made.push(Made::new(&agency.name, inquiry, outcome, begun.elapsed()));
         }
     }

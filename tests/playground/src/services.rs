@@ -1,30 +1,13 @@
-//! The sample services: for each provider the gRPC server that its agency would run, ordinary tonic servers that know
-//! nothing of the exchange.
-
-mod central_bank;
-mod civil_registration;
-mod cra;
-mod deeds_registry;
-mod judiciary;
-mod martyrs_foundation;
-mod post;
-mod relief_committee;
-mod requests;
-mod science_ministry;
-mod science_vp;
-mod social_security;
-mod tavanir;
-mod tax_administration;
-mod welfare;
+//! The sample services: the servers of all agencies that offer something, each on a port of its own.
 
 use std::{net::SocketAddr, sync::Arc};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{service::Routes, transport::Server};
+use tonic::transport::Server;
 
-use crate::{catalogue::Catalogue, data::Registers};
+use crate::{agencies, catalogue::Catalogue, data::Registers};
 
 /// Running servers of all providers.
 pub struct Servers {
@@ -70,7 +53,7 @@ impl Servers {
         for name in names {
             reporter.set_service_status(*name, tonic_health::ServingStatus::Serving).await;
         }
-        let router = Server::builder().add_routes(routes(agency, data)?).add_service(health);
+        let router = Server::builder().add_routes(agencies::routes(agency, data)?).add_service(health);
         let mut stopped = self.stop.subscribe();
         self.running.spawn(async move {
             // Ends on the word to stop, and also when whoever would say it is gone.
@@ -80,26 +63,4 @@ impl Servers {
         });
         Ok(())
     }
-}
-
-/// The services of one agency.
-fn routes(agency: &str, data: &Arc<Registers>) -> Result<Routes> {
-    let data = Arc::clone(data);
-    Ok(match agency {
-        "central-bank" => central_bank::routes(data),
-        "civil-registration" => civil_registration::routes(data),
-        "cra" => cra::routes(data),
-        "deeds-registry" => deeds_registry::routes(data),
-        "judiciary" => judiciary::routes(data),
-        "martyrs-foundation" => martyrs_foundation::routes(data),
-        "post" => post::routes(data),
-        "relief-committee" => relief_committee::routes(data),
-        "science-ministry" => science_ministry::routes(data),
-        "science-vp" => science_vp::routes(data),
-        "social-security" => social_security::routes(data),
-        "tavanir" => tavanir::routes(data),
-        "tax-administration" => tax_administration::routes(data),
-        "welfare" => welfare::routes(data),
-        other => bail!("{other} offers services that no sample server answers"),
-    })
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use chapar_playground::{
-    calls,
+    agencies,
     catalogue::{BULK_VARIANT, Catalogue, SERVICES},
     data::Registers,
     services::Servers,
@@ -31,7 +31,7 @@ async fn answers_every_inquiry_as_the_registers_hold() {
     for inquiry in session.chain([BULK_VARIANT]) {
         let provider = catalogue.provider_of(inquiry).expect("each inquiry has a provider");
         let address = servers.address(provider).expect("each provider has a server");
-        let answer = calls::make(inquiry, channel(address).await, &data).await;
+        let answer = agencies::make(inquiry, channel(address).await, &data).await;
         let answer = answer.unwrap_or_else(|status| panic!("{inquiry}: {status}"));
         assert!(answer.is_right(), "{inquiry}: got {}, wanted {}", answer.got, answer.wanted);
     }

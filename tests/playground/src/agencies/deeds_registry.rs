@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, Response, Status, service::Routes, transport::Channel};
 
-use super::requests;
 use crate::{
+    agencies::{Answer, requests},
     data::Registers,
     wire::deeds_registry::{
         VerifyDeedRequest, VerifyDeedResponse,
+        deeds_service_client::DeedsServiceClient,
         deeds_service_server::{DeedsService, DeedsServiceServer},
     },
 };
@@ -32,4 +33,11 @@ impl DeedsService for Deeds {
         let authentic = deed.is_some_and(|d| d.owner_national_id == request.owner_national_id);
         Ok(Response::new(VerifyDeedResponse { authentic }))
     }
+}
+
+pub(super) async fn deed_authenticity(channel: Channel, data: &Registers) -> Result<Answer, Status> {
+    let deed = &data.deeds[0];
+    let request = VerifyDeedRequest { deed_number: deed.number.clone(), owner_national_id: deed.owner_national_id.clone() };
+    let response = DeedsServiceClient::new(channel).verify_deed(request).await?;
+    Ok(Answer::unary(&response, &VerifyDeedResponse { authentic: true }))
 }

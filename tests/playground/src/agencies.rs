@@ -1,5 +1,6 @@
-//! The consumers' side: for each inquiry one real call with an ordinary generated client, its answer checked against the
-//! registers. The channel leads to the consumer's own sidecar, and the client does not know it.
+//! The agencies that offer something, a file each: the gRPC server that it would run, an ordinary tonic server that knows nothing of the
+//! exchange; and for each of its inquiries one real call with an ordinary generated client, its answer checked against the registers. The
+//! client's channel leads to the consumer's own sidecar, and the client does not know it.
 
 mod central_bank;
 mod civil_registration;
@@ -9,6 +10,7 @@ mod judiciary;
 mod martyrs_foundation;
 mod post;
 mod relief_committee;
+mod requests;
 mod science_ministry;
 mod science_vp;
 mod social_security;
@@ -16,9 +18,10 @@ mod tavanir;
 mod tax_administration;
 mod welfare;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
-use tonic::{Response, Status, metadata::MetadataMap, transport::Channel};
+use anyhow::{Result, bail};
+use tonic::{Response, Status, metadata::MetadataMap, service::Routes, transport::Channel};
 
 use crate::data::Registers;
 
@@ -62,7 +65,7 @@ pub fn call_id(metadata: &MetadataMap) -> Option<String> {
 ///
 /// # Errors
 /// The status that came back instead of an answer; UNIMPLEMENTED, made here, for an inquiry that is not written here.
-pub async fn make(inquiry: &str, channel: Channel, data: &Registers) -> Result<Answer, Status> {
+pub async fn make(inquiry: &str, channel: Channel, data: &Registers) -> std::result::Result<Answer, Status> {
     match inquiry {
         "identity-match" => civil_registration::identity_match(channel, data).await,
         "births-by-certificate-date" => civil_registration::births_by_certificate_date(channel, data).await,
@@ -91,4 +94,29 @@ pub async fn make(inquiry: &str, channel: Channel, data: &Registers) -> Result<A
         "knowledge-based-income" => tax_administration::knowledge_based_income(channel, data).await,
         other => Err(Status::unimplemented(format!("the playground has no call for {other}"))),
     }
+}
+
+/// The services of one agency.
+///
+/// # Errors
+/// It offers services that are not written here.
+pub fn routes(agency: &str, data: &Arc<Registers>) -> Result<Routes> {
+    let data = Arc::clone(data);
+    Ok(match agency {
+        "central-bank" => central_bank::routes(data),
+        "civil-registration" => civil_registration::routes(data),
+        "cra" => cra::routes(data),
+        "deeds-registry" => deeds_registry::routes(data),
+        "judiciary" => judiciary::routes(data),
+        "martyrs-foundation" => martyrs_foundation::routes(data),
+        "post" => post::routes(data),
+        "relief-committee" => relief_committee::routes(data),
+        "science-ministry" => science_ministry::routes(data),
+        "science-vp" => science_vp::routes(data),
+        "social-security" => social_security::routes(data),
+        "tavanir" => tavanir::routes(data),
+        "tax-administration" => tax_administration::routes(data),
+        "welfare" => welfare::routes(data),
+        other => bail!("{other} offers services that no sample server answers"),
+    })
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, Response, Status, service::Routes, transport::Channel};
 
-use super::requests;
 use crate::{
+    agencies::{Answer, requests},
     data::Registers,
     wire::martyrs_foundation::{
         CheckVeteranStatusRequest, CheckVeteranStatusResponse,
+        veterans_service_client::VeteransServiceClient,
         veterans_service_server::{VeteransService, VeteransServiceServer},
     },
 };
@@ -33,4 +34,12 @@ impl VeteransService for Veterans {
             percentage: veteran.percentage,
         })))
     }
+}
+
+pub(super) async fn veteran_status(channel: Channel, data: &Registers) -> Result<Answer, Status> {
+    let veteran = &data.veterans[0];
+    let request = CheckVeteranStatusRequest { national_id: veteran.national_id.clone() };
+    let wanted = CheckVeteranStatusResponse { status: veteran.status, percentage: veteran.percentage };
+    let response = VeteransServiceClient::new(channel).check_veteran_status(request).await?;
+    Ok(Answer::unary(&response, &wanted))
 }

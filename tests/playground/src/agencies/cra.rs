@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, Response, Status, service::Routes, transport::Channel};
 
-use super::requests;
 use crate::{
+    agencies::{Answer, requests},
     data::Registers,
     wire::cra::{
         MatchMobileNumberRequest, MatchMobileNumberResponse,
+        shahkar_service_client::ShahkarServiceClient,
         shahkar_service_server::{ShahkarService, ShahkarServiceServer},
     },
 };
@@ -32,4 +33,12 @@ impl ShahkarService for Shahkar {
         let same_owner = owner.is_some_and(|p| p.national_id == request.national_id);
         Ok(Response::new(MatchMobileNumberResponse { same_owner }))
     }
+}
+
+pub(super) async fn shahkar(channel: Channel, data: &Registers) -> Result<Answer, Status> {
+    let person = &data.people[5];
+    let mobile_number = person.mobile_number.clone().unwrap_or_default();
+    let request = MatchMobileNumberRequest { national_id: person.national_id.clone(), mobile_number };
+    let response = ShahkarServiceClient::new(channel).match_mobile_number(request).await?;
+    Ok(Answer::unary(&response, &MatchMobileNumberResponse { same_owner: true }))
 }

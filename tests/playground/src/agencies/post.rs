@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, Response, Status, service::Routes, transport::Channel};
 
-use super::requests;
 use crate::{
+    agencies::{Answer, requests},
     data::{Registers, places::Place},
     wire::post::{
         DescribeAddressRequest, DescribeAddressResponse, FindPostalCodeRequest, FindPostalCodeResponse, Point, WrittenAddress,
+        addressing_service_client::AddressingServiceClient,
         addressing_service_server::{AddressingService, AddressingServiceServer},
         find_postal_code_request::Place as Wanted,
     },
@@ -69,4 +70,24 @@ fn by_point<'a>(places: &'a [Place], point: &Point) -> Result<Option<&'a Place>,
     requests::demand((44.0..=64.0).contains(&east), "point.longitude_degrees", "44 to 64")?;
     let nearest = places.iter().min_by(|a, b| a.metres_to(north, east).total_cmp(&b.metres_to(north, east)));
     Ok(nearest.filter(|p| p.metres_to(north, east) <= POINT_METRES_MAX))
+}
+
+pub(super) async fn postal_code(channel: Channel, data: &Registers) -> Result<Answer, Status> {
+    let place = &data.places[1];
+    let address = WrittenAddress {
+        province: place.province.to_owned(),
+        city: place.city.to_owned(),
+        street: place.street.to_owned(),
+        plate: place.plate,
+    };
+    let request = FindPostalCodeRequest { place: Some(Wanted::Address(address)) };
+    let response = AddressingServiceClient::new(channel).find_postal_code(request).await?;
+    Ok(Answer::unary(&response, &FindPostalCodeResponse { postal_code: place.postal_code.clone() }))
+}
+
+pub(super) async fn address_of_postal_code(channel: Channel, data: &Registers) -> Result<Answer, Status> {
+    let place = &data.places[2];
+    let request = DescribeAddressRequest { postal_code: place.postal_code.clone() };
+    let response = AddressingServiceClient::new(channel).describe_address(request).await?;
+    Ok(Answer::unary(&response, &DescribeAddressResponse { description: place.description() }))
 }

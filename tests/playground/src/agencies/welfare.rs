@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, Response, Status, service::Routes, transport::Channel};
 
-use super::requests;
 use crate::{
+    agencies::{Answer, requests},
     data::Registers,
     wire::welfare::{
         CheckClientStatusRequest, CheckClientStatusResponse,
+        clients_service_client::ClientsServiceClient,
         clients_service_server::{ClientsService, ClientsServiceServer},
     },
 };
@@ -34,4 +35,12 @@ impl ClientsService for Clients {
             since: cover.since.to_string(),
         })))
     }
+}
+
+pub(super) async fn client_status(channel: Channel, data: &Registers) -> Result<Answer, Status> {
+    let cover = &data.welfare_clients[0];
+    let request = CheckClientStatusRequest { national_id: cover.national_id.clone() };
+    let wanted = CheckClientStatusResponse { covered: true, kind: cover.kind, since: cover.since.to_string() };
+    let response = ClientsServiceClient::new(channel).check_client_status(request).await?;
+    Ok(Answer::unary(&response, &wanted))
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, Response, Status, service::Routes, transport::Channel};
 
-use super::requests;
 use crate::{
+    agencies::{Answer, requests},
     data::Registers,
     wire::science_vp::{
         CheckKnowledgeBasedStatusRequest, CheckKnowledgeBasedStatusResponse,
+        knowledge_based_service_client::KnowledgeBasedServiceClient,
         knowledge_based_service_server::{KnowledgeBasedService, KnowledgeBasedServiceServer},
     },
 };
@@ -36,4 +37,14 @@ impl KnowledgeBasedService for KnowledgeBased {
         let knowledge_based = standing.is_some_and(|(from, until)| from <= first && last <= until);
         Ok(Response::new(CheckKnowledgeBasedStatusResponse { knowledge_based }))
     }
+}
+
+pub(super) async fn knowledge_based_status(channel: Channel, data: &Registers) -> Result<Answer, Status> {
+    let request = CheckKnowledgeBasedStatusRequest {
+        entity_id: data.companies[0].entity_id.clone(),
+        start_date: Some("1400-01-01".to_owned()),
+        end_date: Some("1401-06-31".to_owned()),
+    };
+    let response = KnowledgeBasedServiceClient::new(channel).check_knowledge_based_status(request).await?;
+    Ok(Answer::unary(&response, &CheckKnowledgeBasedStatusResponse { knowledge_based: true }))
 }

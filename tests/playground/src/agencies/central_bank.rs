@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, Response, Status, service::Routes, transport::Channel};
 
-use super::requests;
 use crate::{
+    agencies::{Answer, requests},
     data::Registers,
     wire::central_bank::{
         MatchIbanRequest, MatchIbanResponse,
+        accounts_service_client::AccountsServiceClient,
         accounts_service_server::{AccountsService, AccountsServiceServer},
     },
 };
@@ -29,4 +30,12 @@ impl AccountsService for Accounts {
         let r#match = owner.is_some_and(|p| p.national_id == request.national_id);
         Ok(Response::new(MatchIbanResponse { r#match }))
     }
+}
+
+pub(super) async fn iban_match(channel: Channel, data: &Registers) -> Result<Answer, Status> {
+    let person = &data.people[4];
+    let iban = person.iban.clone().unwrap_or_default();
+    let request = MatchIbanRequest { national_id: person.national_id.clone(), iban };
+    let response = AccountsServiceClient::new(channel).match_iban(request).await?;
+    Ok(Answer::unary(&response, &MatchIbanResponse { r#match: true }))
 }
