@@ -19,7 +19,6 @@ mod signer;
 mod snapshot_signer;
 mod standing;
 mod succession;
-mod suspension;
 mod upkeep;
 mod view;
 
@@ -32,6 +31,8 @@ use std::{
 use arc_swap::ArcSwap;
 use chapar_core::identity::TrustDomain;
 
+#[cfg(test)]
+pub(crate) use self::csr::weak_request;
 pub use self::{
     csr::{Csr, CsrRefusal},
     current::Current,
@@ -41,10 +42,10 @@ pub use self::{
     issue::Issued,
     listing::{CertificateRow, LiveCounts},
     profile::{BACKDATED, LeafUse},
+    revocation::{AgencyStanding, Suspended, require_agency, suspended},
     signer::{Keyring, OwnKey, Signer},
     snapshot_signer::{SnapshotSignature, SnapshotSigner},
     standing::CertificateStanding,
-    suspension::{AgencyStanding, Suspended, require_agency, suspended},
     upkeep::run,
     view::{RevokedCertificate, SuspendedAgency, TrustView, trust_view},
 };

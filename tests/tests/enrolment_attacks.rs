@@ -18,10 +18,11 @@ use chapar_tests::{
     wait,
 };
 use rcgen::{CertificateParams, KeyPair, SanType};
+use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
 use tonic::Code;
 
-/// Made with openssl; its key has 1,024 bits.
-const WEAK_CSR: &[u8] = include_bytes!("../../control-plane/tests/data/rsa-1024.csr.der");
+/// Made with openssl; the key of the first has 1,024 bits.
+const WEAK_REQUESTS: &str = include_str!("../../control-plane/tests/data/weak-requests.pem");
 /// How long a token of one second may take to be expired on a loaded machine.
 const EXPIRY_LIMIT: Duration = Duration::from_secs(20);
 
@@ -65,6 +66,7 @@ async fn each_bad_enrolment_is_refused_for_its_own_reason_and_audited() -> Resul
     has_expired(&plane, &id).await?;
 
     let good = csr(&[own])?;
+    let weak_csr = CertificateSigningRequestDer::from_pem_slice(WEAK_REQUESTS.as_bytes())?.to_vec();
     let attacks = [
         ("", good.clone(), Code::InvalidArgument, "TOKEN_MALFORMED"),
         (&open[..open.len() - 5], good.clone(), Code::InvalidArgument, "TOKEN_MALFORMED"),
@@ -73,7 +75,7 @@ async fn each_bad_enrolment_is_refused_for_its_own_reason_and_audited() -> Resul
         (&expired.token, good.clone(), Code::Unauthenticated, "TOKEN_EXPIRED"),
         (&revoked, good.clone(), Code::Unauthenticated, "TOKEN_REVOKED"),
         (&open, b"no request".to_vec(), Code::InvalidArgument, "CSR_MALFORMED"),
-        (&open, WEAK_CSR.to_vec(), Code::InvalidArgument, "CSR_WEAK_KEY"),
+        (&open, weak_csr, Code::InvalidArgument, "CSR_WEAK_KEY"),
         (&open, csr(&[foreign])?, Code::PermissionDenied, "CSR_IDENTITY_MISMATCH"),
         (&open, csr(&[own, foreign])?, Code::PermissionDenied, "CSR_IDENTITY_MISMATCH"),
         (&renamed, csr(&[foreign])?, Code::PermissionDenied, "CSR_IDENTITY_MISMATCH"),

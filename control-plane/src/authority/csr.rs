@@ -159,3 +159,12 @@ fn names_of(request: &X509CertificationRequest<'_>) -> Vec<String> {
         })
         .collect()
 }
+
+/// A request of this name, with a key that is not accepted, from `tests/data`.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn weak_request(name: &str) -> Vec<u8> {
+    use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
+    let (_, from) = include_str!("../../tests/data/weak-requests.pem").split_once(&format!("\n{name}\n")).unwrap();
+    CertificateSigningRequestDer::from_pem_slice(from.as_bytes()).unwrap().to_vec()
+}

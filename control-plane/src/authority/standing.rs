@@ -2,7 +2,7 @@
 
 use chapar_core::identity::SpiffeId;
 
-use super::{Authority, suspension};
+use super::{Authority, revocation};
 use crate::{caller::SidecarCaller, problem::Problem, store::StoreError};
 
 /// What the exchange says about a certificate now.
@@ -85,7 +85,7 @@ impl CertificateStanding {
                 format!("certificate {serial} of {id} is revoked: {reason}; ask an admin of the exchange for a new token"),
             )
             .with("revocation_reason", reason.clone()),
-            Self::Suspended { agency, reason } => suspension::suspended(agency, reason),
+            Self::Suspended { agency, reason } => revocation::suspended(agency, reason),
         };
         Err(problem.with("serial", serial).with("spiffe_id", id.to_string()))
     }

@@ -4,7 +4,6 @@ mod csr;
 mod issuing;
 mod rotation;
 mod signer;
-mod succession;
 
 use std::{sync::Arc, time::Duration};
 

@@ -144,7 +144,7 @@ async fn requests_that_are_not_good_are_refused_and_leave_the_token_open() {
     let bench = Bench::new().await;
     let token = bench.token("").await;
     let text = token.to_string();
-    let weak = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/rsa-2048.csr.der")).unwrap();
+    let weak = crate::authority::weak_request("rsa-2048");
     let other = "spiffe://exchange.example/agency/cra/sidecar/main";
     bench.expect_refused(&text, b"no request", "", "CSR_MALFORMED").await;
     bench.expect_refused(&text, &weak, "", "CSR_WEAK_KEY").await;

@@ -91,7 +91,7 @@ impl Arguments {
     /// Lines for programs. Answers how many calls through Chapar failed.
     fn told(&self, figures: &[Figures]) -> u64 {
         if self.json {
-            figures.iter().for_each(|figures| println!("{}", report::json::line(figures)));
+            figures.iter().for_each(|figures| println!("{}", report::json_line(figures)));
         }
         figures.iter().filter(|figures| figures.peer == "chapar").map(|figures| figures.errors).sum()
     }
@@ -148,7 +148,7 @@ fn main() -> Result<()> {
             all.extend(figures);
         }
         let chart = arguments.out.join("cpu.svg");
-        fs::write(&chart, report::chart::svg(&all, &machine())).with_context(|| format!("write {}", chart.display()))?;
+        fs::write(&chart, report::chart_svg(&all, &machine())).with_context(|| format!("write {}", chart.display()))?;
         arguments.say(&format!("\nchart: {}", chart.display()));
     }
     if let Some(mesh) = peers.iter().find_map(|peer| peer.mesh.as_deref()) {

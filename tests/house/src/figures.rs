@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::Result;
 
-use crate::{CRATES, arrow, circle, database, key, method, resolve::Read, size, source::Source};
+use crate::{CRATES, circle, database, key, resolve::Read, size, source::Source};
 
 /// All figures of the repository at `top`, a line each.
 ///
@@ -16,7 +16,7 @@ pub fn figures(top: &Path) -> Result<String> {
     let mut text = String::new();
     let (mut count, mut inside) = (0, 0);
     for read in &reads {
-        for (above, siblings) in arrow::arrows(read) {
+        for (above, siblings) in circle::arrows(read) {
             for circle in circle::circles(&siblings) {
                 count += 1;
                 inside += circle.len();
@@ -28,7 +28,7 @@ pub fn figures(top: &Path) -> Result<String> {
     let circles = format!("circles                                  {count}, of {inside} modules\n{text}");
     let methods = reads
         .iter()
-        .flat_map(|read| method::methods(read).into_iter().map(|(name, count)| (count, read.source.name.clone(), name)));
+        .flat_map(|read| size::methods(read).into_iter().map(|(name, count)| (count, read.source.name.clone(), name)));
     let largest = methods.max().map_or_else(String::new, |(count, of, name)| format!("{count}, {of}::{name}"));
     let keys: usize = reads.iter().filter(|read| read.source.name == "chapar_relay").map(|read| key::bare(read).len()).sum();
     let (rust, files) = (size::rust_files(top)?, size::files(top)?);

@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    arrow::{self, Siblings},
-    circle,
+    circle::{self, Siblings},
     resolve::Read,
     size, source,
 };
@@ -59,7 +58,7 @@ impl Plan {
 /// Everything in a crate that leaves its plan, each with what to do about it.
 #[must_use]
 pub fn faults(read: &Read, plan: &Plan) -> Vec<String> {
-    let arrows = arrow::arrows(read);
+    let arrows = circle::arrows(read);
     let mut faults = strangers(read, plan);
     faults.extend(arrows.get("").map(|siblings| upward(siblings, plan)).into_iter().flatten());
     for (above, siblings) in &arrows {

@@ -2,14 +2,12 @@
 //!
 //! `tests/` holds them; `cargo run -p chapar-house` prints the figures. Nothing here compiles or runs the project.
 
-pub mod arrow;
 pub mod circle;
 pub mod database;
 pub mod faults;
 pub mod figures;
 pub mod floor;
 pub mod key;
-pub mod method;
 pub mod page;
 pub mod reference;
 pub mod resolve;

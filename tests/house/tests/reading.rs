@@ -5,8 +5,9 @@ use std::{fs, path::Path};
 use anyhow::Result;
 use chapar_house::{
     floor::{self, Plan},
-    key, method,
+    key,
     resolve::Read,
+    size,
     source::Source,
 };
 
@@ -130,7 +131,7 @@ fn methods_of_all_blocks_are_counted_and_those_of_a_trait_by_themselves() -> Res
             "use super::Relay;\nimpl<G> Relay<G> { fn two(&self) {} }\nimpl<G> Drop for Relay<G> { fn drop(&mut self) {} }\n",
         ),
     ];
-    let counts = method::methods(&House::build("a", &files)?.read()?);
+    let counts = size::methods(&House::build("a", &files)?.read()?);
     assert_eq!((counts.get("Relay"), counts.get("Relay as Drop")), (Some(&2), Some(&1)));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chapar_house::{CRATES, database, faults::Faults, key, method, repository, resolve::Read, size, source::Source};
+use chapar_house::{CRATES, database, faults::Faults, key, repository, resolve::Read, size, source::Source};
 
 #[test]
 fn only_stores_name_a_database() -> Result<(), Faults> {
@@ -18,12 +18,12 @@ fn no_type_has_too_many_methods() -> Result<(), Faults> {
     let mut found = Vec::new();
     for folder in CRATES {
         let read = Read::new(Source::read(&repository(), folder)?);
-        let many = method::methods(&read).into_iter().filter(|(_, count)| *count > method::METHODS_MAX);
+        let many = size::methods(&read).into_iter().filter(|(_, count)| *count > size::METHODS_MAX);
         found.extend(many.map(|(name, count)| format!("{folder}: {name} has {count}")));
     }
     let rule = format!(
         "A type has at most {} methods of its own, and a trait as many; give parts of it owners of their own.",
-        method::METHODS_MAX
+        size::METHODS_MAX
     );
     Faults::none(&rule, &found)
 }

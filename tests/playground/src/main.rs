@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use chapar_playground::{
     data::Registers,
-    guide, leaks, run,
-    story::{heading, tell},
+    leaks, run,
+    story::{heading, tell, tell_around},
 };
 use chapar_tests::binaries;
 use clap::Parser;
@@ -67,7 +67,7 @@ async fn course(arguments: &Arguments, folder: &Path) -> Result<bool> {
     let right = tell_outcome(&finished.deviations);
     if !arguments.once {
         let program = binaries::path("chapar")?;
-        guide::tell_around(&finished.mesh, &program.display().to_string());
+        tell_around(&finished.mesh, &program.display().to_string());
         tell("\n  Ctrl-C stops everything.");
         stopped().await;
         tell("\nstopping …");

@@ -18,9 +18,9 @@ use futures_util::future::try_join_all;
 use serde_json::json;
 
 use crate::{
+    agencies::Servers,
     catalogue::{Catalogue, SERVICES},
     data::Registers,
-    services::Servers,
 };
 
 /// How long sidecars may take to register what they offer.

@@ -1,18 +1,21 @@
 //! The playground's course: bring the mesh up, join the agencies, apply session 38, make the calls, check everything.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use chapar_tests::binaries;
+use tokio::time::Instant;
+use tonic::transport::Endpoint;
 
 use crate::{
-    catalogue::{Catalogue, REGISTRY_FILES, RESOLUTION_FILES},
+    agencies,
+    catalogue::{BULK_VARIANT, Catalogue, REGISTRY_FILES, RESOLUTION_FILES},
     data::Registers,
     decision::{Decision, Made},
     ledger::Ledger,
     matrix::{GOLDEN, Matrix},
     mesh::Mesh,
-    report, rounds,
+    report,
     story::{Story, heading, tell},
 };
 
@@ -44,7 +47,7 @@ pub async fn run(folder: &Path) -> Result<Finished> {
     let mesh = bring_up(folder, &catalogue, &data, &mut story).await?;
 
     let step = story.step();
-    let made = rounds::make_all(&mesh, &catalogue, &data).await?;
+    let made = make_all(&mesh, &catalogue, &data).await?;
     let answered = made.iter().filter(|m| m.decision == Decision::Answered).count();
     let what = format!("made {} calls, each agency through its own sidecar; {answered} were answered", made.len());
     step.done(&what, &[]);
@@ -140,4 +143,29 @@ fn deviations(catalogue: &Catalogue, made: &[Made]) -> Vec<String> {
         }
     }
     deviations
+}
+
+/// How long one call may take; the client tells the server by `grpc-timeout`.
+const CALL_LIMIT: Duration = Duration::from_secs(15);
+
+/// Makes every call of the matrix, and one of the bulk variant for each agency that was granted it.
+///
+/// One after another: the answers are what matters here, and the trace of one call is not mixed with another's.
+///
+/// # Errors
+/// When a sidecar is missing; what becomes of a call is never an error here.
+pub async fn make_all(mesh: &Mesh, catalogue: &Catalogue, data: &Registers) -> Result<Vec<Made>> {
+    let mut made = Vec::new();
+    for agency in &catalogue.agencies {
+        let sidecar = mesh.sidecar(&agency.name).with_context(|| format!("{} has no sidecar", agency.name))?;
+        let channel = Endpoint::from_shared(format!("http://{}", sidecar.address("outbound")))?;
+        let channel = channel.timeout(CALL_LIMIT).connect_lazy();
+        let bulk = catalogue.grant(&agency.name, BULK_VARIANT).map(|_| BULK_VARIANT);
+        for inquiry in catalogue.inquiries().into_iter().map(|i| i.id).chain(bulk) {
+            let begun = Instant::now();
+            let outcome = agencies::make(inquiry, channel.clone(), data).await;
+            made.push(Made::new(&agency.name, inquiry, outcome, begun.elapsed()));
+        }
+    }
+    Ok(made)
 }

@@ -3,7 +3,6 @@
 mod changes;
 mod compatibility;
 mod completeness;
-mod foreign_bytes;
 mod forgery;
 mod reading;
 mod source;

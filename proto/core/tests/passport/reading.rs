@@ -1,8 +1,14 @@
 //! What a complete passport says.
 
-use chapar_core::passport::{Classification, InquiryKind, Passport, PassportVersion, SubjectKind, Title};
+use std::sync::LazyLock;
 
-use crate::source::{REGISTER, compile, passport, register_with};
+use chapar_core::passport::{Classification, InquiryKind, Passport, PassportVersion, SubjectKind, Title, compare_sets};
+use proptest::prelude::*;
+
+use crate::{
+    source::{REGISTER, compile, passport, register_with},
+    wire,
+};
 
 #[test]
 fn reads_the_service() {
@@ -134,4 +140,49 @@ fn reads_proto2_with_groups_and_required_fields() {
     );
     let items: Vec<_> = service.inquiries[0].request.items.iter().map(|i| (i.path.as_str(), i.type_name.as_str())).collect();
     assert_eq!(items, [("a", "int32"), ("part", "group Q.Part"), ("part.b", "bytes")]);
+}
+
+static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| compile(REGISTER));
+static GENUINE: LazyLock<Passport> = LazyLock::new(|| Passport::parse(&BYTES).expect("complete"));
+
+fn read(bytes: &[u8]) {
+    if let Ok(passport) = Passport::parse(bytes) {
+        let _ = compare_sets(&passport, &GENUINE);
+        let _ = compare_sets(&GENUINE, &passport);
+        assert_eq!(compare_sets(&passport, &passport), []);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..2_048)) {
+        read(&bytes);
+    }
+
+    #[test]
+    fn a_passport_with_bytes_changed(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        let mut bytes = BYTES.clone();
+        for (index, byte) in changes {
+            let at = index.index(bytes.len());
+            bytes[at] = byte;
+        }
+        read(&bytes);
+    }
+
+    #[test]
+    fn a_passport_cut_short(at in any::<prop::sample::Index>()) {
+        read(&BYTES[..at.index(BYTES.len())]);
+    }
+
+    // Changes that keep the encoding whole reach further into the reader than changed bytes do.
+    #[test]
+    fn a_passport_with_declarations_changed(edits in proptest::collection::vec(wire::edit(), 1..6)) {
+        let mut bytes = BYTES.clone();
+        for edit in &edits {
+            bytes = wire::edited(&bytes, edit);
+        }
+        read(&bytes);
+    }
 }
