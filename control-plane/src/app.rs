@@ -1,11 +1,17 @@
 //! The one place that names concrete types: builds the parts, opens the listeners, and closes them again.
 
-mod state_folder;
-
-use std::{collections::BTreeMap, fs::File, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use prometheus::Registry;
+use tempfile::NamedTempFile;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
@@ -56,7 +62,7 @@ impl App {
     /// # Errors
     /// When a part cannot start; the message says which, and what to do.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let lock = state_folder::locked(&config.state_dir)?;
+        let lock = locked(&config.state_dir)?;
         let stopping = CancellationToken::new();
         let parts = Parts::build(&config, clock.clone(), stopping.clone()).await?;
         let tasks = TaskTracker::new();
@@ -71,7 +77,7 @@ impl App {
         }
         app.tasks.spawn(subject::keys::run(app.parts.store.clone(), config.ledger.subject_key_ages(), app.stopping.clone()));
         app.tasks.spawn(retention::run(app.parts.store.clone(), app.stopping.clone()));
-        state_folder::publish_addresses(&config.state_dir, &app.addresses)?;
+        publish_addresses(&config.state_dir, &app.addresses)?;
         app.readiness.set(true);
         Ok(app)
     }
@@ -212,4 +218,26 @@ impl Parts {
             .add_service(api::subjects::service(subjects_store, ledger, inspectors))
             .add_service(reflection))
     }
+}
+
+/// Makes the state folder if it is not there, and takes it for this process alone.
+pub(super) fn locked(state_dir: &Path) -> anyhow::Result<File> {
+    let doing = || format!("cannot use the state folder {}", state_dir.display());
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).with_context(doing)?;
+    let lock = File::create(state_dir.join("lock")).with_context(doing)?;
+    lock.try_lock()
+        .with_context(|| format!("another chapar-control-plane uses the state folder {}; stop it first", state_dir.display()))?;
+    Ok(lock)
+}
+
+/// Writes where each listener is, aside and then in place: who waits for the file never reads half of it.
+pub(super) fn publish_addresses(state_dir: &Path, addresses: &BTreeMap<&'static str, String>) -> anyhow::Result<()> {
+    let file = state_dir.join("addresses.json");
+    let write = || -> io::Result<()> {
+        let mut aside = NamedTempFile::new_in(state_dir)?;
+        aside.write_all(&serde_json::to_vec_pretty(addresses)?)?;
+        aside.persist(&file)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
 }

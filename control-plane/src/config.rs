@@ -3,12 +3,12 @@
 mod certificates;
 mod forward;
 mod ledger;
-mod listen;
-mod snapshot;
-mod telemetry;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs, io,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -19,9 +19,6 @@ pub use self::{
     certificates::Certificates,
     forward::{Forward, ForwardProtocol},
     ledger::{Ledger, SubjectKeyAges},
-    listen::Listen,
-    snapshot::Snapshot,
-    telemetry::Telemetry,
 };
 
 /// Everything that the control plane is told at its start.
@@ -127,5 +124,63 @@ pub enum ConfigError {
     },
 }
 
-#[cfg(test)]
-mod tests;
+/// Addresses of the listeners; port 0 picks a free one, written to `<stateDir>/addresses.json`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Listen {
+    /// TLS 1.3; a client certificate is required by every call except enrolment. Default 127.0.0.1:15443.
+    pub sidecars: SocketAddr,
+    /// Mutual TLS with an admin certificate. Unset: admins come by the socket only.
+    pub admin: Option<SocketAddr>,
+    /// Unix socket for admins on this machine, mode 0600. Unset: `<stateDir>/admin.sock`.
+    pub admin_socket: Option<PathBuf>,
+    /// Plain HTTP: /healthz, /readyz, /metrics; nothing secret. Default 127.0.0.1:15480.
+    pub http: SocketAddr,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            sidecars: (Ipv4Addr::LOCALHOST, 15_443).into(),
+            admin: None,
+            admin_socket: None,
+            http: (Ipv4Addr::LOCALHOST, 15_480).into(),
+        }
+    }
+}
+
+/// Validity and freshness of the snapshots that sidecars decide with.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Snapshot {
+    /// Seconds that a snapshot may be used for without a newer one. Default a day.
+    pub valid_for_s: u32,
+    /// Seconds between two fresh manifests to a connected sidecar when nothing changes. Default 60.
+    pub refresh_s: u32,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self { valid_for_s: 86_400, refresh_s: 60 }
+    }
+}
+
+impl Snapshot {
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.refresh_s == 0 || self.valid_for_s <= self.refresh_s {
+            return Err(format!(
+                "snapshot.validForS ({}) must be longer than snapshot.refreshS ({}), and that at least 1",
+                self.valid_for_s, self.refresh_s
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Export of the control plane's own spans; calls of agencies are in the ledger, not here.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// OTLP gRPC collector, such as "http://127.0.0.1:4317". Unset: nothing is exported.
+    pub otlp_endpoint: Option<String>,
+}

@@ -5,7 +5,6 @@
 
 mod call;
 mod chain;
-mod eviction;
 mod evidence;
 mod forward;
 mod intake;

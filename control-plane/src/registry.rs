@@ -6,7 +6,6 @@
 //! - its base database has a custodian, and that is another agency;
 //! - its very bytes are another agency's passport.
 
-mod agencies;
 mod catalogue;
 mod error;
 mod lifecycle;
@@ -15,17 +14,31 @@ mod offers;
 mod ownership;
 mod passports;
 mod registration;
-mod subjects;
-
 #[cfg(test)]
 mod tests;
 
-pub use agencies::agencies;
+use crate::{
+    page::Page,
+    problem::Problem,
+    store::{AgencyInStore, Store},
+};
+
 pub use catalogue::{CatalogueView, catalogue_view, is_in_force};
 pub use error::RegistryError;
 pub use lifecycle::{Approval, approve, changes, retire, submit};
 pub use listing::{Described, compared, described, list, one};
 pub use offers::{KnownInquiry, known_inquiries, needed_by};
+pub use passports::fill_in_subjects;
 pub use passports::find;
 pub use registration::{Offer, OfferOutcome, OfferState, Registration, register};
-pub use subjects::fill_in_subjects;
+
+/// Agencies by name, those that left the policy while suspended among them, and the token of the next page.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn agencies(store: &Store, page: &Page) -> Result<(Vec<AgencyInStore>, String), Problem> {
+    let after = page.after.as_deref().unwrap_or_default();
+    let mut agencies = store.reader().await?.agencies(after, store.clock().now_ms(), page.limit()).await?;
+    let next = page.cut(&mut agencies, |agency| agency.name.clone());
+    Ok((agencies, next))
+}

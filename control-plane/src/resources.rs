@@ -3,7 +3,6 @@
 //! `read` turns files into documents with their places; [`Reading::check`] holds them against the policy in force and against
 //! each other and returns either resources that are sound, or every problem at once with file, line, column and field.
 
-mod canonical;
 mod change;
 mod check;
 mod dates;
@@ -11,24 +10,20 @@ mod decode;
 mod fields;
 mod kind;
 mod problem;
+#[cfg(test)]
+mod tests;
 mod text;
 mod title;
 mod tree;
 mod writer;
-
-#[cfg(test)]
-mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use decode::Document;
-use fields::Context;
-use problem::Problems;
+use self::{decode::Document, fields::Context, problem::Problems, writer::Writer};
 
-pub use canonical::{yaml, yaml_all};
 pub use change::{Action, ResourceChange};
 pub use dates::{Day, Moment};
 pub use kind::{
@@ -193,4 +188,19 @@ fn place_after(before: &[u8]) -> Place {
     let start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
     let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
     Place { line, column }
+}
+
+/// A resource as canonical YAML, one document without separator.
+pub fn yaml(name: &ResourceName, spec: &Spec) -> String {
+    let mut out = Writer::default();
+    out.field("apiVersion", API_VERSION);
+    out.field("kind", name.kind.as_str());
+    out.map("metadata", |out| out.field("name", &name.name));
+    out.map("spec", |out| spec.write(out));
+    out.into_text()
+}
+
+/// Many resources as one text that can be applied.
+pub fn yaml_all<'a>(resources: impl IntoIterator<Item = (&'a ResourceName, &'a Spec)>) -> String {
+    resources.into_iter().map(|(name, spec)| format!("---\n{}", yaml(name, spec))).collect()
 }

@@ -1,6 +1,112 @@
 //! Data subjects: the keys that their IDs are hashed with, and who asked about one of them (regulation, article 3, note 2).
 
-mod inspect;
 pub mod keys;
 
-pub use self::inspect::{Inspection, calls_about, rotate_key};
+use std::collections::HashSet;
+
+use chapar_core::subject::{NormalId, SubjectKey};
+use data_encoding::HEXLOWER;
+
+use crate::{
+    ledger::{CallAbout, Ledger},
+    page::Page,
+    problem::Problem,
+    resources::{Kind, Spec},
+    store::{AuditEntry, Read, Store, StoreError},
+};
+
+/// Longest reason, in characters.
+const REASON_CHARS_MAX: usize = 1_000;
+
+/// Calls of which no one is to be shown that are passed over in one answer, before the page is given as short as it is.
+const PAGES_PASSED_MAX: usize = 20;
+
+/// What an inspector asks.
+#[derive(Clone)]
+pub struct Inspection {
+    /// Who asks, as in the audit.
+    pub inspector: String,
+    /// As typed; never stored, logged or told back.
+    pub national_id: String,
+    /// Why; kept in the audit.
+    pub reason: String,
+    /// Unix microseconds.
+    pub from_us: Option<i64>,
+    /// Unix microseconds.
+    pub until_us: Option<i64>,
+    /// The part of the list that is asked for.
+    pub page: Page,
+}
+
+/// Calls about the person, newest first, and the token of the next page. Those that a resolution seals for now are not among them,
+/// nor is it told that there are any.
+///
+/// # Errors
+/// `SUBJECT_MALFORMED`, `REASON_MISSING`, or that the store or the ledger failed; then nothing is told.
+pub async fn calls_about(store: &Store, ledger: &Ledger, asked: Inspection) -> Result<(Vec<CallAbout>, String), Problem> {
+    let reason = asked.reason.trim();
+    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
+        let told = format!("state why you ask, in at most {REASON_CHARS_MAX} characters; it is kept in the audit");
+        return Err(Problem::invalid("REASON_MISSING", told.as_str()).field("reason", told));
+    }
+    let id = NormalId::from_text(asked.national_id.trim()).filter(NormalId::is_valid).ok_or_else(|| {
+        // The ID itself is never told back.
+        let told = "this is no national ID (10 digits) or national entity ID (11 digits) with a right check digit";
+        Problem::invalid("SUBJECT_MALFORMED", told).field("national_id", told)
+    })?;
+    let mut reader = store.reader().await?;
+    let keys = reader.subject_keys().await?;
+    let hashes: Vec<[u8; 16]> = keys.iter().map(|key: &SubjectKey| key.hash(&id).hash).collect();
+    let sealed = sealed(&mut *reader, store.clock().now_ms()).await?;
+    drop(reader);
+    let object = keys.first().map(|key| format!("{}:{}", key.id(), HEXLOWER.encode(&key.hash(&id).hash))).unwrap_or_default();
+    let details = serde_json::json!({
+        "reason": reason,
+        "hashes": keys.iter().map(|key| format!("{}:{}", key.id(), HEXLOWER.encode(&key.hash(&id).hash))).collect::<Vec<_>>(),
+        "page": asked.page.after.is_some(),
+    });
+    store.audit(AuditEntry::done(asked.inspector.as_str(), "subject.calls", object).with(details)).await?;
+    shown(ledger, &hashes, &sealed, &asked).await
+}
+
+async fn shown(
+    ledger: &Ledger,
+    hashes: &[[u8; 16]],
+    sealed: &HashSet<String>,
+    asked: &Inspection,
+) -> Result<(Vec<CallAbout>, String), Problem> {
+    let mut shown = Vec::new();
+    let mut page = asked.page.clone();
+    for _ in 0..PAGES_PASSED_MAX {
+        let (found, next) = ledger.calls_about(hashes, asked.from_us, asked.until_us, &page).await?;
+        shown.extend(found.into_iter().filter(|about| !sealed.contains(&about.call.resolution)));
+        if !shown.is_empty() || next.is_empty() {
+            return Ok((shown, next));
+        }
+        page = Page::asked(u32::try_from(page.size).unwrap_or(u32::MAX), &next)?;
+    }
+    Ok((shown, String::new()))
+}
+
+/// Resolutions whose calls are not shown yet.
+async fn sealed(reader: &mut dyn Read, now_ms: i64) -> Result<HashSet<String>, StoreError> {
+    let resolutions = reader.resources_of_kind(Kind::Resolution).await?;
+    let sealed = resolutions.into_iter().filter_map(|(name, spec)| match &*spec {
+        Spec::Resolution(resolution) if resolution.sealed_until.is_some_and(|until| now_ms < until.first_unix_ms()) => {
+            Some(name.name)
+        }
+        _ => None,
+    });
+    Ok(sealed.collect())
+}
+
+/// Makes a new key, at an inspector's wish.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn rotate_key(store: &Store, inspector: &str) -> Result<u32, StoreError> {
+    let mut tx = store.write().await?;
+    let id = keys::rotate(&mut tx, inspector).await?;
+    tx.commit().await?;
+    Ok(id)
+}

@@ -1,17 +1,15 @@
 //! How the sidecar gets its first certificate, and keeps having a valid one.
 
 mod first;
-mod issued;
 mod renew;
 mod request;
-mod schedule;
 
 use thiserror::Error;
 
 pub use self::{
     first::credentials,
+    renew::renewal_due,
     renew::{Renewal, Renewals},
-    schedule::renewal_due,
 };
 use crate::{control_channel::ControlChannelError, state::StateError, trust::TrustError};
 use chapar_proto::token::TokenError;

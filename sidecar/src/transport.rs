@@ -3,7 +3,6 @@
 
 mod dial;
 mod handshake;
-mod handshake_pacer;
 mod io;
 mod linger;
 mod listener;
@@ -14,8 +13,8 @@ mod wire;
 
 pub(crate) use self::{
     dial::{DialError, DialTarget, Dialled, FarEnd},
+    handshake::HandshakePacer,
     handshake::accept,
-    handshake_pacer::HandshakePacer,
     io::Io,
     linger::linger,
     listener::{Bound, Socket},

@@ -1,9 +1,7 @@
 //! Whom this sidecar trusts and as whom it is trusted: its own certificate, the roots of its trust domain, and the TLS
 //! configurations made of both. Credentials and roots are swapped while connections run.
 
-mod anchors;
 mod certificate;
-mod error;
 mod introduction;
 mod material;
 mod problem;
@@ -21,19 +19,17 @@ use chapar_core::{
 use rustls::{ClientConfig, ServerConfig, crypto::CryptoProvider, pki_types::CertificateDer, sign::SingleCertAndKey};
 use tokio::sync::watch;
 
-use self::{
-    anchors::Anchors,
-    material::{Material, certified, verify, vouched_for},
-    verifier::{Expected, PeerVerifier},
-};
 pub use self::{
-    anchors::Bundle,
     certificate::{hex, issuer_key_sha256, not_before, peer_certificate},
-    error::TrustError,
     introduction::introduction,
     material::Credentials,
-    problem::{HandshakeProblem, PeerProblem},
+    problem::{HandshakeProblem, PeerProblem, TrustError},
     tls::nominal_server_name,
+    verifier::Bundle,
+};
+use self::{
+    material::{Material, certified, verify, vouched_for},
+    verifier::{Anchors, Expected, PeerVerifier},
 };
 use crate::{
     clock::{Clock, unix_time},

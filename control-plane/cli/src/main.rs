@@ -22,8 +22,8 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::{
     args::{Cli, Command},
     command::{
-        admin_cert, agency, apply, audit, ca, cert, completions, evidence, explain, grant, ledger, passport, policy, resource,
-        sidecar, subject, token, trace, version,
+        admin_cert, agency, apply, audit, ca, cert, evidence, explain, grant, ledger, passport, policy, program, resource,
+        sidecar, subject, token, trace,
     },
     failure::Failure,
     output::{Format, Output},
@@ -49,8 +49,8 @@ async fn run(cli: Cli) -> Result<Verdict, Failure> {
     let session = async |output| Session::open(&connection, output).await;
     match command {
         // These need no control plane, or look at files first: a wrong file name is told apart from an unreachable control plane.
-        Command::Completions { shell } => completions::run(shell, Cli::command(), &output),
-        Command::Version => version::run(&output),
+        Command::Completions { shell } => program::completions(shell, Cli::command(), &output),
+        Command::Version => program::version(&output),
         Command::Evidence(command) => evidence::run(command, &connection, output).await,
         Command::Apply(args) => apply::apply(args, &connection, output).await,
         Command::Diff(args) => apply::diff(args, &connection, output).await,

@@ -1,25 +1,23 @@
 //! `chapar.admin.v1.PassportService`: submit, compare, approve and retire technical passports.
 
-mod convert;
-
 use chapar_core::passport::DESCRIPTOR_SET_BYTES_MAX;
 use chapar_proto::admin::v1::{
     ApprovePassportRequest, ApprovePassportResponse, DiffPassportsRequest, DiffPassportsResponse, GetPassportRequest,
-    GetPassportResponse, ListPassportsRequest, ListPassportsResponse, Passport as WirePassport, RetirePassportRequest,
-    RetirePassportResponse, SubmitPassportRequest, SubmitPassportResponse,
+    GetPassportResponse, ListPassportsRequest, ListPassportsResponse, Passport, Passport as WirePassport, PassportInquiry,
+    PassportState, RetirePassportRequest, RetirePassportResponse, SubmitPassportRequest, SubmitPassportResponse,
     passport_service_server::{PassportService, PassportServiceServer},
 };
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use self::convert::wanted_state;
 use crate::{
     audit::audited,
     caller::Caller,
+    clock::timestamp_of_ms,
     page::Page,
     problem::Problem,
     registry::{self, Approval, Described},
-    store::{PassportFilter, PassportRow, Store},
+    store::{PassportFilter, PassportRow, PassportState as State, Store},
 };
 
 /// Largest request: a descriptor set, and room for the rest.
@@ -111,4 +109,42 @@ impl Passports {
 
 fn wire(passports: &[Described]) -> Vec<WirePassport> {
     passports.iter().map(Into::into).collect()
+}
+
+impl From<State> for PassportState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Draft => Self::Draft,
+            State::Submitted => Self::Submitted,
+            State::Approved => Self::Approved,
+            State::Superseded => Self::Superseded,
+            State::Retired => Self::Retired,
+        }
+    }
+}
+
+impl From<&Described> for Passport {
+    fn from(described: &Described) -> Self {
+        let Described { row, service } = described;
+        let inquiries = service.iter().flat_map(|service| &service.inquiries);
+        Self {
+            agency: row.agency.clone(),
+            grpc_service: row.grpc_service.clone(),
+            id: row.id.clone(),
+            version: row.version.clone(),
+            number: row.number,
+            state: PassportState::from(row.state).into(),
+            service: service.as_ref().map(Into::into),
+            inquiries: inquiries.map(PassportInquiry::from).collect(),
+            created_at: Some(timestamp_of_ms(row.created_at_ms)),
+            changed_at: Some(timestamp_of_ms(row.changed_at_ms)),
+            changed_by: row.changed_by.clone(),
+            resolution: row.resolution.clone(),
+        }
+    }
+}
+
+/// The state that a list is narrowed to; unspecified: any.
+pub(super) fn wanted_state(wire: PassportState) -> Option<State> {
+    State::ALL.into_iter().find(|state| PassportState::from(*state) == wire)
 }

@@ -1,30 +1,31 @@
 //! `chapar.admin.v1.PolicyService`: declarative resources in, versions and decisions out.
 
-mod convert;
-
 use std::sync::Arc;
 
 use chapar_core::time::Timestamp;
-use chapar_proto::admin::v1::{
-    ApplyRequest, ApplyResponse, DiffVersionsRequest, DiffVersionsResponse, ExplainRequest, ExplainResponse, GetVersionRequest,
-    GetVersionResponse, ListGrantsRequest, ListGrantsResponse, ListResourcesRequest, ListResourcesResponse, ListVersionsRequest,
-    ListVersionsResponse, ResourceText, RestoreGrantRequest, RestoreGrantResponse, RevokeGrantRequest, RevokeGrantResponse,
-    RollbackRequest, RollbackResponse,
-    policy_service_server::{PolicyService, PolicyServiceServer},
+use chapar_proto::{
+    admin::v1::{
+        ApplyRequest, ApplyResponse, ChangeAction, DiffVersionsRequest, DiffVersionsResponse, ExplainRequest, ExplainResponse,
+        GetVersionRequest, GetVersionResponse, Grant, GrantChange, ListGrantsRequest, ListGrantsResponse, ListResourcesRequest,
+        ListResourcesResponse, ListVersionsRequest, ListVersionsResponse, PolicyVersion, ResourceChange, ResourceText,
+        RestoreGrantRequest, RestoreGrantResponse, RevokeGrantRequest, RevokeGrantResponse, RollbackRequest, RollbackResponse,
+        policy_service_server::{PolicyService, PolicyServiceServer},
+    },
+    convert::snapshot::PutConditions as _,
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
     audit::audited,
     caller::Caller,
-    clock::ms_of_timestamp,
+    clock::{ms_of_timestamp, timestamp_of_ms},
     distribute::Distribution,
     explain::{Asked, explain},
     page::Page,
-    policy::{self, ApplyOrder, GrantFilter},
+    policy::{self, Applied, ApplyOrder, GrantFilter, GrantView},
     problem::Problem,
-    resources::{REQUEST_BYTES_MAX, ResourceFile, ResourceName, Spec, yaml, yaml_all},
-    store::Store,
+    resources::{Action, REQUEST_BYTES_MAX, ResourceFile, ResourceName, Spec, yaml, yaml_all},
+    store::{PolicyVersion as Version, Store},
 };
 
 /// Largest request: the files, and room for their names.
@@ -141,5 +142,69 @@ impl PolicyService for Policy {
         let restored = policy::restore(&self.store, &asked.grant, &asked.reason, &actor).await.map_err(Problem::from);
         let (version, revision) = audited(&self.store, &actor, "grant.restore", &asked.grant, restored).await?;
         Ok(Response::new(RestoreGrantResponse { version, revision }))
+    }
+}
+
+impl From<Action> for ChangeAction {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Created => Self::Created,
+            Action::Changed => Self::Changed,
+            Action::Unchanged => Self::Unchanged,
+            Action::Deleted => Self::Deleted,
+        }
+    }
+}
+
+impl From<Applied> for ApplyResponse {
+    fn from(applied: Applied) -> Self {
+        let resources = applied.resources.into_iter().map(|(name, action, diff)| ResourceChange {
+            kind: name.kind.as_str().to_owned(),
+            name: name.name,
+            action: ChangeAction::from(action).into(),
+            diff,
+        });
+        let grants =
+            applied.grants.into_iter().map(|(grant, action)| GrantChange { grant, action: ChangeAction::from(action).into() });
+        Self {
+            version: applied.version,
+            resources: resources.collect(),
+            grants: grants.collect(),
+            revision: applied.revision,
+            warnings: applied.warnings,
+        }
+    }
+}
+
+impl From<Version> for PolicyVersion {
+    fn from(version: Version) -> Self {
+        Self {
+            version: version.version,
+            created_at: Some(timestamp_of_ms(version.created_at_ms)),
+            created_by: version.created_by,
+            reason: version.reason,
+            created: version.created,
+            changed: version.changed,
+            deleted: version.deleted,
+            rolled_back_to: version.rolled_back_to.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<GrantView> for Grant {
+    fn from(found: GrantView) -> Self {
+        let GrantView { grant, provider, .. } = found;
+        let mut told = Self {
+            name: grant.name,
+            resolution: grant.resolution,
+            clause: grant.clause,
+            consumer: grant.consumer,
+            provider: provider.unwrap_or_default(),
+            inquiry: grant.inquiry,
+            note: grant.note,
+            ..Self::default()
+        };
+        told.put_conditions(&grant.conditions);
+        told
     }
 }

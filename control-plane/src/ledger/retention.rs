@@ -2,11 +2,7 @@
 
 use chapar_core::time::Timestamp;
 
-use super::{
-    Ledger,
-    eviction::{Eviction, Kinds},
-    key::CallKey,
-};
+use super::{Ledger, key::CallKey};
 use crate::{
     config,
     store::{AuditEntry, SYSTEM, StoreError},
@@ -92,4 +88,26 @@ fn evictions_by_age(bounds: &config::Ledger, now: Timestamp) -> Vec<Eviction> {
 
 fn days_before(now: Timestamp, days: u32) -> Timestamp {
     Timestamp::from_unix_ms(now.unix_ms().saturating_sub(i64::from(days).saturating_mul(DAY_MS)))
+}
+
+/// Which calls are to be evicted: those below a key, of a kind or of all but some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Eviction {
+    pub(super) before: CallKey,
+    pub(super) kinds: Kinds,
+}
+
+/// Kinds of inquiries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kinds {
+    Only(String),
+    AllBut(Vec<String>),
+}
+
+/// What one step evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Evicted {
+    pub(super) spans: u64,
+    /// Whether there may be more of the kind.
+    pub(super) more: bool,
 }

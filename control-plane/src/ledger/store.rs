@@ -3,7 +3,6 @@
 //! What may be kept is settled before it gets here ([`super::validation`]), and so is how two accounts become one call
 //! ([`super::pairing`]); a store keeps it and finds it again.
 
-mod encoding;
 mod sqlite;
 
 use std::{
@@ -17,17 +16,18 @@ use async_trait::async_trait;
 use chapar_core::{policy::Side, record::CallId, time::Timestamp};
 use opentelemetry_proto::tonic::trace::v1::Span;
 
-#[cfg(test)]
-pub(in crate::ledger) use self::sqlite::raw;
 use super::{
     call::{Call, CallAbout, CallQuery},
     chain::{ChainRecord, HeldChain, HeldEntry, SignedPiece, UnsignedEntries},
-    eviction::{Evicted, Eviction},
     intake::{Export, Ingested},
     key::CallKey,
+    retention::{Evicted, Eviction},
     sum::{HourSum, SumKey, SumQuery},
 };
-use crate::store::StoreError;
+use crate::{ledger::chain::Form, store::StoreError};
+
+#[cfg(test)]
+pub(in crate::ledger) use self::sqlite::raw;
 
 /// All that the ledger asks of a store.
 pub(super) trait LedgerStore:
@@ -211,4 +211,37 @@ pub(super) struct QueuedSpan {
     pub(super) received_at: Timestamp,
     /// `None`: it was evicted, or can no longer be read.
     pub(super) span: Option<Span>,
+}
+
+/// The number of a form; see the tables.
+pub(super) const fn number_of_form(form: Form) -> i64 {
+    match form {
+        Form::Otlp => 0,
+        Form::Entry => 1,
+        Form::Digest => 2,
+        Form::Unknown => -1,
+    }
+}
+
+/// The form that this number stands for.
+pub(super) const fn form_of_number(number: i64) -> Form {
+    match number {
+        0 => Form::Otlp,
+        1 => Form::Entry,
+        2 => Form::Digest,
+        _ => Form::Unknown,
+    }
+}
+
+/// The class of a duration: four steps an octave, so that from one to the next a duration grows by a fifth. "Longer than" is then a
+/// few runs of an index.
+pub(super) fn duration_class(duration_us: i64) -> i64 {
+    let Some(log2) = u64::try_from(duration_us).ok().and_then(u64::checked_ilog2) else { return 0 };
+    let quarter = if log2 >= 2 { duration_us >> (log2 - 2) & 3 } else { 0 };
+    i64::from(log2) * 4 + quarter + 1
+}
+
+/// A count as a column holds it. Counts come from signed numbers of OTLP, so that none is lost here.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

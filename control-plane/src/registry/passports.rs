@@ -2,8 +2,8 @@
 
 use chapar_core::passport::{Passport, PassportError, PassportVersion, ServicePassport};
 
-use super::RegistryError;
-use crate::store::{PassportRow, Read, StoreError};
+use super::{RegistryError, passports};
+use crate::store::{PassportRow, Read, Store, StoreError};
 
 /// Fewest digits of a version that may stand for it: fewer would soon name several.
 const PREFIX_DIGITS_MIN: usize = 8;
@@ -70,4 +70,25 @@ pub(super) async fn read_whole(reader: &mut dyn Read, version: &str) -> Result<P
 /// Reads a descriptor set away from the threads that serve calls: four foreign megabytes take a while.
 pub(super) async fn parse(bytes: Vec<u8>) -> Result<Result<Passport, PassportError>, tokio::task::JoinError> {
     tokio::task::spawn_blocking(move || Passport::parse(&bytes)).await
+}
+
+/// Reads passports again that were stored before subject fields were.
+///
+/// # Errors
+/// When the store cannot be read or written, or holds a passport that is none.
+pub async fn fill_in_subjects(store: &Store) -> Result<(), RegistryError> {
+    let mut tx = store.write().await?;
+    let unread = tx.passports_without_subjects().await?;
+    if unread.is_empty() {
+        return Ok(());
+    }
+    for (version, grpc_service) in unread {
+        let service = passports::read_stored(tx.read(), &version, &grpc_service).await?;
+        for inquiry in &service.inquiries {
+            tx.set_subjects(&version, &grpc_service, inquiry).await?;
+        }
+    }
+    tx.next_revision().await?;
+    tx.commit().await?;
+    Ok(())
 }

@@ -11,7 +11,6 @@ mod inquiries;
 mod passports;
 mod policy;
 mod registrations;
-mod sidecars;
 mod subject_keys;
 mod tokens;
 
@@ -27,8 +26,9 @@ pub use self::{
     inquiries::{InquiryInStore, OfferedInquiry, ReadInquiries, WriteInquiries},
     passports::{PassportFilter, PassportRow, PassportState, ReadPassports, WritePassports},
     policy::{PolicyVersion, ReadPolicy, WritePolicy},
-    registrations::{EndpointInStore, ReadRegistrations, RegistrationRow, WriteRegistrations},
-    sidecars::{ReadSidecars, SidecarRow, WriteSidecars},
+    registrations::{
+        EndpointInStore, ReadRegistrations, ReadSidecars, RegistrationRow, SidecarRow, WriteRegistrations, WriteSidecars,
+    },
     subject_keys::{ReadSubjectKeys, WriteSubjectKeys},
     tokens::{ReadTokens, TokenRow, WriteTokens},
 };

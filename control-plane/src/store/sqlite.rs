@@ -5,12 +5,13 @@ mod audit;
 mod certificates;
 mod generations;
 mod inquiries;
-mod numbering;
 mod passports;
 mod policy;
 mod registrations;
 mod sidecars;
 mod subject_keys;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::{fs::OpenOptions, ops::DerefMut, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
@@ -68,7 +69,7 @@ impl SqliteDatabase {
             .connect_with(options.clone())
             .await
             .map_err(cannot_open)?;
-        numbering::without_gaps(&writer).await?;
+        number_without_gaps(&writer).await?;
         let not_migrated =
             |source: sqlx::migrate::MigrateError| StoreError::Migrate { file: file.to_owned(), source: source.into() };
         MIGRATIONS.run(&writer).await.map_err(not_migrated)?;
@@ -157,5 +158,36 @@ fn count(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-#[cfg(test)]
-mod tests;
+/// Former number, description and present number of each migration whose number changed, in the order in which the former ones free
+/// the present ones.
+const RENUMBERED: [(i64, &str, i64); 8] = [
+    (10, "policy", 4),
+    (11, "base databases", 5),
+    (12, "registry", 6),
+    (20, "sidecars", 7),
+    (21, "ledger", 8),
+    (22, "forgetting", 9),
+    (23, "subjects", 10),
+    (24, "ledger file", 11),
+];
+
+/// Does nothing to a database that is new or has the present numbers: number and description must both be the former ones.
+pub(super) async fn number_without_gaps(writer: &SqlitePool) -> Result<(), StoreError> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let migrated: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'")
+            .fetch_optional(&mut *tx)
+            .await?;
+    if migrated.is_none() {
+        return Ok(());
+    }
+    for (former, description, present) in RENUMBERED {
+        sqlx::query("UPDATE _sqlx_migrations SET version = $3 WHERE version = $1 AND description = $2")
+            .bind(former)
+            .bind(description)
+            .bind(present)
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(tx.commit().await?)
+}

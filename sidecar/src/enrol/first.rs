@@ -9,7 +9,10 @@ use chapar_proto::{
 };
 use tonic::transport::Channel;
 
-use super::{EnrolError, issued::issued, request::request};
+use super::{
+    EnrolError,
+    request::{issued, request},
+};
 use crate::{
     clock::Clock,
     config::Config,

@@ -5,7 +5,6 @@
 //! ready. What is exported is read back from the files, and only as far as a power cut would leave it: a number in the chain
 //! is never given to two entries.
 
-mod aside;
 mod facts;
 mod partitions;
 mod reader;

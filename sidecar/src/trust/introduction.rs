@@ -11,10 +11,9 @@ use rustls::{
 };
 
 use super::{
-    anchors::{Anchors, Bundle},
     problem::PeerProblem,
     tls::{self, tls13_signatures},
-    verifier::{Expected, PeerVerifier},
+    verifier::{Anchors, Bundle, Expected, PeerVerifier},
 };
 use crate::clock::Clock;
 

@@ -12,12 +12,10 @@ use rustls::{
 };
 
 use super::{
-    anchors::Anchors,
     certificate::peer_certificate,
-    error::TrustError,
-    problem::PeerProblem,
+    problem::{PeerProblem, TrustError},
     tls::{self, nominal_server_name},
-    verifier::{Expected, PeerVerifier},
+    verifier::{Anchors, Expected, PeerVerifier},
 };
 use crate::clock::{Clock, unix_time};
 

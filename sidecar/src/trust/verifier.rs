@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use chapar_core::identity::{Role, SpiffeId};
+use chapar_core::identity::{Role, SpiffeId, TrustDomain};
 use rustls::{
-    DistinguishedName, Error,
+    DistinguishedName, Error, RootCertStore,
     client::{
         danger::{ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor,
@@ -18,9 +18,8 @@ use rustls::{
 };
 
 use super::{
-    anchors::Anchors,
     certificate::peer_certificate,
-    problem::PeerProblem,
+    problem::{PeerProblem, TrustError},
     tls::{self, tls13_signatures},
 };
 
@@ -111,4 +110,34 @@ impl ClientCertVerifier for PeerVerifier {
     }
 
     tls13_signatures!(self => self.provider);
+}
+
+/// The roots of one trust domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// Whose roots.
+    pub trust_domain: TrustDomain,
+    /// Self-signed certificates; more than one while a root is being rotated.
+    pub roots: Vec<CertificateDer<'static>>,
+}
+
+/// Roots, ready for path building.
+#[derive(Debug)]
+pub(super) struct Anchors {
+    pub(super) trust_domain: TrustDomain,
+    pub(super) roots: Vec<CertificateDer<'static>>,
+    pub(super) store: Arc<RootCertStore>,
+}
+
+impl Anchors {
+    pub(super) fn new(bundle: Bundle) -> Result<Self, TrustError> {
+        if bundle.roots.is_empty() {
+            return Err(TrustError::NoRoots(bundle.trust_domain));
+        }
+        let mut store = RootCertStore::empty();
+        for root in &bundle.roots {
+            store.add(root.clone()).map_err(|source| TrustError::Root { trust_domain: bundle.trust_domain.clone(), source })?;
+        }
+        Ok(Self { trust_domain: bundle.trust_domain, roots: bundle.roots, store: Arc::new(store) })
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
         Span,
         files::{refuse_existing, replace, write_new, write_secret},
     },
-    output::pem::pem,
+    output::pem,
     session::{Session, client},
     text::moment,
     verdict::Verdict,

@@ -13,8 +13,7 @@ use crate::{
     input::RequiredReason,
     input::Span,
     output::{
-        Style,
-        pem::pem,
+        Style, pem,
         table::{Table, Tone},
     },
     session::{Session, client},

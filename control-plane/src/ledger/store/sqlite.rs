@@ -1,19 +1,17 @@
 //! The ledger in one SQLite file. One thread writes it, in groups of whatever waits; others read it.
 
 mod append;
-mod call;
 mod chains;
 mod dictionary;
 mod evidence;
 mod file;
 mod forward;
 mod marks;
-mod piece;
 #[cfg(test)]
 pub(in crate::ledger) mod raw;
 mod retention;
+mod rows;
 mod search;
-mod span;
 mod subjects;
 mod sums;
 mod trace;

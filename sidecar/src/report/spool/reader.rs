@@ -12,8 +12,8 @@ use chapar_core::{
 };
 
 use super::{
-    aside,
     facts::Position,
+    recover::set_aside,
     segment::{self, HEADER_BYTES, Header},
     segments::{Reach, Segments},
     slots::Slots,
@@ -289,7 +289,7 @@ fn fill<'b>(
 
 fn tell_damage(spool: &Path, partition: &str, segment: u64, offset: u64, damaged: &[u8]) {
     let bytes = damaged.len();
-    match aside::put(spool, partition, segment, offset, damaged) {
+    match set_aside(spool, partition, segment, offset, damaged) {
         Ok(path) => tracing::error!(partition, segment, offset, bytes, set_aside = %path.display(), "the spool is damaged"),
         Err(error) => {
             tracing::error!(partition, segment, offset, bytes, %error, "the spool is damaged, and that cannot be set aside")

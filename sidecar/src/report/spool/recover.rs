@@ -1,9 +1,10 @@
 //! What an earlier process left in a partition's folder.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read as _, Seek as _, SeekFrom},
-    path::Path,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
 };
 
 use chapar_core::record::{
@@ -138,4 +139,22 @@ fn entries(folder: &Path, number: u64) -> io::Result<Entries> {
         };
         rest = rest.get(taken..).unwrap_or_default();
     }
+}
+
+/// Most files that are kept; further damage is counted and told in the log.
+const FILES_MAX: usize = 64;
+/// Most bytes of one of them.
+const FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// Sets `bytes` aside, which lay in a file of this partition at this offset. The same damage again makes no second file.
+pub(super) fn set_aside(spool: &Path, partition: &str, segment: u64, offset: u64, bytes: &[u8]) -> io::Result<PathBuf> {
+    let folder = spool.join("damaged");
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    let path = folder.join(format!("{partition}-{segment}-{offset}.bin"));
+    if path.exists() || fs::read_dir(&folder)?.count() >= FILES_MAX {
+        return Ok(path);
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    file.write_all(bytes.get(..FILE_BYTES_MAX).unwrap_or(bytes))?;
+    Ok(path)
 }

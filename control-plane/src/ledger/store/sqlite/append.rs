@@ -19,7 +19,7 @@ use super::{dictionary::Dictionary, marks::newest_span};
 use crate::ledger::{
     chain::Form,
     intake::{Export, Ingested},
-    store::encoding::{number_of_form, signed},
+    store::{number_of_form, signed},
     validation::{Account, ChainPlace, Content, Rejection, ReportedSpan},
 };
 

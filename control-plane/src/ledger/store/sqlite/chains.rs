@@ -9,17 +9,16 @@ use rusqlite::{Connection, Statement};
 
 use super::{
     SqliteLedger,
-    call::{COLUMNS, call_of},
     dictionary::Spelling,
     evidence::records_of_call,
-    piece::{PIECE_COLUMNS, piece_of},
+    rows::{CALL_COLUMNS, PIECE_COLUMNS, call_of, piece_of},
 };
 use crate::{
     ledger::{
         call::Call,
         chain::{ChainRecord, HeldChain, HeldEntry, SignedPiece, UnsignedEntries},
         key::CallKey,
-        store::{ChainView, ChainVisitor, EvidenceChains, encoding::form_of_number},
+        store::{ChainView, ChainVisitor, EvidenceChains, form_of_number},
     },
     store::StoreError,
 };
@@ -78,7 +77,7 @@ struct View<'c> {
 
 impl<'c> View<'c> {
     fn new(conn: &'c Connection, chain: i64) -> rusqlite::Result<Self> {
-        let call = conn.prepare(&format!("SELECT {} FROM calls WHERE id = ?1", COLUMNS))?;
+        let call = conn.prepare(&format!("SELECT {} FROM calls WHERE id = ?1", CALL_COLUMNS))?;
         Ok(Self { conn, chain, call: RefCell::new(call), spelling: RefCell::default() })
     }
 }

@@ -5,11 +5,11 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     dictionary::Spelling,
-    piece::{PIECE_COLUMNS, piece_of},
+    rows::{PIECE_COLUMNS, piece_of},
 };
 use crate::ledger::{
     chain::{ChainRecord, Form, HeldEntry, SignedPiece},
-    store::encoding::{form_of_number, number_of_form},
+    store::{form_of_number, number_of_form},
 };
 
 /// The records of a call that are entries of chains, in the order in which they came.

@@ -7,7 +7,7 @@ use super::{
     SqliteLedger,
     dictionary::Spelling,
     marks::{mark, newest_span, set_mark},
-    span::{COLUMNS, span_of},
+    rows::{SPAN_COLUMNS, span_of},
 };
 use crate::{
     ledger::store::{ForwardQueue, QueuedSpan},
@@ -38,7 +38,7 @@ impl ForwardQueue for SqliteLedger {
 
 fn spans_after(conn: &rusqlite::Connection, position: i64, count: u32) -> rusqlite::Result<Vec<QueuedSpan>> {
     let sql = format!(
-        "SELECT {COLUMNS}, s.received_at_ms FROM spans s LEFT JOIN chains c ON c.id = s.chain WHERE s.id > ?1 ORDER BY s.id LIMIT ?2"
+        "SELECT {SPAN_COLUMNS}, s.received_at_ms FROM spans s LEFT JOIN chains c ON c.id = s.chain WHERE s.id > ?1 ORDER BY s.id LIMIT ?2"
     );
     let mut spelling = Spelling::default();
     let mut statement = conn.prepare_cached(&sql)?;

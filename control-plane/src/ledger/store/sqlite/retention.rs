@@ -16,9 +16,9 @@ use super::{
 use crate::{
     ledger::{
         chain::Form,
-        eviction::{Evicted, Eviction, Kinds},
         key::CallKey,
-        store::{Retention, encoding::number_of_form},
+        retention::{Evicted, Eviction, Kinds},
+        store::{Retention, number_of_form},
     },
     store::StoreError,
 };

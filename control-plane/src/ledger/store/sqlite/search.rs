@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use rusqlite::{Connection, params_from_iter};
 
 use self::plan::Plan;
-use super::{SqliteLedger, call::call_of, dictionary::Spelling, subjects::calls_about, trace::spans_of_trace};
+use super::{SqliteLedger, dictionary::Spelling, rows::call_of, subjects::calls_about, trace::spans_of_trace};
 use crate::{
     ledger::{
         call::{Call, CallAbout, CallQuery},

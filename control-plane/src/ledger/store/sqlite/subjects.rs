@@ -6,9 +6,9 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use rusqlite::{Connection, params};
 
 use super::{
-    call::{COLUMNS, call_of},
     dictionary::Spelling,
-    span::spans_of_call,
+    rows::spans_of_call,
+    rows::{CALL_COLUMNS, call_of},
 };
 use crate::ledger::{
     call::{Call, CallAbout},
@@ -59,7 +59,7 @@ fn purpose(conn: &Connection, call: i64) -> rusqlite::Result<String> {
 /// # Errors
 /// When the file cannot be read.
 fn calls_at(conn: &Connection, ids: &[i64]) -> rusqlite::Result<Vec<Call>> {
-    let sql = format!("SELECT {COLUMNS} FROM calls WHERE id = ?1");
+    let sql = format!("SELECT {CALL_COLUMNS} FROM calls WHERE id = ?1");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut spelling = Spelling::default();
     let mut calls = Vec::with_capacity(ids.len());

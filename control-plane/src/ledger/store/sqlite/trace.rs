@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::{
     dictionary::Spelling,
-    span::{COLUMNS, span_of, spans_of_call},
+    rows::{SPAN_COLUMNS, span_of, spans_of_call},
 };
 
 /// Calls of one trace, and spans of no call, that are shown at most: one that long is no trace of a call, and an answer is bounded.
@@ -41,7 +41,7 @@ fn spans_with_trace_id(conn: &Connection, trace_id: &[u8; 16]) -> rusqlite::Resu
         }
     }
     let sql = format!(
-        "SELECT {COLUMNS} FROM spans s LEFT JOIN chains c ON c.id = s.chain \
+        "SELECT {SPAN_COLUMNS} FROM spans s LEFT JOIN chains c ON c.id = s.chain \
          WHERE s.trace_id = ?1 AND s.chain IS NULL AND s.call IS NULL LIMIT ?2"
     );
     let mut others = conn.prepare_cached(&sql)?;

@@ -7,7 +7,7 @@ use super::Appender;
 use crate::ledger::{
     key::CallKey,
     pairing::{CallWords, awaited_after, bit},
-    store::encoding::{duration_class, signed},
+    store::{duration_class, signed},
     validation::{Account, ReportedSpan},
 };
 

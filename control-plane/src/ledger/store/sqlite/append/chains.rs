@@ -7,7 +7,7 @@ use super::Appender;
 use crate::ledger::{
     chain::Form,
     intake::Ingested,
-    store::encoding::{form_of_number, signed},
+    store::{form_of_number, signed},
     validation::{Rejection, ReportedSpan, SignedCheckpoint},
 };
 

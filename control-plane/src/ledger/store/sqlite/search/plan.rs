@@ -4,13 +4,13 @@ use chapar_core::record::CallId;
 use rusqlite::{Connection, types::Value};
 
 use super::{
-    super::{call::COLUMNS, dictionary::number_of},
+    super::{dictionary::number_of, rows::CALL_COLUMNS},
     condition::{Column, Condition},
 };
 use crate::ledger::{
     call::{CallQuery, Ending, Missing},
     key::CallKey,
-    store::encoding::duration_class,
+    store::duration_class,
 };
 
 /// How a list is read: along one index from the newest call down, or along several whose calls are merged; every other condition is
@@ -134,8 +134,8 @@ impl Plan {
         let page = Page { query, before, count };
         let mut values = Vec::new();
         let sql = match self.along.as_slice() {
-            [] => self.one_run(None, COLUMNS, &page, &mut values),
-            [only] => self.one_run(Some(only), COLUMNS, &page, &mut values),
+            [] => self.one_run(None, CALL_COLUMNS, &page, &mut values),
+            [only] => self.one_run(Some(only), CALL_COLUMNS, &page, &mut values),
             several => {
                 let runs: Vec<String> = several
                     .iter()
@@ -143,7 +143,7 @@ impl Plan {
                     .collect();
                 values.push(Value::Integer(count));
                 let found = format!("{} ORDER BY id DESC LIMIT ?", runs.join(" UNION "));
-                format!("SELECT {COLUMNS} FROM calls WHERE id IN ({found}) ORDER BY id DESC")
+                format!("SELECT {CALL_COLUMNS} FROM calls WHERE id IN ({found}) ORDER BY id DESC")
             }
         };
         (sql, values)
