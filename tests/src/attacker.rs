@@ -97,6 +97,15 @@ impl Disguise {
         Ok(Self { chain, key: PrivatePkcs8KeyDer::from_pem_slice(&pem)? })
     }
 
+    /// What [`Disguise::write`] wrote.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn read(chain: &Path, key: &Path) -> Result<Self> {
+        let chain = CertificateDer::pem_slice_iter(&fs::read(chain)?).collect::<Result<_, _>>()?;
+        Ok(Self { chain, key: PrivatePkcs8KeyDer::from_pem_slice(&fs::read(key)?)? })
+    }
+
     /// No disguise at all: enrolled with a token, as the sidecar `uri` would be.
     ///
     /// # Errors

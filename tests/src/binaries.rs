@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The programs of the project that a mesh is made of.
-const PROGRAMS: [&str; 3] = ["chapar-control-plane", "chapar-sidecar", "chapar"];
+/// The programs that a mesh is made of, and the one that attacks it.
+const PROGRAMS: [&str; 4] = ["chapar-control-plane", "chapar-sidecar", "chapar", "chapar-hostile"];
 
 /// The path of `program`, in the profile that the running program was built in.
 ///

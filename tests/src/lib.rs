@@ -14,6 +14,7 @@ pub mod echo;
 pub mod evidence;
 pub mod frames;
 pub mod grpc_interop;
+pub mod hostile;
 pub mod mesh;
 pub mod network;
 pub mod ports;

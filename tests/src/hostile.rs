@@ -1,0 +1,89 @@
+//! Hostile acts, each carried out by a process of its own, as an attacker would: what it uses up (descriptors, ports, memory) is its
+//! own, and ends with it.
+//!
+//! A test describes an [`Act`], starts it as [`Hostile`], and reads what came of it as JSON.
+
+mod token_race;
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+pub use self::token_race::TokenRace;
+use crate::binaries;
+
+/// How long an act may take when nothing else is said.
+const ACT_LIMIT: Duration = Duration::from_secs(120);
+
+/// What is done, with all that the process needs to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum Act {
+    /// Several enrol with one token in the same moment.
+    TokenRace(TokenRace),
+}
+
+impl Act {
+    /// Carries it out in this process, and answers what came of it.
+    ///
+    /// # Errors
+    /// When the attacker itself fails; a refusal by its victim is an outcome.
+    pub async fn carry_out(self) -> Result<Value> {
+        match self {
+            Self::TokenRace(race) => race.run().await,
+        }
+    }
+}
+
+/// The process that carries out an act; killed when dropped.
+#[derive(Debug)]
+pub struct Hostile {
+    child: Child,
+}
+
+impl Hostile {
+    /// Starts the process.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(act: &Act) -> Result<Self> {
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(binaries::path("chapar-hostile")?)
+            .arg(serde_json::to_string(act)?)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .context("start chapar-hostile")?;
+        Ok(Self { child })
+    }
+
+    /// Waits for the end; what came of it.
+    ///
+    /// # Errors
+    /// When the process fails, or takes too long.
+    pub async fn outcome(self) -> Result<Value> {
+        let output = tokio::time::timeout(ACT_LIMIT, self.child.wait_with_output()).await.context("the act takes too long")??;
+        ensure!(output.status.success(), "chapar-hostile ended with {}", output.status);
+        serde_json::from_slice(&output.stdout).context("chapar-hostile prints JSON")
+    }
+}
+
+/// Carries out `act` in a process of its own.
+///
+/// # Errors
+/// As [`Hostile::start`] and [`Hostile::outcome`].
+pub async fn outcome_of(act: &Act) -> Result<Value> {
+    Hostile::start(act)?.outcome().await
+}
+
+/// The path as text, for an act's description.
+#[must_use]
+pub fn text(path: &Path) -> String {
+    path.display().to_string()
+}
