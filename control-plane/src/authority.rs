@@ -138,8 +138,8 @@ impl Authority {
     /// When it cannot be issued.
     pub async fn renew_own_if_due(&self) -> Result<bool, AuthorityError> {
         let current = self.current();
-        let half_life_ms = current.own.not_before_ms + (current.own.not_after_ms - current.own.not_before_ms) / 2;
-        if self.clock().now_ms() < half_life_ms {
+        let half_life = current.own.not_before.plus_ms(current.own.not_after.ms_since(current.own.not_before) / 2);
+        if self.clock().now() < half_life {
             return Ok(false);
         }
         self.reload().await?;
@@ -149,7 +149,7 @@ impl Authority {
     /// Seconds until a generation expires; negative once it has.
     #[must_use]
     pub fn left_s(&self, generation: &Generation) -> i64 {
-        (generation.not_after_ms - self.clock().now_ms()) / 1_000
+        generation.not_after.ms_since(self.clock().now()) / 1_000
     }
 
     /// Rebuilds the picture from the database, with a new certificate of our own.

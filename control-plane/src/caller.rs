@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use chapar_core::identity::{AgencyName, SpiffeId, WorkloadName};
+use chapar_core::time::Timestamp;
 use tonic::Request;
 
 use crate::problem::Problem;
@@ -24,8 +25,8 @@ pub enum Caller {
         name: WorkloadName,
         /// Of the certificate, lowercase hex.
         serial: String,
-        /// End of the certificate, milliseconds since 1970.
-        not_after_ms: i64,
+        /// End of the certificate.
+        not_after: Timestamp,
     },
     /// An agency's sidecar with a certificate.
     Sidecar(SidecarCaller),
@@ -45,8 +46,8 @@ pub struct SidecarCaller {
     pub agency: AgencyName,
     /// Serial number of its certificate: lowercase hex, two digits a byte.
     pub serial: String,
-    /// When its certificate expires, in Unix milliseconds: a stream must not outlive it.
-    pub not_after_ms: i64,
+    /// When its certificate expires.: a stream must not outlive it.
+    pub not_after: Timestamp,
 }
 
 impl Caller {

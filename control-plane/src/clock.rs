@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use chapar_core::time::Timestamp;
 use time::OffsetDateTime;
 
 /// Tells the time: the machine's, or a test's.
@@ -26,9 +27,8 @@ impl Clock {
 
     /// A clock that stands still at `start` until it is wound.
     #[must_use]
-    pub fn wound(start: OffsetDateTime) -> Self {
-        let start_ms = i64::try_from(start.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
-        Self { wound_ms: Some(Arc::new(AtomicI64::new(start_ms))) }
+    pub fn wound(start: Timestamp) -> Self {
+        Self { wound_ms: Some(Arc::new(AtomicI64::new(start.unix_ms()))) }
     }
 
     /// Winds a test's clock forward. The machine's clock is left alone.
@@ -38,41 +38,34 @@ impl Clock {
         }
     }
 
-    /// Unix milliseconds, UTC.
+    /// This instant.
     #[must_use]
-    pub fn now_ms(&self) -> i64 {
+    pub fn now(&self) -> Timestamp {
         if let Some(wound) = &self.wound_ms {
-            return wound.load(Ordering::SeqCst);
+            return Timestamp::from_unix_ms(wound.load(Ordering::SeqCst));
         }
         // A clock before 1970 is as good as at 1970: every certificate is then not yet valid, and everything is refused.
-        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
-    }
-
-    /// The same instant as a date.
-    #[must_use]
-    pub fn now(&self) -> OffsetDateTime {
-        date_of_ms(self.now_ms())
+        SystemTime::now().max(UNIX_EPOCH).into()
     }
 }
 
-/// The date at these Unix milliseconds; 1970 for what no date can be.
+/// The instant as a date; 1970 for what no date can be.
 #[must_use]
-pub fn date_of_ms(ms: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+pub fn date_of(at: Timestamp) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.unix_ms()) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// Unix milliseconds as the wire's timestamp.
+/// The instant as the wire has it.
 #[must_use]
-pub fn timestamp_of_ms(ms: i64) -> prost_types::Timestamp {
-    let nanos = i32::try_from(ms.rem_euclid(1_000)).unwrap_or(0) * 1_000_000;
-    prost_types::Timestamp { seconds: ms.div_euclid(1_000), nanos }
+pub fn wire_of(at: Timestamp) -> prost_types::Timestamp {
+    let nanos = i32::try_from(at.unix_ms().rem_euclid(1_000)).unwrap_or(0) * 1_000_000;
+    prost_types::Timestamp { seconds: at.unix_s(), nanos }
 }
 
-/// The wire's timestamp as Unix milliseconds, cut to what fits.
+/// The wire's instant, cut to the millisecond and to what fits.
 #[must_use]
-pub fn ms_of_timestamp(timestamp: &prost_types::Timestamp) -> i64 {
-    timestamp.seconds.saturating_mul(1_000).saturating_add(i64::from(timestamp.nanos) / 1_000_000)
+pub fn instant_of(wire: &prost_types::Timestamp) -> Timestamp {
+    Timestamp::from_unix_s(wire.seconds).plus_ms(i64::from(wire.nanos) / 1_000_000)
 }
 
 #[cfg(test)]
@@ -81,16 +74,17 @@ mod tests {
 
     #[test]
     fn a_wound_clock_stands_still_until_it_is_wound() {
-        let clock = Clock::wound(date_of_ms(1_700_000_000_123));
-        assert_eq!(clock.now_ms(), 1_700_000_000_123);
+        let start = Timestamp::from_unix_ms(1_700_000_000_123);
+        let clock = Clock::wound(start);
+        assert_eq!(clock.now(), start);
         clock.clone().advance(Duration::from_secs(2));
-        assert_eq!(clock.now_ms(), 1_700_000_002_123);
+        assert_eq!(clock.now(), start.plus_ms(2_000));
     }
 
     #[test]
-    fn timestamps_keep_milliseconds_before_and_after_1970() {
-        for ms in [-1_500, -1, 0, 1, 1_700_000_000_123] {
-            assert_eq!(ms_of_timestamp(&timestamp_of_ms(ms)), ms);
+    fn the_wire_keeps_milliseconds_before_and_after_1970() {
+        for at in [-1_500, -1, 0, 1, 1_700_000_000_123].map(Timestamp::from_unix_ms) {
+            assert_eq!(instant_of(&wire_of(at)), at);
         }
     }
 }

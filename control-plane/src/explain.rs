@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Nothing that an explanation builds ends by time: only grants do.
-const NEVER: Timestamp = Timestamp::from_unix_ms(i64::MAX);
+const NEVER: Timestamp = Timestamp::MAX;
 
 /// A question.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ pub async fn explain(
         "" => None,
         name => Some(known_agency(store, &state, name).await?),
     };
-    let at = asked.at.unwrap_or_else(|| Timestamp::from_unix_ms(store.clock().now_ms()));
+    let at = asked.at.unwrap_or_else(|| store.clock().now());
     let purpose_stated = !asked.purpose.trim().is_empty();
     let question = Question { consumer, inquiry: asked.inquiry, provider, at, purpose_stated };
     let told = decided(&state, &question).map_err(|error| Problem::internal(&error))?;

@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chapar_core::{
-    policy::{Conditions, GrantRevocation},
-    time::Timestamp,
-};
+use chapar_core::policy::{Conditions, GrantRevocation};
 
 use crate::resources::{GrantClause, Kind, PolicySet, Resolution, ResourceName, Spec, grant_name};
 
@@ -82,8 +79,7 @@ fn revocations(world: &PolicySet) -> HashMap<&str, GrantRevocation> {
     let from = ResourceName { kind: Kind::Revocation, name: String::new() };
     let all = world.range(from..).filter_map(|(name, spec)| match &**spec {
         Spec::Revocation(revocation) => {
-            let end =
-                GrantRevocation { at: Timestamp::from_unix_ms(revocation.at.first_unix_ms()), reason: revocation.reason.clone() };
+            let end = GrantRevocation { at: revocation.at.first(), reason: revocation.reason.clone() };
             Some((name.name.as_str(), end))
         }
         _ => None,

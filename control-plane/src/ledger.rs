@@ -153,7 +153,7 @@ impl Ledger {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::from_unix_ms(self.audit.clock().now_ms())
+        self.audit.clock().now()
     }
 
     /// The key below which a call should have both its accounts.

@@ -6,6 +6,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use chapar_core::time::Timestamp;
+
 use crate::clock::Clock;
 
 /// Length of a window, in milliseconds.
@@ -23,8 +25,14 @@ pub struct AddressWindows {
 
 #[derive(Clone, Copy, Debug)]
 struct Window {
-    began_ms: i64,
+    began: Timestamp,
     count: u32,
+}
+
+impl Window {
+    const fn ends(&self) -> Timestamp {
+        self.began.plus_ms(WINDOW_MS)
+    }
 }
 
 /// What an address did in its window so far.
@@ -46,11 +54,11 @@ impl AddressWindows {
     /// What the address did in the window that runs.
     #[must_use]
     pub fn of(&self, address: IpAddr) -> Count {
-        let now_ms = self.clock.now_ms();
+        let now = self.clock.now();
         let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         match windows.get(&address) {
-            Some(window) if window.began_ms + WINDOW_MS > now_ms => {
-                Count { count: window.count, left_s: (window.began_ms + WINDOW_MS - now_ms + 999) / 1_000 }
+            Some(window) if window.ends() > now => {
+                Count { count: window.count, left_s: (window.ends().ms_since(now) + 999) / 1_000 }
             }
             Some(_) | None => Count { count: 0, left_s: 0 },
         }
@@ -58,24 +66,24 @@ impl AddressWindows {
 
     /// Counts once more; returns the count in the window, this one included.
     pub fn add(&self, address: IpAddr) -> u32 {
-        let now_ms = self.clock.now_ms();
+        let now = self.clock.now();
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         if windows.len() >= ADDRESSES_MAX && !windows.contains_key(&address) {
-            make_room(&mut windows, now_ms);
+            make_room(&mut windows, now);
         }
-        let window = windows.entry(address).or_insert(Window { began_ms: now_ms, count: 0 });
-        if window.began_ms + WINDOW_MS <= now_ms {
-            *window = Window { began_ms: now_ms, count: 0 };
+        let window = windows.entry(address).or_insert(Window { began: now, count: 0 });
+        if window.ends() <= now {
+            *window = Window { began: now, count: 0 };
         }
         window.count = window.count.saturating_add(1);
         window.count
     }
 }
 
-fn make_room(windows: &mut HashMap<IpAddr, Window>, now_ms: i64) {
-    windows.retain(|_, window| window.began_ms + WINDOW_MS > now_ms);
+fn make_room(windows: &mut HashMap<IpAddr, Window>, now: Timestamp) {
+    windows.retain(|_, window| window.ends() > now);
     if windows.len() >= ADDRESSES_MAX {
-        let oldest = windows.iter().min_by_key(|(_, window)| window.began_ms).map(|(address, _)| *address);
+        let oldest = windows.iter().min_by_key(|(_, window)| window.began).map(|(address, _)| *address);
         oldest.map(|address| windows.remove(&address));
     }
 }
@@ -86,11 +94,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::date_of_ms;
 
     #[test]
     fn each_address_has_its_own_window_and_begins_anew_after_it() {
-        let clock = Clock::wound(date_of_ms(1_000_000));
+        let clock = Clock::wound(Timestamp::from_unix_ms(1_000_000));
         let windows = AddressWindows::new(clock.clone());
         let (one, other): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         assert_eq!((windows.add(one), windows.add(one), windows.add(other)), (1, 2, 1));
@@ -103,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let windows = AddressWindows::new(Clock::wound(date_of_ms(1_000_000)));
+        let windows = AddressWindows::new(Clock::wound(Timestamp::from_unix_ms(1_000_000)));
         for n in 0..(ADDRESSES_MAX as u32 + 10) {
             windows.add(IpAddr::from(n.to_be_bytes()));
         }

@@ -38,7 +38,7 @@ pub use registration::{Offer, OfferOutcome, OfferState, Registration, register};
 /// When the store cannot be read.
 pub async fn agencies(store: &Store, page: &Page) -> Result<(Vec<AgencyInStore>, String), Problem> {
     let after = page.after.as_deref().unwrap_or_default();
-    let mut agencies = store.reader().await?.agencies(after, store.clock().now_ms(), page.limit()).await?;
+    let mut agencies = store.reader().await?.agencies(after, store.clock().now(), page.limit()).await?;
     let next = page.cut(&mut agencies, |agency| agency.name.clone());
     Ok((agencies, next))
 }

@@ -12,7 +12,7 @@ use crate::{
 
 /// How long a certificate or token is listed after its end, in milliseconds: 90 days, the longest life of an admin's
 /// certificate, so that whoever looks into an incident still finds what its traces name.
-const KEPT_AFTER_END_MS: i64 = 90 * 86_400 * 1_000;
+const KEPT_AFTER_END: Duration = Duration::from_secs(90 * 86_400);
 
 /// Pause between two rounds, in seconds.
 const PAUSE_S: u64 = 3_600;
@@ -62,11 +62,11 @@ async fn round(store: &Store) {
 /// # Errors
 /// When the store cannot be written; what was removed until then stays so.
 pub async fn purge_ended(store: &Store) -> Result<Purged, StoreError> {
-    let before_ms = store.clock().now_ms().saturating_sub(KEPT_AFTER_END_MS);
+    let before = store.clock().now().saturating_sub(KEPT_AFTER_END);
     let mut purged = Purged::default();
     for _ in 0..WRITES_A_ROUND {
         let mut tx = store.write().await?;
-        let certificates = tx.purge_certificates(before_ms, ROWS_AT_ONCE).await?;
+        let certificates = tx.purge_certificates(before, ROWS_AT_ONCE).await?;
         tx.commit().await?;
         purged.certificates += certificates;
         if certificates < ROWS_AT_ONCE.unsigned_abs() {
@@ -75,7 +75,7 @@ pub async fn purge_ended(store: &Store) -> Result<Purged, StoreError> {
     }
     for _ in 0..WRITES_A_ROUND {
         let mut tx = store.write().await?;
-        let tokens = tx.purge_tokens(before_ms, ROWS_AT_ONCE).await?;
+        let tokens = tx.purge_tokens(before, ROWS_AT_ONCE).await?;
         tx.commit().await?;
         purged.tokens += tokens;
         if tokens < ROWS_AT_ONCE.unsigned_abs() {

@@ -13,6 +13,8 @@ use std::{
     sync::Arc,
 };
 
+use chapar_core::time::Timestamp;
+
 pub use self::{
     error::{Source, StoreError},
     seam::{
@@ -138,10 +140,10 @@ impl Transaction {
         &mut *self.write
     }
 
-    /// When this write happens, in Unix milliseconds.
+    /// When this write happens.
     #[must_use]
-    pub fn now_ms(&self) -> i64 {
-        self.clock.now_ms()
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The distribution revision that carries this write; asked for again, the same. The commit announces it.
@@ -162,8 +164,8 @@ impl Transaction {
     /// # Errors
     /// When the store cannot be written.
     pub async fn audit(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
-        let at_ms = self.clock.now_ms();
-        self.write.append_audit(at_ms, &entry).await
+        let at = self.clock.now();
+        self.write.append_audit(at, &entry).await
     }
 
     /// Makes the write durable, then announces its revision if it has one.

@@ -5,6 +5,7 @@ pub mod keys;
 use std::collections::HashSet;
 
 use chapar_core::subject::{NormalId, SubjectKey};
+use chapar_core::time::Timestamp;
 use data_encoding::HEXLOWER;
 
 use crate::{
@@ -57,7 +58,7 @@ pub async fn calls_about(store: &Store, ledger: &Ledger, asked: Inspection) -> R
     let mut reader = store.reader().await?;
     let keys = reader.subject_keys().await?;
     let hashes: Vec<[u8; 16]> = keys.iter().map(|key: &SubjectKey| key.hash(&id).hash).collect();
-    let sealed = sealed(&mut *reader, store.clock().now_ms()).await?;
+    let sealed = sealed(&mut *reader, store.clock().now()).await?;
     drop(reader);
     let object = keys.first().map(|key| format!("{}:{}", key.id(), HEXLOWER.encode(&key.hash(&id).hash))).unwrap_or_default();
     let details = serde_json::json!({
@@ -89,12 +90,10 @@ async fn shown(
 }
 
 /// Resolutions whose calls are not shown yet.
-async fn sealed(reader: &mut dyn Read, now_ms: i64) -> Result<HashSet<String>, StoreError> {
+async fn sealed(reader: &mut dyn Read, now: Timestamp) -> Result<HashSet<String>, StoreError> {
     let resolutions = reader.resources_of_kind(Kind::Resolution).await?;
     let sealed = resolutions.into_iter().filter_map(|(name, spec)| match &*spec {
-        Spec::Resolution(resolution) if resolution.sealed_until.is_some_and(|until| now_ms < until.first_unix_ms()) => {
-            Some(name.name)
-        }
+        Spec::Resolution(resolution) if resolution.sealed_until.is_some_and(|until| now < until.first()) => Some(name.name),
         _ => None,
     });
     Ok(sealed.collect())

@@ -133,7 +133,7 @@ async fn an_expired_certificate_ends_with_its_time_on_an_open_connection_and_on_
 #[tokio::test]
 async fn attacks_on_identity_are_refused_at_the_handshake_and_audited() {
     let (bench, foreign) = (Bench::start().await, Bench::start().await);
-    let later = bench.clock.now_ms() + 3_600_000;
+    let later = bench.clock.now().plus_ms(3_600_000);
     let foreigner = foreign.enrol("post").await;
     let roots = bench.app.authority().current().roots_der();
     let attacks = [
@@ -143,7 +143,7 @@ async fn attacks_on_identity_are_refused_at_the_handshake_and_audited() {
         (bench.forged(&[POST, "spiffe://exchange.example/agency/cra/sidecar/main"], later), "CERTIFICATE_IDENTITY"),
         (bench.forged(&[], later), "CERTIFICATE_IDENTITY"),
         (bench.forged(&["https://exchange.example/agency/post"], later), "CERTIFICATE_IDENTITY"),
-        (bench.forged(&[POST], bench.clock.now_ms() - 1_000), "CERTIFICATE_EXPIRED"),
+        (bench.forged(&[POST], bench.clock.now().plus_ms(-1_000)), "CERTIFICATE_EXPIRED"),
     ];
     for (number, (attacker, expected)) in attacks.iter().enumerate() {
         bench.as_sidecar(attacker).renew(renewal(&attacker.key)).await.unwrap_err();
@@ -155,7 +155,7 @@ async fn attacks_on_identity_are_refused_at_the_handshake_and_audited() {
 #[tokio::test]
 async fn a_certificate_that_a_thief_of_the_issuing_key_made_is_unknown() {
     let bench = Bench::start().await;
-    let thief = bench.forged(&[POST], bench.clock.now_ms() + 3_600_000);
+    let thief = bench.forged(&[POST], bench.clock.now().plus_ms(3_600_000));
     let refused = bench.as_sidecar(&thief).renew(renewal(&thief.key)).await.unwrap_err();
     assert_eq!(reason(&refused), "CERTIFICATE_UNKNOWN");
     assert_eq!(bench.refusals("request.refuse").await, ["CERTIFICATE_UNKNOWN"]);

@@ -153,7 +153,7 @@ fn caller(number: u64) -> SidecarCaller {
         id: calls::sidecar(number).parse().expect(made),
         agency: agency(number).parse().expect(made),
         serial: "0a".into(),
-        not_after_ms: i64::MAX,
+        not_after: chapar_core::time::Timestamp::MAX,
     }
 }
 

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     authority::Authority,
     caller::Caller,
-    clock::timestamp_of_ms,
+    clock::wire_of,
     distribute::{Distribution, ListedSidecar},
     page::Page,
     registry,
@@ -83,13 +83,13 @@ fn agency(found: AgencyInStore) -> Agency {
 }
 
 fn sidecar(listed: ListedSidecar) -> Sidecar {
-    let ListedSidecar { status, name, endpoint, certificate_ends_ms } = listed;
+    let ListedSidecar { status, name, endpoint, certificate_ends } = listed;
     let (address, grpc_services) = endpoint.map(|endpoint| (endpoint.address, endpoint.grpc_services)).unwrap_or_default();
     Sidecar {
         name,
         agency: status.agency,
         connected: status.connected,
-        seen_at: Some(timestamp_of_ms(status.seen_at_ms)),
+        seen_at: Some(wire_of(status.seen_at)),
         advertised_address: address,
         grpc_services,
         software_version: status.software_version,
@@ -97,7 +97,7 @@ fn sidecar(listed: ListedSidecar) -> Sidecar {
         sent_revision: status.sent_revision,
         policy_version: status.policy_version,
         problem: status.problem,
-        certificate_not_after: certificate_ends_ms.map(timestamp_of_ms),
+        certificate_not_after: certificate_ends.map(wire_of),
         spiffe_id: status.spiffe_id,
     }
 }

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     audit,
     caller::Caller,
-    clock::{ms_of_timestamp, timestamp_of_ms},
+    clock::{instant_of, wire_of},
     page::Page,
     store::{AuditFilter, AuditLine, Store},
 };
@@ -35,8 +35,8 @@ impl AuditService for Audit {
             actor: asked.actor,
             action_prefix: asked.action,
             object: asked.object,
-            from_ms: asked.from.as_ref().map(ms_of_timestamp),
-            until_ms: asked.until.as_ref().map(ms_of_timestamp),
+            from: asked.from.as_ref().map(instant_of),
+            until: asked.until.as_ref().map(instant_of),
         };
         let (written, next_page_token) = audit::list(&self.store, &filter, &page).await?;
         Ok(Response::new(ListAuditResponse { entries: written.into_iter().map(entry).collect(), next_page_token }))
@@ -46,7 +46,7 @@ impl AuditService for Audit {
 fn entry(written: AuditLine) -> AuditEntry {
     AuditEntry {
         id: written.id,
-        at: Some(timestamp_of_ms(written.at_ms)),
+        at: Some(wire_of(written.at)),
         actor: written.actor,
         action: written.action,
         object: written.object,

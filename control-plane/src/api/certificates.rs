@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     authority::{Authority, CertificateRow, Generation, Kind, LiveCounts, State},
     caller::Caller,
-    clock::timestamp_of_ms,
+    clock::wire_of,
     enrolment,
     page::Page,
     problem::Problem,
@@ -115,7 +115,7 @@ impl CertificateService for Certificates {
         Ok(Response::new(IssueAdminCertificateResponse {
             chain_der: issued.chain,
             roots_der: self.authority.current().roots_der(),
-            not_after: Some(timestamp_of_ms(issued.not_after_ms)),
+            not_after: Some(wire_of(issued.not_after)),
         }))
     }
 }
@@ -132,10 +132,10 @@ fn certificate(row: CertificateRow) -> Certificate {
         serial: row.serial,
         spiffe_id: row.spiffe_id,
         agency: row.agency.unwrap_or_default(),
-        not_before: Some(timestamp_of_ms(row.not_before_ms)),
-        not_after: Some(timestamp_of_ms(row.not_after_ms)),
+        not_before: Some(wire_of(row.not_before)),
+        not_after: Some(wire_of(row.not_after)),
         issuer: row.issuer,
-        revoked_at: row.revoked_at_ms.map(timestamp_of_ms),
+        revoked_at: row.revoked_at.map(wire_of),
         revocation_reason: row.revocation_reason.unwrap_or_default(),
         fingerprint: row.fingerprint,
     }
@@ -152,8 +152,8 @@ fn wire(generation: &Generation, counts: &LiveCounts, all: &[Generation]) -> Wir
         name: generation.name.clone(),
         state: state.into(),
         fingerprint: generation.fingerprint(),
-        not_before: Some(timestamp_of_ms(generation.not_before_ms)),
-        not_after: Some(timestamp_of_ms(generation.not_after_ms)),
+        not_before: Some(wire_of(generation.not_before)),
+        not_after: Some(wire_of(generation.not_after)),
         live_certificates: counts.on(generation, all),
         certificate_der: generation.certificate.clone(),
     }

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     authority::{Authority, Issued},
     caller::Caller,
-    clock::timestamp_of_ms,
+    clock::wire_of,
     enrolment::Enrolment,
     problem::Problem,
 };
@@ -62,8 +62,8 @@ impl Enrolments {
                 roots_der: self.authority.current().roots_der(),
             }),
             spiffe_id: issued.id.to_string(),
-            not_before: Some(timestamp_of_ms(issued.not_before_ms)),
-            not_after: Some(timestamp_of_ms(issued.not_after_ms)),
+            not_before: Some(wire_of(issued.not_before)),
+            not_after: Some(wire_of(issued.not_after)),
         }
     }
 }

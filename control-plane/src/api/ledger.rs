@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use chapar_core::{record::CallId, time::Timestamp};
+use chapar_core::record::CallId;
 use chapar_proto::{
     admin::v1::{
         Evidence, ExportEvidenceRequest, ExportEvidenceResponse, HourSum, LedgerFinding, ListSumsRequest, ListSumsResponse,
@@ -18,7 +18,7 @@ use super::traces::{side_name, summary_of, us_of_timestamp};
 use crate::{
     authority::{Authority, Kind},
     caller::Caller,
-    clock::{ms_of_timestamp, timestamp_of_ms},
+    clock::{instant_of, wire_of},
     ledger::{Call, CallQuery, Finding, HourSum as Sum, Ledger, Missing, NoEvidence, Progress, ProvenRecord, SumQuery, Trust},
     page::Page,
     problem::Problem,
@@ -112,8 +112,8 @@ impl LedgerService for Ledgers {
             consumer: set(asked.consumer),
             provider: set(asked.provider),
             inquiry: set(asked.inquiry),
-            from: asked.from.as_ref().map(ms_of_timestamp).map(Timestamp::from_unix_ms),
-            until: asked.until.as_ref().map(ms_of_timestamp).map(Timestamp::from_unix_ms),
+            from: asked.from.as_ref().map(instant_of),
+            until: asked.until.as_ref().map(instant_of),
         };
         let (sums, next_page_token) = self.ledger.sums(&wanted, &page).await?;
         Ok(Response::new(ListSumsResponse { sums: sums.into_iter().map(hour_sum).collect(), next_page_token }))
@@ -155,7 +155,7 @@ pub(crate) fn evidence_of(trust_domain: &str, call_id: CallId, recorded: Vec<Pro
         digests: recorded.digests.iter().map(|digest| digest.to_vec()).collect(),
         position: u32::try_from(recorded.position).unwrap_or(u32::MAX),
         last: count(recorded.signed.last),
-        signed_at: Some(timestamp_of_ms(recorded.signed.signed_at.unix_ms())),
+        signed_at: Some(wire_of(recorded.signed.signed_at)),
         scheme: recorded.signed.scheme,
         signature: recorded.signed.signature,
         chain_der: std::iter::once(recorded.signed.certificate).chain(issuers.iter().cloned()).collect(),
@@ -193,7 +193,7 @@ fn unpaired(call: Call) -> UnpairedCall {
 fn hour_sum(sum: Sum) -> HourSum {
     let count = |number: i64| u64::try_from(number).unwrap_or_default();
     HourSum {
-        hour: Some(timestamp_of_ms(sum.hour.unix_ms())),
+        hour: Some(wire_of(sum.hour)),
         consumer: sum.consumer,
         provider: sum.provider,
         inquiry: sum.inquiry,

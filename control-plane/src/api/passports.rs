@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     audit::audited,
     caller::Caller,
-    clock::timestamp_of_ms,
+    clock::wire_of,
     page::Page,
     problem::Problem,
     registry::{self, Approval, Described},
@@ -136,8 +136,8 @@ impl From<&Described> for Passport {
             state: PassportState::from(row.state).into(),
             service: service.as_ref().map(Into::into),
             inquiries: inquiries.map(PassportInquiry::from).collect(),
-            created_at: Some(timestamp_of_ms(row.created_at_ms)),
-            changed_at: Some(timestamp_of_ms(row.changed_at_ms)),
+            created_at: Some(wire_of(row.created_at)),
+            changed_at: Some(wire_of(row.changed_at)),
             changed_by: row.changed_by.clone(),
             resolution: row.resolution.clone(),
         }

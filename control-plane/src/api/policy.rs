@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chapar_core::time::Timestamp;
 use chapar_proto::{
     admin::v1::{
         ApplyRequest, ApplyResponse, ChangeAction, DiffVersionsRequest, DiffVersionsResponse, ExplainRequest, ExplainResponse,
@@ -18,7 +17,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     audit::audited,
     caller::Caller,
-    clock::{ms_of_timestamp, timestamp_of_ms},
+    clock::{instant_of, wire_of},
     distribute::Distribution,
     explain::{Asked, explain},
     page::Page,
@@ -106,7 +105,7 @@ impl PolicyService for Policy {
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         Caller::from_request(&request)?.require_admin()?;
         let wire = request.into_inner();
-        let at = wire.at.as_ref().map(|at| Timestamp::from_unix_ms(ms_of_timestamp(at)));
+        let at = wire.at.as_ref().map(instant_of);
         let asked = Asked { consumer: wire.consumer, inquiry: wire.inquiry, provider: wire.provider, at, purpose: wire.purpose };
         let (told, grant) = explain(&self.store, &self.distribution, asked).await?;
         Ok(Response::new(ExplainResponse {
@@ -180,7 +179,7 @@ impl From<Version> for PolicyVersion {
     fn from(version: Version) -> Self {
         Self {
             version: version.version,
-            created_at: Some(timestamp_of_ms(version.created_at_ms)),
+            created_at: Some(wire_of(version.created_at)),
             created_by: version.created_by,
             reason: version.reason,
             created: version.created,

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     authority::Authority,
     caller::Caller,
-    clock::timestamp_of_ms,
+    clock::wire_of,
     enrolment::tokens::{self, TokenState},
     page::Page,
     store::{Store, TokenRow},
@@ -55,7 +55,7 @@ impl TokenService for Tokens {
 
 impl Tokens {
     fn described(&self, token: TokenRow) -> EnrolmentToken {
-        let state = match token.state(self.store.clock().now_ms()) {
+        let state = match token.state(self.store.clock().now()) {
             TokenState::Open => WireState::Open,
             TokenState::Used => WireState::Used,
             TokenState::Expired => WireState::Expired,
@@ -66,10 +66,10 @@ impl Tokens {
             id: token.id,
             agency: token.agency,
             sidecar: token.sidecar.unwrap_or_default(),
-            created_at: Some(timestamp_of_ms(token.created_at_ms)),
-            expires_at: Some(timestamp_of_ms(token.expires_at_ms)),
+            created_at: Some(wire_of(token.created_at)),
+            expires_at: Some(wire_of(token.expires_at)),
             created_by: token.created_by,
-            used_at: token.used_at_ms.map(timestamp_of_ms),
+            used_at: token.used_at.map(wire_of),
         }
     }
 }

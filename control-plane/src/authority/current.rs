@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chapar_core::time::Timestamp;
 use rcgen::Issuer;
 use rustls::{RootCertStore, sign::CertifiedKey};
 use rustls_pki_types::CertificateDer;
@@ -30,8 +31,8 @@ pub struct Own {
     /// What TLS presents: the chain, then every trusted root, so that a sidecar that knows only a fingerprint finds it.
     pub presented: Arc<CertifiedKey>,
     pub serial: String,
-    pub not_before_ms: i64,
-    pub not_after_ms: i64,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
     /// Name of the issuing generation.
     pub issuer: String,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chapar_core::identity::TrustDomain;
+use chapar_core::{identity::TrustDomain, time::Timestamp};
 use data_encoding::HEXLOWER;
 use rcgen::{CertificateParams, Issuer};
 use x509_parser::parse_x509_certificate;
@@ -15,7 +15,7 @@ use super::{
     signer::{CertificateKey, Keyring, Signer},
 };
 use crate::{
-    clock::{Clock, date_of_ms},
+    clock::{Clock, date_of},
     config::Certificates,
     store::{AuditEntry, SYSTEM, Store},
 };
@@ -75,7 +75,7 @@ impl Maker<'_> {
         state: State,
         predecessor: Option<(&Generation, &Arc<dyn Signer>)>,
     ) -> Result<(Generation, Arc<dyn Signer>), AuthorityError> {
-        let validity = Validity::from_now(self.clock.now(), lifetime(self.lifetimes.root_lifetime_s));
+        let validity = Validity::from_now(date_of(self.clock.now()), lifetime(self.lifetimes.root_lifetime_s));
         let key = self.keys.make(name)?;
         let certificate = profile::root(self.trust_domain, name, validity)?
             .self_signed(&CertificateKey(key.clone()))
@@ -83,7 +83,7 @@ impl Maker<'_> {
         let mut generation = generation_of(name, Kind::Root, state, certificate.der())?;
         self.keys.keep_certificate(name, &certificate.pem())?;
         if let Some((old, old_key)) = predecessor {
-            let params = profile::cross(self.trust_domain, name, validity.within(date_of_ms(old.not_after_ms)))?;
+            let params = profile::cross(self.trust_domain, name, validity.within(date_of(old.not_after)))?;
             generation.cross_certificate = Some(sign(&params, &key, old, old_key)?.der().to_vec());
             generation.parent = Some(old.name.clone());
         }
@@ -98,8 +98,8 @@ impl Maker<'_> {
         root: &Generation,
         root_key: &Arc<dyn Signer>,
     ) -> Result<Generation, AuthorityError> {
-        let validity = Validity::from_now(self.clock.now(), lifetime(self.lifetimes.issuer_lifetime_s))
-            .within(date_of_ms(root.not_after_ms));
+        let validity = Validity::from_now(date_of(self.clock.now()), lifetime(self.lifetimes.issuer_lifetime_s))
+            .within(date_of(root.not_after));
         let key = self.keys.make(name)?;
         let params = profile::issuing(self.trust_domain, name, validity)?;
         let certificate = sign(&params, &key, root, root_key)?;
@@ -131,8 +131,8 @@ fn generation_of(name: &str, kind: Kind, state: State, der: &[u8]) -> Result<Gen
         certificate: der.to_vec(),
         cross_certificate: None,
         serial: HEXLOWER.encode(certificate.raw_serial()),
-        not_before_ms: certificate.validity().not_before.timestamp() * 1_000,
-        not_after_ms: certificate.validity().not_after.timestamp() * 1_000,
-        retired_at_ms: None,
+        not_before: Timestamp::from_unix_s(certificate.validity().not_before.timestamp()),
+        not_after: Timestamp::from_unix_s(certificate.validity().not_after.timestamp()),
+        retired_at: None,
     })
 }

@@ -57,6 +57,6 @@ pub(super) async fn next_name(tx: &mut Transaction, kind: Kind) -> Result<String
 /// When the store cannot be written.
 pub(super) async fn insert(tx: &mut Transaction, generation: &Generation) -> Result<(), StoreError> {
     let number: i64 = generation.name.rsplit('-').next().and_then(|digits| digits.parse().ok()).unwrap_or_default();
-    let now_ms = tx.now_ms();
-    tx.insert_generation(generation, number, now_ms).await
+    let now = tx.now();
+    tx.insert_generation(generation, number, now).await
 }

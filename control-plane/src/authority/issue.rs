@@ -1,6 +1,7 @@
 //! Issuing leaves, each recorded before anyone gets it.
 
 use chapar_core::identity::{SpiffeId, TrustDomain};
+use chapar_core::time::Timestamp;
 use data_encoding::HEXLOWER;
 use rcgen::{CertificateParams, PublicKeyData};
 use rustls_pki_types::CertificateDer;
@@ -19,7 +20,7 @@ use super::{
     signer::{CertificateKey, Keyring, OwnKey},
 };
 use crate::{
-    clock::date_of_ms,
+    clock::date_of,
     config::Certificates,
     store::{CertificateRow, Store, StoreError, Transaction},
 };
@@ -36,10 +37,10 @@ pub struct Issued {
     pub chain: Vec<Vec<u8>>,
     /// Lowercase hex, two digits a byte.
     pub serial: String,
-    /// From when it is valid, Unix milliseconds.
-    pub not_before_ms: i64,
-    /// Until when it is valid, Unix milliseconds.
-    pub not_after_ms: i64,
+    /// From when it is valid.
+    pub not_before: Timestamp,
+    /// Until when it is valid.
+    pub not_after: Timestamp,
     /// Name of the issuing generation.
     pub issuer: String,
 }
@@ -78,7 +79,7 @@ impl Authority {
         life: Duration,
     ) -> Result<Issued, AuthorityError> {
         let issuing = self.current().issuing.clone();
-        let params = leaf_params(&issuing, id, usage, self.clock().now(), life)?;
+        let params = leaf_params(&issuing, id, usage, date_of(self.clock().now()), life)?;
         let issued = sign(&issuing, &params, id, csr.public_key())?;
         record(tx, &issued).await?;
         Ok(issued)
@@ -100,7 +101,7 @@ pub(super) async fn picture(
     let key = OwnKey::fresh()?;
     let id = SpiffeId::control_plane(trust_domain.clone());
     let life = lifetime(lifetimes.sidecar_lifetime_s);
-    let params = leaf_params(&issuing, &id, LeafUse::ServerAndClient, store.clock().now(), life)?;
+    let params = leaf_params(&issuing, &id, LeafUse::ServerAndClient, date_of(store.clock().now()), life)?;
     let issued = sign(&issuing, &params, &id, &CertificateKey(key.signer.clone()))?;
     record(&mut tx, &issued).await?;
     tx.commit().await?;
@@ -112,8 +113,8 @@ pub(super) async fn picture(
         chain,
         presented,
         serial: issued.serial,
-        not_before_ms: issued.not_before_ms,
-        not_after_ms: issued.not_after_ms,
+        not_before: issued.not_before,
+        not_after: issued.not_after,
         issuer: issued.issuer,
     };
     Ok(Current { generations, issuing: Arc::new(issuing), own: Arc::new(own), roots: Arc::new(roots) })
@@ -126,7 +127,7 @@ fn leaf_params(
     now: OffsetDateTime,
     life: Duration,
 ) -> Result<CertificateParams, AuthorityError> {
-    let issuer_end = date_of_ms(issuing.generation.not_after_ms);
+    let issuer_end = date_of(issuing.generation.not_after);
     if now + ISSUER_REMAINING_MIN > issuer_end {
         let generation = issuing.generation.name.clone();
         return Err(AuthorityError::GenerationExpires { generation, not_after: issuer_end });
@@ -150,8 +151,8 @@ fn sign(
     Ok(Issued {
         id: id.clone(),
         serial: HEXLOWER.encode(parsed.raw_serial()),
-        not_before_ms: parsed.validity().not_before.timestamp() * 1_000,
-        not_after_ms: parsed.validity().not_after.timestamp() * 1_000,
+        not_before: Timestamp::from_unix_s(parsed.validity().not_before.timestamp()),
+        not_after: Timestamp::from_unix_s(parsed.validity().not_after.timestamp()),
         issuer: issuing.generation.name.clone(),
         chain,
     })
@@ -165,9 +166,9 @@ async fn record(tx: &mut Transaction, issued: &Issued) -> Result<(), StoreError>
         agency: issued.id.agency().map(ToString::to_string),
         issuer: issued.issuer.clone(),
         fingerprint,
-        not_before_ms: issued.not_before_ms,
-        not_after_ms: issued.not_after_ms,
-        revoked_at_ms: None,
+        not_before: issued.not_before,
+        not_after: issued.not_after,
+        revoked_at: None,
         revocation_reason: None,
     })
     .await

@@ -41,7 +41,7 @@ impl Authority {
     pub async fn live_counts(&self) -> Result<LiveCounts, StoreError> {
         let own = SpiffeId::control_plane(self.trust_domain().clone()).to_string();
         let mut reader = self.inner.store.reader().await?;
-        let live = reader.live_certificates_by_issuer(self.clock().now_ms(), &own).await?;
+        let live = reader.live_certificates_by_issuer(self.clock().now(), &own).await?;
         Ok(LiveCounts(live.into_iter().collect()))
     }
 
@@ -57,8 +57,8 @@ impl Authority {
         let after = page.after.as_ref().map(key).transpose()?;
         let filter = CertificateFilter { agency: agency.to_owned(), include_void, after };
         let mut reader = self.inner.store.reader().await?;
-        let mut certificates = reader.certificates(&filter, self.clock().now_ms(), page.limit()).await?;
-        let next = page.cut(&mut certificates, |row| format!("{}:{}", row.not_before_ms, row.serial));
+        let mut certificates = reader.certificates(&filter, self.clock().now(), page.limit()).await?;
+        let next = page.cut(&mut certificates, |row| format!("{}:{}", row.not_before, row.serial));
         Ok((certificates, next))
     }
 }

@@ -24,12 +24,12 @@ impl Authority {
             )
             .with("serial", serial));
         };
-        if certificate.revoked_at_ms.is_some() {
+        if certificate.revoked_at.is_some() {
             return Err(Problem::precondition("CERTIFICATE_REVOKED", format!("certificate {serial} is revoked already"))
                 .with("serial", serial));
         }
-        let now_ms = tx.now_ms();
-        tx.revoke_certificate(&serial, reason, now_ms).await?;
+        let now = tx.now();
+        tx.revoke_certificate(&serial, reason, now).await?;
         let revision = tx.next_revision().await?;
         let details = serde_json::json!({ "serial": serial, "reason": reason, "revision": revision });
         tx.audit(AuditEntry::done(actor, "certificate.revoke", certificate.spiffe_id).with(details)).await?;
@@ -68,9 +68,9 @@ impl Authority {
             return Err(Problem::precondition("AGENCY_SUSPENDED", format!("agency {agency} is suspended already: {why}"))
                 .with("agency", agency));
         }
-        let now_ms = tx.now_ms();
-        tx.set_suspension(agency, Some((now_ms, reason))).await?;
-        let certificates = tx.live_certificates_of(agency, now_ms).await?;
+        let now = tx.now();
+        tx.set_suspension(agency, Some((now, reason))).await?;
+        let certificates = tx.live_certificates_of(agency, now).await?;
         let revision = tx.next_revision().await?;
         let details = serde_json::json!({ "reason": reason, "certificates": certificates, "revision": revision });
         tx.audit(AuditEntry::done(actor, "agency.suspend", agency).with(details)).await?;

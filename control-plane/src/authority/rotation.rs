@@ -75,21 +75,21 @@ impl Authority {
             )
             .with("live_certificates", live.to_string()));
         }
-        let now_ms = tx.now_ms();
+        let now = tx.now();
         let reason = format!("{name} was retired");
         let with_children = held
             .iter()
             .filter(|child| child.name == name || (child.kind == Kind::Issuing && child.parent.as_deref() == Some(name)));
         let mut voided = 0;
         for generation in with_children.filter(|generation| generation.state != State::Retired) {
-            voided += tx.revoke_certificates_of(&generation.name, &reason, now_ms).await?;
-            tx.move_generation(&generation.name, State::Retired, now_ms).await?;
+            voided += tx.revoke_certificates_of(&generation.name, &reason, now).await?;
+            tx.move_generation(&generation.name, State::Retired, now).await?;
         }
         let revision = tx.next_revision().await?;
         let details = serde_json::json!({ "voided_certificates": voided, "revision": revision });
         tx.audit(AuditEntry::done(actor, "generation.retire", name).with(details)).await?;
         tx.commit().await?;
-        let retired = Generation { state: State::Retired, retired_at_ms: Some(now_ms), ..retired.clone() };
+        let retired = Generation { state: State::Retired, retired_at: Some(now), ..retired.clone() };
         self.reload().await?;
         Ok(retired)
     }
@@ -146,9 +146,9 @@ impl<'a> Rotation<'a> {
 
     async fn activate_root(&self, actor: &str, reason: &str, prepared: Generation) -> Result<RotatedRoot, Problem> {
         let mut tx = self.authority.inner.store.write().await?;
-        let now_ms = tx.now_ms();
+        let now = tx.now();
         tx.supersede_active_generation(Kind::Root).await?;
-        tx.move_generation(&prepared.name, State::Active, now_ms).await?;
+        tx.move_generation(&prepared.name, State::Active, now).await?;
         let root = Generation { state: State::Active, ..prepared };
         let issuing = bring_issuing_in_force(&self.maker(), &mut tx, &root).await?;
         announce(tx, actor, "root.rotate", &root, reason).await?;

@@ -49,7 +49,7 @@ impl Authority {
         if let (Some(reason), Some(agency)) = (held.suspension, id.agency()) {
             return Ok(CertificateStanding::Suspended { agency: agency.to_string(), reason });
         }
-        if held.not_after_ms <= self.clock().now_ms() {
+        if held.not_after <= self.clock().now() {
             return Ok(CertificateStanding::Expired);
         }
         Ok(CertificateStanding::Good)

@@ -1,5 +1,7 @@
 //! The issuing CA is followed by another before it ends, without anyone having to remember it.
 
+use chapar_core::time::Timestamp;
+
 use super::{
     Authority, current,
     founding::Maker,
@@ -7,7 +9,7 @@ use super::{
     rotation::{self, Rotation},
 };
 use crate::{
-    clock::date_of_ms,
+    clock::date_of,
     problem::Problem,
     store::{SYSTEM, Store, Transaction},
 };
@@ -26,7 +28,7 @@ impl Authority {
     /// `AUTHORITY_KEY_AWAY` when the root's key was taken away, `ROOT_EXPIRES` when the root ends as soon: both until an admin
     /// acts. `ROTATION_UNDERWAY`, or when the store fails.
     pub async fn rotate_issuer_if_due(&self) -> Result<Option<Generation>, Problem> {
-        if !is_due(&self.current().issuing.generation, self.clock().now_ms()) {
+        if !is_due(&self.current().issuing.generation, self.clock().now()) {
             return Ok(None);
         }
         let rotation = Rotation::begin(self).await?;
@@ -45,11 +47,11 @@ impl Authority {
 pub(super) async fn succeed_if_due(store: &Store, maker: &Maker<'_>) -> Result<Option<Generation>, Problem> {
     let mut tx = store.write().await?;
     let held = tx.generations().await?;
-    let Some(old) = current::active(&held, Kind::Issuing).filter(|issuing| is_due(issuing, tx.now_ms())) else {
+    let Some(old) = current::active(&held, Kind::Issuing).filter(|issuing| is_due(issuing, tx.now())) else {
         return Ok(None);
     };
     let root = rotation::active_root(&held)?;
-    if root.not_after_ms <= old.not_after_ms {
+    if root.not_after <= old.not_after {
         // Another one would end with the root, too: it would only be made again and again, ever faster.
         return Err(root_expires(root));
     }
@@ -60,20 +62,20 @@ pub(super) async fn succeed_if_due(store: &Store, maker: &Maker<'_>) -> Result<O
 
 async fn announce(tx: Transaction, issuing: &Generation) -> Result<(), Problem> {
     rotation::announce(tx, SYSTEM, "issuer.rotate", issuing, REASON).await?;
-    tracing::info!(issuer = issuing.name, not_after = %date_of_ms(issuing.not_after_ms), "rotated the issuing CA before its end");
+    tracing::info!(issuer = issuing.name, not_after = %date_of(issuing.not_after), "rotated the issuing CA before its end");
     Ok(())
 }
 
-fn is_due(issuing: &Generation, now_ms: i64) -> bool {
-    let life_ms = issuing.not_after_ms.saturating_sub(issuing.not_before_ms);
-    issuing.not_after_ms.saturating_sub(now_ms) < life_ms / LAST_PART
+fn is_due(issuing: &Generation, now: Timestamp) -> bool {
+    let life = issuing.not_after.ms_since(issuing.not_before);
+    issuing.not_after.ms_since(now) < life / LAST_PART
 }
 
 fn root_expires(root: &Generation) -> Problem {
     let message = format!(
         "{} expires at {}, and so does every issuing CA under it: rotate it with `chapar ca rotate-root`",
         root.name,
-        date_of_ms(root.not_after_ms)
+        date_of(root.not_after)
     );
     Problem::precondition("ROOT_EXPIRES", message).with("generation", root.name.clone())
 }

@@ -7,12 +7,13 @@ mod signer;
 
 use std::{sync::Arc, time::Duration};
 
+use chapar_core::time::Timestamp;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{RootCertStore, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::*;
-use crate::{caller::SidecarCaller, clock::date_of_ms};
+use crate::caller::SidecarCaller;
 
 /// 2026-01-01T00:00:00Z.
 const START_MS: i64 = 1_767_225_600_000;
@@ -28,7 +29,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::wound(date_of_ms(START_MS));
+        let clock = Clock::wound(Timestamp::from_unix_ms(START_MS));
         let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
         let acknowledgements = Acknowledgements::default();
         let authority = open(&folder, &store, &acknowledgements).await.unwrap();
@@ -55,7 +56,7 @@ impl Bench {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider).build().unwrap();
         let chain: Vec<CertificateDer<'_>> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
-        let now = UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(self.clock.now_ms()).unwrap()));
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(self.clock.now().unix_ms()).unwrap()));
         verifier.verify_client_cert(&chain[0], &chain[1..], now).is_ok()
     }
 
@@ -87,6 +88,6 @@ fn caller(issued: &Issued) -> SidecarCaller {
         id: issued.id.clone(),
         agency: issued.id.agency().unwrap().clone(),
         serial: issued.serial.clone(),
-        not_after_ms: issued.not_after_ms,
+        not_after: issued.not_after,
     }
 }

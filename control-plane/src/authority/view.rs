@@ -1,5 +1,7 @@
 //! What sidecars must know about trust, as distribution puts it in their snapshots.
 
+use chapar_core::time::Timestamp;
+
 use super::{
     current,
     error::AuthorityError,
@@ -43,12 +45,12 @@ pub struct SuspendedAgency {
 /// # Errors
 /// When the store cannot be read.
 pub async fn trust_view(store: &Store) -> Result<TrustView, AuthorityError> {
-    let now_ms = store.clock().now_ms();
+    let now = store.clock().now();
     let mut reader = store.snapshot().await?;
     let generations = reader.generations().await?;
-    let mut revoked = reader.revoked_certificates(now_ms).await?;
+    let mut revoked = reader.revoked_certificates(now).await?;
     for generation in &generations {
-        revoked.extend(retired_issuer(generation, now_ms)?);
+        revoked.extend(retired_issuer(generation, now)?);
     }
     let suspended = reader.suspended_agencies().await?;
     revoked.sort_by(|a, b| a.serial.cmp(&b.serial));
@@ -61,19 +63,19 @@ pub async fn trust_view(store: &Store) -> Result<TrustView, AuthorityError> {
     })
 }
 
-fn retired_issuer(generation: &Generation, now_ms: i64) -> Result<Option<RevokedCertificate>, AuthorityError> {
-    let Some(revoked_at_ms) = generation.retired_at_ms.filter(|_| generation.kind == Kind::Issuing) else {
+fn retired_issuer(generation: &Generation, now: Timestamp) -> Result<Option<RevokedCertificate>, AuthorityError> {
+    let Some(revoked_at) = generation.retired_at.filter(|_| generation.kind == Kind::Issuing) else {
         return Ok(None);
     };
-    if generation.not_after_ms <= now_ms {
+    if generation.not_after <= now {
         return Ok(None);
     }
     Ok(Some(RevokedCertificate {
         serial: generation.serial.clone(),
         spiffe_id: format!("spiffe://{}", generation.trust_domain()?),
         agency: None,
-        revoked_at_ms,
+        revoked_at,
         reason: format!("{} was retired", generation.name),
-        not_after_ms: generation.not_after_ms,
+        not_after: generation.not_after,
     }))
 }

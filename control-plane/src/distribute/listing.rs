@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chapar_core::identity::{Role, SpiffeId};
+use chapar_core::time::Timestamp;
 use chapar_proto::v1::EndpointResource;
 
 use super::{Distribution, recipients::SidecarStatus};
@@ -28,8 +29,8 @@ pub struct ListedSidecar {
     pub name: String,
     /// Where it is reached, and what it offers there.
     pub endpoint: Option<EndpointResource>,
-    /// When its newest certificate expires, in Unix milliseconds.
-    pub certificate_ends_ms: Option<i64>,
+    /// When its newest certificate expires.
+    pub certificate_ends: Option<Timestamp>,
 }
 
 impl Distribution {
@@ -46,11 +47,11 @@ impl Distribution {
         });
         let next_page_token = page.cut(&mut statuses, |status| status.spiffe_id.clone());
         let mut reader = self.context.store.reader().await?;
-        let ends: HashMap<String, i64> = reader.certificate_ends().await?;
+        let ends: HashMap<String, Timestamp> = reader.certificate_ends().await?;
         let listed = statuses.into_iter().map(|status| ListedSidecar {
             name: name_of(&status.spiffe_id),
             endpoint: state.endpoint_of(&status.spiffe_id).cloned(),
-            certificate_ends_ms: ends.get(&status.spiffe_id).copied(),
+            certificate_ends: ends.get(&status.spiffe_id).copied(),
             status,
         });
         // From the store rather than from the state, which follows a moment later: who just applied a policy must not read here

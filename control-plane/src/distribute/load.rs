@@ -5,7 +5,7 @@ use chapar_proto::v1::RevocationResource;
 use super::Facts;
 use crate::{
     authority::{AuthorityError, RevokedCertificate, trust_view},
-    clock::timestamp_of_ms,
+    clock::wire_of,
     policy::{GrantView, grants_view},
     registry::catalogue_view,
     store::{Store, StoreError},
@@ -56,8 +56,8 @@ fn revocation_of(revoked: RevokedCertificate) -> RevocationResource {
     RevocationResource {
         serial: revoked.serial,
         spiffe_id: revoked.spiffe_id,
-        revoked_at: Some(timestamp_of_ms(revoked.revoked_at_ms)),
+        revoked_at: Some(wire_of(revoked.revoked_at)),
         reason: revoked.reason,
-        not_after: Some(timestamp_of_ms(revoked.not_after_ms)),
+        not_after: Some(wire_of(revoked.not_after)),
     }
 }

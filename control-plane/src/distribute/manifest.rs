@@ -1,11 +1,11 @@
 //! The signed word that goes with every update: whose snapshot, of which state, made when, good until when.
 
-use chapar_core::snapshot::signed_bytes;
+use chapar_core::{snapshot::signed_bytes, time::Timestamp};
 use chapar_proto::v1::{SignedManifest, SnapshotManifest};
 use prost::Message as _;
 
 use super::Seal;
-use crate::{clock::timestamp_of_ms, config};
+use crate::{clock::wire_of, config};
 
 /// What one manifest speaks of.
 #[derive(Clone, Copy, Debug)]
@@ -23,18 +23,18 @@ pub(crate) struct Statement<'a> {
 /// What the signer says: it has no valid certificate, or no key.
 pub(crate) fn sealed(
     statement: Statement<'_>,
-    now_ms: i64,
+    now: Timestamp,
     validity: &config::Snapshot,
     seal: &Seal,
 ) -> anyhow::Result<SignedManifest> {
-    let valid_until_ms = now_ms.saturating_add(i64::from(validity.valid_for_s) * 1_000);
+    let valid_until = now.plus_ms(i64::from(validity.valid_for_s) * 1_000);
     let manifest = SnapshotManifest {
         trust_domain: statement.trust_domain.to_owned(),
         recipient: statement.recipient.to_owned(),
         revision: statement.revision,
         policy_version: statement.policy_version,
-        issued_at: Some(timestamp_of_ms(now_ms)),
-        valid_until: Some(timestamp_of_ms(valid_until_ms)),
+        issued_at: Some(wire_of(now)),
+        valid_until: Some(wire_of(valid_until)),
         digest: statement.digest.to_vec(),
     }
     .encode_to_vec();

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use chapar_core::time::Timestamp;
 use tokio::sync::oneshot;
 
 use super::state::AgencySet;
@@ -23,8 +24,8 @@ pub struct SidecarStatus {
     pub agency: String,
     /// Whether it follows now.
     pub connected: bool,
-    /// Since when it is connected, or when it was last, Unix milliseconds.
-    pub seen_at_ms: i64,
+    /// Since when it is connected, or when it was last.
+    pub seen_at: Timestamp,
     /// That it told.
     pub software_version: String,
     /// The newest that was sent.
@@ -43,7 +44,7 @@ impl From<SidecarRow> for SidecarStatus {
             spiffe_id: row.spiffe_id,
             agency: row.agency,
             connected: false,
-            seen_at_ms: row.seen_at_ms,
+            seen_at: row.seen_at,
             software_version: row.software_version,
             sent_revision: row.sent_revision,
             acknowledged_revision: row.acknowledged_revision,
@@ -58,7 +59,7 @@ impl From<SidecarStatus> for SidecarRow {
         Self {
             spiffe_id: status.spiffe_id,
             agency: status.agency,
-            seen_at_ms: status.seen_at_ms,
+            seen_at: status.seen_at,
             software_version: status.software_version,
             sent_revision: status.sent_revision,
             acknowledged_revision: status.acknowledged_revision,
@@ -140,7 +141,7 @@ impl Recipients {
         held: &HeldSnapshot,
     ) -> (ConnectedSidecar, oneshot::Receiver<()>) {
         let (taken_over, is_taken_over) = oneshot::channel();
-        let now_ms = self.clock.now_ms();
+        let now = self.clock.now();
         let mut table = self.table();
         table.streams += 1;
         let number = table.streams;
@@ -155,7 +156,7 @@ impl Recipients {
         status.spiffe_id = spiffe_id.to_owned();
         status.agency = agency.to_owned();
         status.connected = true;
-        status.seen_at_ms = now_ms;
+        status.seen_at = now;
         status.software_version.clone_from(&held.software_version);
         // Told under the lock: a stream that has just been taken over cannot withdraw what its successor reports.
         self.acknowledgements.record(spiffe_id, 0);
@@ -246,7 +247,7 @@ impl ConnectedSidecar {
 
     /// Changes the recipient, unless another stream has taken over.
     fn update<T>(&self, change: impl FnOnce(&mut Recipient, &Acknowledgements) -> T) -> Option<T> {
-        let now_ms = self.recipients.clock.now_ms();
+        let now = self.recipients.clock.now();
         let mut table = self.recipients.table();
         let recipient = table.known.get_mut(&self.spiffe_id)?;
         if recipient.stream.as_ref().is_none_or(|stream| stream.number != self.number) {
@@ -254,7 +255,7 @@ impl ConnectedSidecar {
         }
         let result = change(recipient, &self.recipients.acknowledgements);
         if !recipient.status.connected {
-            recipient.status.seen_at_ms = now_ms;
+            recipient.status.seen_at = now;
         }
         table.unsaved.insert(self.spiffe_id.clone());
         Some(result)

@@ -123,7 +123,7 @@ impl Stream {
             policy_version: state.policy_version(),
             digest: set.digest,
         };
-        let signed = sealed(statement, self.context.clock.now_ms(), &self.context.validity, &self.context.seal)
+        let signed = sealed(statement, self.context.clock.now(), &self.context.validity, &self.context.seal)
             .map_err(|error| Problem::internal(error.as_ref()))?;
         let update = Update { signed_manifest: Some(signed), ..update_of(full, difference) };
         if self.outbound.try_send(Ok(FollowResponse { update: Some(update) })).is_err() {
@@ -183,7 +183,7 @@ impl Stream {
 
     /// A stream may outlive the certificate that opened it; its sidecar has long renewed, and opens a new one.
     fn check_certificate(&self) -> Result<(), Problem> {
-        if self.context.clock.now_ms() < self.caller.not_after_ms {
+        if self.context.clock.now() < self.caller.not_after {
             return Ok(());
         }
         Err(Problem::unauthenticated(

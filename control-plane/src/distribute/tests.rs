@@ -11,6 +11,7 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey},
 };
 use chapar_core::snapshot::{Body, Difference, ResourceKey, ResourceSet, signed_bytes};
+use chapar_core::time::Timestamp;
 use chapar_proto::v1::{Ack, GrantResource, SnapshotManifest, Update, snapshot_service_client::SnapshotServiceClient};
 use prost::Message as _;
 use tokio::net::TcpListener;
@@ -18,11 +19,10 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, transport::Server};
 
 use super::*;
-use crate::{api::snapshot, caller::Caller, clock::date_of_ms};
+use crate::{api::snapshot, caller::Caller};
 
 const POST: &str = "spiffe://exchange.example/agency/post/sidecar/main";
 const NOW_MS: i64 = 1_700_000_000_000;
-const NEVER_MS: i64 = i64::MAX;
 
 /// A control plane's distribution with states made by hand.
 struct Exchange {
@@ -77,7 +77,7 @@ fn with_grant(facts: Facts, name: &str) -> Facts {
 impl Exchange {
     async fn at(facts: Facts) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::wound(date_of_ms(NOW_MS));
+        let clock = Clock::wound(Timestamp::from_unix_ms(NOW_MS));
         let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
         let acknowledgements = Acknowledgements::default();
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
@@ -132,7 +132,7 @@ fn caller_of_test(mut request: Request<()>) -> Result<Request<()>, Status> {
             id: POST.parse().unwrap(),
             agency: "post".parse().unwrap(),
             serial,
-            not_after_ms: NEVER_MS,
+            not_after: Timestamp::MAX,
         })
     };
     request.extensions_mut().insert(caller);

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use chapar_core::time::Timestamp;
 use rcgen::{CertificateParams, KeyPair, SanType};
 
 use super::{tokens::TokenState, *};
 use crate::{
     changes::Acknowledgements,
-    clock::{Clock, date_of_ms},
+    clock::Clock,
     config::Certificates,
     page::Page,
     resources::{Agency, Title},
@@ -31,7 +32,7 @@ impl Bench {
 
     async fn of(trust_domain: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::wound(date_of_ms(1_767_225_600_000));
+        let clock = Clock::wound(Timestamp::from_unix_ms(1_767_225_600_000));
         let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
         let mut tx = store.write().await.unwrap();
         let title = Title { fa: String::new(), en: String::new() };
@@ -69,7 +70,7 @@ impl Bench {
 
     async fn state(&self, id: &str) -> TokenState {
         let (tokens, _) = tokens::list(&self.store, "", &Page::asked(0, "").unwrap()).await.unwrap();
-        tokens.iter().find(|token| token.id == id).unwrap().state(self.clock.now_ms())
+        tokens.iter().find(|token| token.id == id).unwrap().state(self.clock.now())
     }
 }
 
@@ -84,7 +85,7 @@ fn caller(issued: &Issued) -> SidecarCaller {
         id: issued.id.clone(),
         agency: issued.id.agency().unwrap().clone(),
         serial: issued.serial.clone(),
-        not_after_ms: issued.not_after_ms,
+        not_after: issued.not_after,
     }
 }
 

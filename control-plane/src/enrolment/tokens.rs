@@ -2,6 +2,7 @@
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use chapar_core::identity::{AgencyName, WorkloadName};
+use chapar_core::time::Timestamp;
 use chapar_proto::token::{EnrolmentToken, SECRET_BYTES};
 use data_encoding::HEXLOWER;
 use subtle::ConstantTimeEq as _;
@@ -38,12 +39,12 @@ pub enum TokenState {
 impl TokenRow {
     /// Its state at that instant, in Unix milliseconds.
     #[must_use]
-    pub fn state(&self, now_ms: i64) -> TokenState {
-        if self.used_at_ms.is_some() {
+    pub fn state(&self, now: Timestamp) -> TokenState {
+        if self.used_at.is_some() {
             TokenState::Used
-        } else if self.revoked_at_ms.is_some() {
+        } else if self.revoked_at.is_some() {
             TokenState::Revoked
-        } else if self.expires_at_ms <= now_ms {
+        } else if self.expires_at <= now {
             TokenState::Expired
         } else {
             TokenState::Open
@@ -78,16 +79,16 @@ pub async fn create(
         return Err(Problem::precondition("AGENCY_SUSPENDED", format!("agency {agency} is suspended: {reason}"))
             .with("agency", agency.as_str()));
     }
-    let now_ms = tx.now_ms();
+    let now = tx.now();
     let kept = TokenRow {
         id: HEXLOWER.encode(&id),
         agency: agency.to_string(),
         sidecar: sidecar.map(|name| name.to_string()),
-        created_at_ms: now_ms,
-        expires_at_ms: now_ms + i64::from(life_s) * 1_000,
+        created_at: now,
+        expires_at: now.plus_ms(i64::from(life_s) * 1_000),
         created_by: actor.to_owned(),
-        used_at_ms: None,
-        revoked_at_ms: None,
+        used_at: None,
+        revoked_at: None,
     };
     tx.insert_token(&kept, &sha256(&secret)).await?;
     let details = serde_json::json!({ "agency": kept.agency, "sidecar": kept.sidecar, "valid_for_s": life_s });
@@ -117,7 +118,7 @@ pub async fn list(store: &Store, agency: &str, page: &Page) -> Result<(Vec<Token
             .ok_or_else(|| Problem::invalid("PAGE_TOKEN_MALFORMED", "page_token is not one of this list"))?,
     };
     let mut tokens = store.reader().await?.tokens(agency, (after_ms, &after_id), page.limit()).await?;
-    let next = page.cut(&mut tokens, |token| format!("{}:{}", token.created_at_ms, token.id));
+    let next = page.cut(&mut tokens, |token| format!("{}:{}", token.created_at, token.id));
     Ok((tokens, next))
 }
 
@@ -130,15 +131,15 @@ pub async fn revoke(store: &Store, actor: &str, id: &str) -> Result<(), Problem>
     let unknown =
         || Problem::not_found("TOKEN_UNKNOWN", format!("there is no token {id}; see `chapar token list`")).with("token", id);
     let token = tx.token(id).await?.ok_or_else(unknown)?;
-    if token.used_at_ms.is_some() {
+    if token.used_at.is_some() {
         let message = format!("token {id} was used already; revoke the certificate that it was exchanged for");
         return Err(Problem::precondition("TOKEN_USED", message).with("token", id));
     }
-    if token.revoked_at_ms.is_some() {
+    if token.revoked_at.is_some() {
         return Ok(());
     }
-    let now_ms = tx.now_ms();
-    tx.revoke_token(id, now_ms).await?;
+    let now = tx.now();
+    tx.revoke_token(id, now).await?;
     tx.audit(AuditEntry::done(actor, "token.revoke", id).with(serde_json::json!({ "agency": token.agency }))).await?;
     Ok(tx.commit().await?)
 }
@@ -157,7 +158,7 @@ pub(super) async fn open(tx: &mut Transaction, id: &str, secret: &[u8; SECRET_BY
         let message = format!("enrolment token {id} {what}; ask an admin of the exchange for a new one");
         Err(Problem::unauthenticated(reason, message).with("token", id))
     };
-    match token.state(tx.now_ms()) {
+    match token.state(tx.now()) {
         TokenState::Open => Ok(token),
         TokenState::Used => refuse("TOKEN_USED", "was used already"),
         TokenState::Expired => refuse("TOKEN_EXPIRED", "has expired"),
@@ -167,8 +168,8 @@ pub(super) async fn open(tx: &mut Transaction, id: &str, secret: &[u8; SECRET_BY
 
 /// Marks the token used, within the write that opened it.
 pub(super) async fn use_up(tx: &mut Transaction, id: &str, serial: &str) -> Result<(), StoreError> {
-    let now_ms = tx.now_ms();
-    tx.use_token(id, serial, now_ms).await
+    let now = tx.now();
+    tx.use_token(id, serial, now).await
 }
 
 /// The refusal of a token that this exchange never made, or whose secret is wrong: nobody learns which.

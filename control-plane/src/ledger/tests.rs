@@ -5,6 +5,7 @@ mod finding;
 mod ingest;
 mod keeping;
 
+use chapar_core::time::Timestamp;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, KeyValue, any_value::Value},
@@ -13,17 +14,14 @@ use opentelemetry_proto::tonic::{
 use prost::Message as _;
 
 use super::*;
-use crate::{
-    clock::{Clock, date_of_ms},
-    page::Page,
-};
+use crate::{clock::Clock, page::Page};
 
 pub(super) const NOW_MS: i64 = 1_700_000_000_000;
 pub(super) const DAY_MS: i64 = 86_400_000;
 
 pub(super) async fn opened() -> (tempfile::TempDir, Ledger, Clock) {
     let folder = tempfile::tempdir().unwrap();
-    let clock = Clock::wound(date_of_ms(NOW_MS));
+    let clock = Clock::wound(Timestamp::from_unix_ms(NOW_MS));
     let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
     let metrics = Metrics::registered(&prometheus::Registry::new()).unwrap();
     let ledger = Ledger::open(&folder.path().join("ledger.db"), store, metrics).unwrap();
@@ -35,7 +33,7 @@ pub(super) fn sidecar(agency: &str) -> SidecarCaller {
         id: format!("spiffe://exchange.example/agency/{agency}/sidecar/main").parse().unwrap(),
         agency: agency.parse().unwrap(),
         serial: "0a".into(),
-        not_after_ms: i64::MAX,
+        not_after: Timestamp::MAX,
     }
 }
 

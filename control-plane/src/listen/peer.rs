@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use chapar_core::identity::{Role, SpiffeId, TrustDomain};
+use chapar_core::time::Timestamp;
 use data_encoding::HEXLOWER;
 use x509_parser::{parse_x509_certificate, prelude::GeneralName};
 
@@ -36,7 +37,7 @@ pub struct Certified {
     pub id: SpiffeId,
     /// Lowercase hex, two digits a byte.
     pub serial: String,
-    pub not_after_ms: i64,
+    pub not_after: Timestamp,
 }
 
 /// Why a certificate names no identity of this exchange.
@@ -75,17 +76,17 @@ impl Certified {
         Ok(Self {
             id,
             serial: HEXLOWER.encode(certificate.raw_serial()),
-            not_after_ms: certificate.validity().not_after.timestamp().saturating_mul(1_000),
+            not_after: Timestamp::from_unix_s(certificate.validity().not_after.timestamp()),
         })
     }
 
     /// The caller that this certificate makes its holder. `None`: the control plane's own, which calls nobody.
     #[must_use]
     pub fn caller(&self) -> Option<Caller> {
-        let Self { id, serial, not_after_ms } = self.clone();
+        let Self { id, serial, not_after } = self.clone();
         match id.role().clone() {
-            Role::Sidecar { agency, .. } => Some(Caller::Sidecar(SidecarCaller { id, agency, serial, not_after_ms })),
-            Role::Admin(name) => Some(Caller::Admin { id, name, serial, not_after_ms }),
+            Role::Sidecar { agency, .. } => Some(Caller::Sidecar(SidecarCaller { id, agency, serial, not_after })),
+            Role::Admin(name) => Some(Caller::Admin { id, name, serial, not_after }),
             Role::ControlPlane => None,
         }
     }

@@ -69,7 +69,7 @@ struct TlsClock(Clock);
 
 impl TimeProvider for TlsClock {
     fn current_time(&self) -> Option<UnixTime> {
-        let now_ms = u64::try_from(self.0.now_ms()).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_millis(now_ms)))
+        let now = u64::try_from(self.0.now().unix_ms()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(now)))
     }
 }

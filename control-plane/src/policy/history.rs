@@ -37,7 +37,7 @@ pub(super) async fn write(
     let revision = tx.next_revision().await?;
     let version = PolicyVersion {
         version: tx.policy_version().await? + 1,
-        created_at_ms: tx.now_ms(),
+        created_at: tx.now(),
         created_by: authorship.actor.to_owned(),
         reason: authorship.reason.to_owned(),
         created: count(|change| change.before.is_none()),
@@ -52,11 +52,11 @@ pub(super) async fn write(
 
 /// Brings the list of agencies in line, where enrolment, distribution and the admin look them up.
 async fn put_agencies(tx: &mut Transaction, changes: &BTreeMap<ResourceName, ResourceChange>) -> Result<(), StoreError> {
-    let now_ms = tx.now_ms();
+    let now = tx.now();
     for (name, change) in changes.iter().filter(|(name, _)| name.kind == Kind::Agency) {
         match change.after.as_deref() {
             Some(Spec::Agency(agency)) => tx.put_agency(&name.name, agency).await?,
-            _ => tx.remove_agency(&name.name, now_ms).await?,
+            _ => tx.remove_agency(&name.name, now).await?,
         }
     }
     Ok(())

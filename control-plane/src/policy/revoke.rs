@@ -23,7 +23,7 @@ pub async fn revoke(store: &Store, grant: &str, reason: &str, actor: &str) -> Re
         return Err(PolicyError::Argument("a reason is required: every refusal that follows shows it".into()));
     }
     let tx = store.write().await?;
-    let at = Moment::Instant { unix_s: tx.now_ms().div_euclid(1000) };
+    let at = Moment::Instant { unix_s: tx.now().unix_s() };
     let revocation = Spec::Revocation(Revocation { at, reason: reason.to_owned() });
     put(tx, grant, Some(revocation), reason, actor, "grant.revoke").await
 }

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use chapar_core::policy::Condition;
+use chapar_core::{policy::Condition, time::Timestamp};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    clock::{Clock, date_of_ms},
+    clock::Clock,
     resources::{Action, Kind, PolicySet, ResourceFile, ResourceName},
     store::Store,
 };
 
 async fn store() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let clock = Clock::wound(date_of_ms(1_700_000_000_000));
+    let clock = Clock::wound(Timestamp::from_unix_ms(1_700_000_000_000));
     let store = Store::open(&folder.path().join("chapar.db"), clock).await.unwrap();
     (folder, store)
 }

@@ -207,7 +207,7 @@ pub(super) async fn draft(
     if let Some(found) = tx.passport(agency, &service.grpc_service, version).await? {
         return Ok(found);
     }
-    let now_ms = tx.now_ms();
+    let now = tx.now();
     let mut row = PassportRow {
         agency: agency.to_owned(),
         grpc_service: service.grpc_service.clone(),
@@ -215,8 +215,8 @@ pub(super) async fn draft(
         number: 0,
         id: service.id.clone(),
         state: PassportState::Draft,
-        created_at_ms: now_ms,
-        changed_at_ms: now_ms,
+        created_at: now,
+        changed_at: now,
         changed_by: actor.to_owned(),
         resolution: String::new(),
     };
@@ -234,16 +234,16 @@ async fn enter(
     actor: &str,
     resolution: &str,
 ) -> Result<PassportRow, RegistryError> {
-    let changed_at_ms = tx.now_ms();
-    let row = PassportRow { state, changed_at_ms, changed_by: actor.to_owned(), resolution: resolution.to_owned(), ..row };
+    let changed_at = tx.now();
+    let row = PassportRow { state, changed_at, changed_by: actor.to_owned(), resolution: resolution.to_owned(), ..row };
     tx.set_passport_state(&row).await?;
     Ok(row)
 }
 
 async fn settle_homes(tx: &mut Transaction, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
-    let now_ms = tx.now_ms();
+    let now = tx.now();
     for inquiry in &service.inquiries {
-        tx.settle_inquiry_home(&inquiry.id, agency, now_ms).await?;
+        tx.settle_inquiry_home(&inquiry.id, agency, now).await?;
     }
     Ok(())
 }

@@ -109,8 +109,8 @@ pub async fn register(
         services: offered.into_iter().collect(),
     };
     if tx.registration(&actor).await?.as_ref() != Some(&row) {
-        let now_ms = tx.now_ms();
-        tx.put_registration(&actor, &row, now_ms).await?;
+        let now = tx.now();
+        tx.put_registration(&actor, &row, now).await?;
         tx.next_revision().await?;
         let services: Vec<_> = outcomes.iter().map(|outcome| format!("{} {:?}", outcome.grpc_service, outcome.state)).collect();
         let details =

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use chapar_core::identity::{AgencyName, SpiffeId};
+use chapar_core::time::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
     caller::SidecarCaller,
-    clock::{Clock, date_of_ms},
+    clock::Clock,
     policy::{self, ApplyOrder, PolicyError},
     resources::ResourceFile,
     store::{PassportRow, PassportState, Store},
@@ -110,7 +111,7 @@ async fn apply(store: &Store, text: &str) -> Result<policy::Applied, PolicyError
 
 async fn store() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let clock = Clock::wound(date_of_ms(1_700_000_000_000));
+    let clock = Clock::wound(Timestamp::from_unix_ms(1_700_000_000_000));
     let store = Store::open(&folder.path().join("chapar.db"), clock).await.unwrap();
     apply(&store, POLICY).await.unwrap();
     (folder, store)
@@ -119,7 +120,7 @@ async fn store() -> (TempDir, Store) {
 fn sidecar(agency: &str) -> SidecarCaller {
     let id: SpiffeId = format!("spiffe://exchange.example/agency/{agency}/sidecar/main").parse().unwrap();
     let agency: AgencyName = agency.parse().unwrap();
-    SidecarCaller { id, agency, serial: "01".into(), not_after_ms: i64::MAX }
+    SidecarCaller { id, agency, serial: "01".into(), not_after: Timestamp::MAX }
 }
 
 fn registration(set: &[u8]) -> Registration {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use chapar_core::time::Timestamp;
 use icu_calendar::Date;
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -73,15 +74,15 @@ impl Day {
         }
     }
 
-    /// Midnight at Tehran with which the day begins, in ms since 1970.
-    pub fn begins_unix_ms(self) -> i64 {
+    /// Midnight at Tehran with which the day begins.
+    pub fn begins(self) -> Timestamp {
         let days = reckon(self.year, self.month, self.day).map_or(0, |(day, _)| day);
-        (days - UNIX_EPOCH_RATA_DIE) * DAY_MS - TEHRAN_OFFSET_MS
+        Timestamp::from_unix_ms((days - UNIX_EPOCH_RATA_DIE) * DAY_MS - TEHRAN_OFFSET_MS)
     }
 
     /// Midnight at Tehran with which the day ends.
-    pub fn ends_unix_ms(self) -> i64 {
-        self.begins_unix_ms() + DAY_MS
+    pub fn ends(self) -> Timestamp {
+        self.begins().plus_ms(DAY_MS)
     }
 }
 
@@ -101,18 +102,18 @@ impl Moment {
     }
 
     /// The instant meant, when it is the first of a span.
-    pub fn first_unix_ms(self) -> i64 {
+    pub fn first(self) -> Timestamp {
         match self {
-            Self::Day(day) => day.begins_unix_ms(),
-            Self::Instant { unix_s } => unix_s * 1000,
+            Self::Day(day) => day.begins(),
+            Self::Instant { unix_s } => Timestamp::from_unix_s(unix_s),
         }
     }
 
     /// The instant meant, when it is the last of a span: from then on the span is over.
-    pub fn last_unix_ms(self) -> i64 {
+    pub fn last(self) -> Timestamp {
         match self {
-            Self::Day(day) => day.ends_unix_ms(),
-            Self::Instant { unix_s } => unix_s * 1000,
+            Self::Day(day) => day.ends(),
+            Self::Instant { unix_s } => Timestamp::from_unix_s(unix_s),
         }
     }
 }
@@ -181,9 +182,9 @@ mod tests {
         // 1401-10-20 is 2023-01-10; midnight at Tehran is 20:30 UTC of the day before.
         let jalali = Day::parse("1401-10-20").expect("a day");
         let gregorian = Day::parse("2023-01-10").expect("a day");
-        assert_eq!(jalali.begins_unix_ms(), gregorian.begins_unix_ms());
-        assert_eq!(jalali.begins_unix_ms(), 1_673_296_200_000);
-        assert_eq!(Moment::Day(jalali).last_unix_ms() - Moment::Day(jalali).first_unix_ms(), DAY_MS);
+        assert_eq!(jalali.begins(), gregorian.begins());
+        assert_eq!(jalali.begins(), Timestamp::from_unix_ms(1_673_296_200_000));
+        assert_eq!(Moment::Day(jalali).last().ms_since(Moment::Day(jalali).first()), DAY_MS);
     }
 
     #[test]
@@ -211,7 +212,7 @@ mod tests {
     fn instants_are_kept_in_utc() {
         let moment = Moment::parse("2023-09-23T00:00:00+03:30").expect("an instant");
         assert_eq!(moment.to_string(), "2023-09-22T20:30:00Z");
-        assert_eq!(moment.last_unix_ms(), Moment::parse("1402-06-31").expect("a day").last_unix_ms());
+        assert_eq!(moment.last(), Moment::parse("1402-06-31").expect("a day").last());
         assert!(Moment::parse("2023-09-23T25:00:00Z").is_err());
     }
 }

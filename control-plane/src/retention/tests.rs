@@ -1,13 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
+use chapar_core::time::Timestamp;
+
 use super::*;
-use crate::{
-    authority::Authority,
-    changes::Acknowledgements,
-    clock::{Clock, date_of_ms},
-    config::Certificates,
-    enrolment::tokens,
-};
+use crate::{authority::Authority, changes::Acknowledgements, clock::Clock, config::Certificates, enrolment::tokens};
 
 const DAY_S: u64 = 86_400;
 const NOTHING: Purged = Purged { certificates: 0, tokens: 0 };
@@ -21,7 +17,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::wound(date_of_ms(1_767_225_600_000));
+        let clock = Clock::wound(Timestamp::from_unix_ms(1_767_225_600_000));
         let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
         Self { folder, clock, store }
     }

@@ -17,10 +17,11 @@ mod tokens;
 use std::{fs::OpenOptions, ops::DerefMut, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 use sqlx::{
-    Sqlite, SqliteConnection, SqlitePool, Transaction,
+    ColumnIndex, Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
 use super::{
@@ -148,6 +149,16 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         Self::Failed(error.into())
     }
+}
+
+/// The instant in a column of Unix milliseconds.
+fn instant(row: &SqliteRow, column: impl ColumnIndex<SqliteRow>) -> Result<Timestamp, StoreError> {
+    Ok(Timestamp::from_unix_ms(row.try_get(column)?))
+}
+
+/// The same, of a column that may be NULL.
+fn instant_if_any(row: &SqliteRow, column: impl ColumnIndex<SqliteRow>) -> Result<Option<Timestamp>, StoreError> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_unix_ms))
 }
 
 fn column(number: u64) -> i64 {

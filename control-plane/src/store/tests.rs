@@ -1,11 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
+use chapar_core::time::Timestamp;
+
 use super::*;
-use crate::{clock::date_of_ms, problem::WithSources};
+use crate::problem::WithSources;
 
 async fn opened() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let clock = Clock::wound(date_of_ms(1_700_000_000_000));
+    let clock = Clock::wound(Timestamp::from_unix_ms(1_700_000_000_000));
     let store = Store::open(&folder.path().join("chapar.db"), clock).await.unwrap();
     (folder, store)
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Milliseconds of a day.
-const DAY_MS: i64 = 86_400_000;
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Makes the first key, or the next one when the newest is old enough, and drops those that no record bears any more. Says
 /// whether a key was made.
@@ -19,13 +19,13 @@ const DAY_MS: i64 = 86_400_000;
 /// # Errors
 /// When the store cannot be read or written.
 pub async fn rotate_if_due(store: &Store, ages: Ages) -> Result<bool, StoreError> {
-    let now_ms = store.clock().now_ms();
+    let now = store.clock().now();
     let mut reader = store.reader().await?;
-    let made_at_ms = reader.newest_subject_key_made_at_ms().await?;
-    let due = made_at_ms.is_none_or(|at_ms| at_ms.saturating_add(days_ms(ages.rotated_after_days)) <= now_ms);
-    let out_of_use_ms = now_ms.saturating_sub(days_ms(ages.kept_days));
+    let made_at = reader.newest_subject_key_made_at().await?;
+    let due = made_at.is_none_or(|at| at.saturating_add(days(ages.rotated_after_days)) <= now);
+    let out_of_use = now.saturating_sub(days(ages.kept_days));
     // A key was in force until its successor was made.
-    let outlived = reader.subject_keys_succeeded_before(out_of_use_ms).await?;
+    let outlived = reader.subject_keys_succeeded_before(out_of_use).await?;
     drop(reader);
     if !due && outlived.is_empty() {
         return Ok(false);
@@ -50,15 +50,15 @@ pub async fn rotate(tx: &mut Transaction, actor: &str) -> Result<u32, StoreError
     let mut key = [0; KEY_BYTES];
     let no_randomness = |_| StoreError::Broken { what: "randomness".into(), why: "the machine gives none".into() };
     aws_lc_rs::rand::fill(&mut key).map_err(no_randomness)?;
-    let now_ms = tx.now_ms();
-    let id = tx.insert_subject_key(&key, now_ms).await?;
+    let now = tx.now();
+    let id = tx.insert_subject_key(&key, now).await?;
     tx.next_revision().await?;
     tx.audit(AuditEntry::done(actor, "subject-key.rotate", id.to_string())).await?;
     Ok(id)
 }
 
-fn days_ms(days: u32) -> i64 {
-    i64::from(days).saturating_mul(DAY_MS)
+fn days(days: u32) -> Duration {
+    DAY.saturating_mul(days)
 }
 
 /// Pause between two looks at the keys' age.
@@ -82,7 +82,9 @@ mod tests {
     use chapar_core::subject::SubjectKey;
 
     use super::*;
-    use crate::clock::{Clock, date_of_ms};
+    use chapar_core::time::Timestamp;
+
+    use crate::clock::Clock;
 
     const AGES: Ages = Ages { rotated_after_days: 30, kept_days: 90 };
 
@@ -93,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_takes_over_in_time_and_leaves_when_no_record_bears_it() {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::wound(date_of_ms(1_700_000_000_000));
+        let clock = Clock::wound(Timestamp::from_unix_ms(1_700_000_000_000));
         let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
         let days = |days: u64| Duration::from_secs(days * 86_400);
         assert_eq!(ids(&store).await, [0; 0]);
@@ -115,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn a_number_is_never_used_twice() {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::wound(date_of_ms(1_700_000_000_000));
+        let clock = Clock::wound(Timestamp::from_unix_ms(1_700_000_000_000));
         let store = Store::open(&folder.path().join("chapar.db"), clock).await.unwrap();
         let mut tx = store.write().await.unwrap();
         assert_eq!(rotate(&mut tx, "test").await.unwrap(), 1);

@@ -11,12 +11,13 @@ use std::{
 use chapar_control_plane::{
     app::App,
     audit,
-    clock::{Clock, date_of_ms},
+    clock::{Clock, date_of},
     config::Config,
     page::Page,
     resources::{Agency, Title},
     store::AuditFilter,
 };
+use chapar_core::time::Timestamp;
 use chapar_proto::{
     admin::v1::{CreateTokenRequest, token_service_client::TokenServiceClient},
     rpc,
@@ -63,7 +64,7 @@ pub struct Identity {
 impl Bench {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::wound(date_of_ms(START_MS));
+        let clock = Clock::wound(Timestamp::from_unix_ms(START_MS));
         let app = App::start(config(folder.path()), clock.clone()).await.unwrap();
         let mut tx = app.store().write().await.unwrap();
         let title = Title { fa: String::new(), en: String::new() };
@@ -147,20 +148,20 @@ impl Bench {
     }
 
     /// A leaf with these URI names, signed with the issuing CA's own key: what a thief of that key could make.
-    pub fn forged(&self, names: &[&str], not_after_ms: i64) -> Identity {
+    pub fn forged(&self, names: &[&str], not_after: Timestamp) -> Identity {
         let ca_key = KeyPair::from_pem(&std::fs::read_to_string(self.authority_file("issuing-1.key")).unwrap()).unwrap();
         let current = self.app.authority().current();
         let ca = current.issuing.chain[0].clone();
         let issuer = rcgen::Issuer::from_ca_cert_der(&ca, &ca_key).unwrap();
         let key = KeyPair::generate().unwrap();
-        let certificate = leaf(names, self.clock.now_ms() - 172_800_000, not_after_ms).signed_by(&key, &issuer).unwrap();
+        let certificate = leaf(names, self.clock.now().plus_ms(-172_800_000), not_after).signed_by(&key, &issuer).unwrap();
         let chain = vec![certificate.der().to_vec(), ca.to_vec()];
         Identity { key, chain, roots: current.roots_der() }
     }
 
     pub fn self_signed(&self, name: &str) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let params = leaf(&[name], self.clock.now_ms() - 1_000, self.clock.now_ms() + 3_600_000);
+        let params = leaf(&[name], self.clock.now().plus_ms(-1_000), self.clock.now().plus_ms(3_600_000));
         let chain = vec![params.self_signed(&key).unwrap().der().to_vec()];
         Identity { key, chain, roots: self.app.authority().current().roots_der() }
     }
@@ -209,18 +210,18 @@ impl Identity {
 }
 
 pub fn csr(key: &KeyPair, names: &[&str]) -> Vec<u8> {
-    leaf(names, 0, START_MS).serialize_request(key).map(|request| request.der().to_vec()).unwrap()
+    leaf(names, Timestamp::from_unix_ms(0), Timestamp::from_unix_ms(START_MS)).serialize_request(key).map(|request| request.der().to_vec()).unwrap()
 }
 
 pub fn renewal(key: &KeyPair) -> RenewRequest {
     RenewRequest { csr_der: csr(key, &[]) }
 }
 
-fn leaf(names: &[&str], not_before_ms: i64, not_after_ms: i64) -> CertificateParams {
+fn leaf(names: &[&str], not_before: Timestamp, not_after: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.subject_alt_names = names.iter().map(|name| SanType::URI((*name).try_into().unwrap())).collect();
-    params.not_before = date_of_ms(not_before_ms);
-    params.not_after = date_of_ms(not_after_ms);
+    params.not_before = date_of(not_before);
+    params.not_after = date_of(not_after);
     params
 }
 
@@ -277,7 +278,7 @@ impl ServerCertVerifier for Verifier {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let now = UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(self.clock.now_ms()).unwrap()));
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(self.clock.now().unix_ms()).unwrap()));
         self.chains(intermediates)?.verify_client_cert(end_entity, intermediates, now)?;
         Ok(ServerCertVerified::assertion())
     }

@@ -10,6 +10,11 @@ use std::{
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The beginning of time: earlier than every instant.
+    pub const MIN: Self = Self(i64::MIN);
+    /// The end of time: later than every instant.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// The instant `unix_ms` milliseconds after the Unix epoch.
     #[must_use]
     pub const fn from_unix_ms(unix_ms: i64) -> Self {

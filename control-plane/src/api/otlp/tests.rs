@@ -1,6 +1,7 @@
 //! The service, by an ordinary OTLP client over loopback.
 #![allow(clippy::unwrap_used)]
 
+use chapar_core::time::Timestamp;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{ExportTraceServiceRequest, trace_service_client::TraceServiceClient},
     common::v1::{AnyValue, KeyValue, any_value::Value},
@@ -44,7 +45,7 @@ fn sidecar() -> Caller {
         id: "spiffe://exchange.example/agency/ipm/sidecar/main".parse().unwrap(),
         agency: "ipm".parse().unwrap(),
         serial: "0a".into(),
-        not_after_ms: i64::MAX,
+        not_after: Timestamp::MAX,
     })
 }
 

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use chapar_core::subject::NormalId;
+use chapar_core::{subject::NormalId, time::Timestamp};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, KeyValue, any_value::Value},
@@ -12,7 +12,7 @@ use tonic::Code;
 use super::*;
 use crate::{
     caller::SidecarCaller,
-    clock::{Clock, date_of_ms},
+    clock::Clock,
     ledger::Metrics,
     policy::{self, ApplyOrder},
     resources::ResourceFile,
@@ -34,7 +34,7 @@ struct Exchange {
 impl Exchange {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::wound(date_of_ms(NOW_MS));
+        let clock = Clock::wound(Timestamp::from_unix_ms(NOW_MS));
         let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
         let metrics = Metrics::registered(&prometheus::Registry::new()).unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.db"), store.clone(), metrics).unwrap();
@@ -82,7 +82,7 @@ impl Exchange {
             id: "spiffe://exchange.example/agency/ipm/sidecar/main".parse().unwrap(),
             agency: "ipm".parse().unwrap(),
             serial: "0a".into(),
-            not_after_ms: i64::MAX,
+            not_after: Timestamp::MAX,
         };
         assert_eq!(self.ledger.ingest(&caller, export.into()).await.unwrap().stored, 1);
     }
@@ -118,7 +118,7 @@ fn admin(name: &str) -> Caller {
         id: format!("spiffe://exchange.example/admin/{name}").parse().unwrap(),
         name: name.parse().unwrap(),
         serial: "0b".into(),
-        not_after_ms: i64::MAX,
+        not_after: Timestamp::MAX,
     }
 }
 

@@ -143,7 +143,7 @@ async fn an_issuing_ca_about_to_expire_issues_nothing_and_says_what_to_do() {
     bench.authority.renew_own_if_due().await.unwrap();
     bench.clock.advance(Duration::from_secs(43_200));
     let issued = bench.issue(MAIN).await;
-    assert_eq!(issued.not_after_ms, START_MS + 365 * 86_400_000, "not beyond its issuer");
+    assert_eq!(issued.not_after, Timestamp::from_unix_ms(START_MS + 365 * 86_400_000), "not beyond its issuer");
     bench.clock.advance(Duration::from_secs(43_190));
     let mut tx = bench.store.write().await.unwrap();
     let refused = bench.authority.issue_sidecar(&mut tx, &MAIN.parse().unwrap(), &csr()).await.unwrap_err();

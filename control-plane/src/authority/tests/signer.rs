@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chapar_core::time::Timestamp;
+
 use super::super::{
     founding::Maker,
     signer::{KeyFiles, Keyring, Signer},
@@ -58,7 +60,7 @@ fn a_key_elsewhere_certifies_and_one_out_of_reach_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let away = Arc::new(AtomicBool::new(false));
     let keys = Remote { keys: KeyFiles::open(folder.path()).unwrap(), away: away.clone() };
-    let (trust_domain, clock) = ("exchange.example".parse().unwrap(), Clock::wound(date_of_ms(START_MS)));
+    let (trust_domain, clock) = ("exchange.example".parse().unwrap(), Clock::wound(Timestamp::from_unix_ms(START_MS)));
     let lifetimes = Certificates::default();
     let maker = Maker { keys: &keys, trust_domain: &trust_domain, lifetimes: &lifetimes, clock: &clock };
     let (root, key) = maker.root("root-1", State::Active, None).unwrap();

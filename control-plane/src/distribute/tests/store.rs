@@ -1,5 +1,6 @@
 //! From a command of an admin to the sidecar that it concerns, through the store.
 
+use chapar_core::time::Timestamp;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::*;
@@ -44,7 +45,7 @@ struct Country {
 impl Country {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::wound(date_of_ms(NOW_MS));
+        let clock = Clock::wound(Timestamp::from_unix_ms(NOW_MS));
         let store = Store::open(&folder.path().join("chapar.db"), clock).await.unwrap();
         let acknowledgements = Acknowledgements::default();
         let keys = folder.path().join("authority");

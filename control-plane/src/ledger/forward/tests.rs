@@ -139,7 +139,7 @@ async fn called(ledger: &Ledger, number: u8) {
         id: "spiffe://exchange.example/agency/ipm/sidecar/main".parse().unwrap(),
         agency: "ipm".parse().unwrap(),
         serial: "0a".into(),
-        not_after_ms: i64::MAX,
+        not_after: Timestamp::MAX,
     };
     let spans = BTreeMap::from([("x".to_owned(), vec![span])]);
     ledger.ingest(&caller, export(spans).encode_to_vec().into()).await.unwrap();

@@ -110,12 +110,18 @@ impl Signer {
         let root_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        (root.not_before, root.not_after) = (date_of_ms(NOW_MS - DAY_MS), date_of_ms(NOW_MS + DAY_MS));
+        (root.not_before, root.not_after) = (
+            crate::clock::date_of(Timestamp::from_unix_ms(NOW_MS - DAY_MS)),
+            crate::clock::date_of(Timestamp::from_unix_ms(NOW_MS + DAY_MS)),
+        );
         let certificate = root.self_signed(&root_key).unwrap();
         let issuer = Issuer::new(root, root_key);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let mut leaf = CertificateParams::default();
-        (leaf.not_before, leaf.not_after) = (date_of_ms(NOW_MS - DAY_MS), date_of_ms(NOW_MS + DAY_MS));
+        (leaf.not_before, leaf.not_after) = (
+            crate::clock::date_of(Timestamp::from_unix_ms(NOW_MS - DAY_MS)),
+            crate::clock::date_of(Timestamp::from_unix_ms(NOW_MS + DAY_MS)),
+        );
         let id = format!("spiffe://exchange.example/agency/{agency}/sidecar/main");
         leaf.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

@@ -1,9 +1,6 @@
 //! The grants of one clause of a resolution, with everything that they are bound to: a new condition of grants is read and written here.
 
-use chapar_core::{
-    policy::{Condition, NotAfter, NotBefore, NotYetInForce, PurposeStated},
-    time::Timestamp,
-};
+use chapar_core::policy::{Condition, NotAfter, NotBefore, NotYetInForce, PurposeStated};
 use serde::{Deserialize, Serialize};
 
 use super::{InquiryReference, Kind, Mentioned};
@@ -51,8 +48,8 @@ impl GrantClause {
     pub fn conditions(&self) -> impl Iterator<Item = Condition> {
         let all: [Option<Condition>; 4] = [
             (!self.in_force).then(|| NotYetInForce.into()),
-            self.not_before.map(|moment| NotBefore(Timestamp::from_unix_ms(moment.first_unix_ms())).into()),
-            self.not_after.map(|moment| NotAfter(Timestamp::from_unix_ms(moment.last_unix_ms())).into()),
+            self.not_before.map(|moment| NotBefore(moment.first()).into()),
+            self.not_after.map(|moment| NotAfter(moment.last()).into()),
             self.purpose_required.then(|| PurposeStated.into()),
         ];
         all.into_iter().flatten()
@@ -82,7 +79,7 @@ impl GrantClause {
         let not_before = fields.moment("notBefore");
         let not_after = fields.moment("notAfter");
         if let (Some(Some((before, _))), Some(Some((after, site)))) = (&not_before, &not_after)
-            && after.last_unix_ms() <= before.first_unix_ms()
+            && after.last() <= before.first()
         {
             context
                 .problems

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 
 use crate::{resources::Agency, store::error::StoreError};
 
@@ -44,7 +45,7 @@ pub trait ReadAgencies {
     async fn agency_state(&mut self, name: &str) -> Result<Option<AgencyState>, StoreError>;
 
     /// Agencies in the order of their names, those after `after`, at most `limit`.
-    async fn agencies(&mut self, after: &str, now_ms: i64, limit: i64) -> Result<Vec<AgencyInStore>, StoreError>;
+    async fn agencies(&mut self, after: &str, now: Timestamp, limit: i64) -> Result<Vec<AgencyInStore>, StoreError>;
 
     /// Why each agency that the policy holds is suspended. `None`: it is not.
     async fn suspension_of_each(&mut self) -> Result<BTreeMap<String, Option<String>>, StoreError>;
@@ -60,8 +61,8 @@ pub trait WriteAgencies {
     async fn put_agency(&mut self, name: &str, agency: &Agency) -> Result<(), StoreError>;
 
     /// The policy no longer holds it.
-    async fn remove_agency(&mut self, name: &str, now_ms: i64) -> Result<(), StoreError>;
+    async fn remove_agency(&mut self, name: &str, now: Timestamp) -> Result<(), StoreError>;
 
     /// Suspends it from then on, for this reason; `None`: lets it in again.
-    async fn set_suspension(&mut self, name: &str, suspension: Option<(i64, &str)>) -> Result<(), StoreError>;
+    async fn set_suspension(&mut self, name: &str, suspension: Option<(Timestamp, &str)>) -> Result<(), StoreError>;
 }

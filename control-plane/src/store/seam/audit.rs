@@ -1,6 +1,7 @@
 //! The audit: appended to, within the write that it tells of, and never changed.
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 
 use crate::store::error::StoreError;
 
@@ -56,8 +57,8 @@ impl AuditEntry {
 pub struct AuditLine {
     /// 1, 2, 3 … in the order of writing.
     pub id: u64,
-    /// Unix milliseconds.
-    pub at_ms: i64,
+    /// When it happened.
+    pub at: Timestamp,
     /// See [`AuditEntry::actor`].
     pub actor: String,
     /// See [`AuditEntry::action`].
@@ -81,10 +82,10 @@ pub struct AuditFilter {
     pub action_prefix: String,
     /// What it was done to.
     pub object: String,
-    /// Unix milliseconds; from then on.
-    pub from_ms: Option<i64>,
-    /// Unix milliseconds; before then.
-    pub until_ms: Option<i64>,
+    /// From then on.
+    pub from: Option<Timestamp>,
+    /// Before then.
+    pub until: Option<Timestamp>,
 }
 
 /// Reading the audit.
@@ -101,5 +102,5 @@ pub trait ReadAudit {
 #[async_trait]
 pub trait WriteAudit {
     /// Appends the entry; it is kept only if the write is.
-    async fn append_audit(&mut self, at_ms: i64, entry: &AuditEntry) -> Result<(), StoreError>;
+    async fn append_audit(&mut self, at: Timestamp, entry: &AuditEntry) -> Result<(), StoreError>;
 }

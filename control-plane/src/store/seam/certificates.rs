@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 
 use crate::store::error::StoreError;
 
@@ -19,12 +20,12 @@ pub struct CertificateRow {
     pub issuer: String,
     /// Hex SHA-256 of the certificate.
     pub fingerprint: String,
-    /// Unix milliseconds.
-    pub not_before_ms: i64,
-    /// Unix milliseconds.
-    pub not_after_ms: i64,
-    /// Unix milliseconds. `None`: it is not revoked.
-    pub revoked_at_ms: Option<i64>,
+    /// From when it is valid.
+    pub not_before: Timestamp,
+    /// Until when it is valid.
+    pub not_after: Timestamp,
+    /// When it was revoked. `None`: it is not revoked.
+    pub revoked_at: Option<Timestamp>,
     /// Why it was revoked.
     pub revocation_reason: Option<String>,
 }
@@ -34,8 +35,8 @@ pub struct CertificateRow {
 pub struct CertificateState {
     /// The identity that it was issued for.
     pub spiffe_id: String,
-    /// Unix milliseconds.
-    pub not_after_ms: i64,
+    /// Until when it is valid.
+    pub not_after: Timestamp,
     /// Why it was revoked. `None`: it is not.
     pub revocation: Option<String>,
     /// True: its issuing CA is no longer trusted.
@@ -53,12 +54,12 @@ pub struct RevokedCertificate {
     pub spiffe_id: String,
     /// Whose it is. `None`: an admin's, the control plane's or a retired issuing CA's.
     pub agency: Option<String>,
-    /// Unix milliseconds.
-    pub revoked_at_ms: i64,
+    /// When it was revoked.
+    pub revoked_at: Timestamp,
     /// Why.
     pub reason: String,
-    /// Unix milliseconds.
-    pub not_after_ms: i64,
+    /// Until when it is valid.
+    pub not_after: Timestamp,
 }
 
 /// Which certificates are wanted.
@@ -72,7 +73,7 @@ pub struct CertificateFilter {
     pub after: Option<(i64, String)>,
 }
 
-/// Reading certificates. `now_ms`: what ended before is expired.
+/// Reading certificates. `now`: what ended before is expired.
 #[async_trait]
 pub trait ReadCertificates {
     /// The one with this serial number.
@@ -85,21 +86,21 @@ pub trait ReadCertificates {
     async fn certificates(
         &mut self,
         filter: &CertificateFilter,
-        now_ms: i64,
+        now: Timestamp,
         limit: i64,
     ) -> Result<Vec<CertificateRow>, StoreError>;
 
     /// How many live ones each issuing generation carries, those of one identity left out.
-    async fn live_certificates_by_issuer(&mut self, now_ms: i64, left_out: &str) -> Result<Vec<(String, u32)>, StoreError>;
+    async fn live_certificates_by_issuer(&mut self, now: Timestamp, left_out: &str) -> Result<Vec<(String, u32)>, StoreError>;
 
     /// How many live ones an agency's sidecars hold.
-    async fn live_certificates_of(&mut self, agency: &str, now_ms: i64) -> Result<u32, StoreError>;
+    async fn live_certificates_of(&mut self, agency: &str, now: Timestamp) -> Result<u32, StoreError>;
 
     /// Those that were revoked and have not expired.
-    async fn revoked_certificates(&mut self, now_ms: i64) -> Result<Vec<RevokedCertificate>, StoreError>;
+    async fn revoked_certificates(&mut self, now: Timestamp) -> Result<Vec<RevokedCertificate>, StoreError>;
 
-    /// When the newest one of each identity that is not revoked expires, in Unix milliseconds.
-    async fn certificate_ends(&mut self) -> Result<HashMap<String, i64>, StoreError>;
+    /// When the newest one of each identity that is not revoked expires.
+    async fn certificate_ends(&mut self) -> Result<HashMap<String, Timestamp>, StoreError>;
 }
 
 /// Writing certificates.
@@ -109,11 +110,11 @@ pub trait WriteCertificates {
     async fn insert_certificate(&mut self, issued: &CertificateRow) -> Result<(), StoreError>;
 
     /// Revokes one.
-    async fn revoke_certificate(&mut self, serial: &str, reason: &str, now_ms: i64) -> Result<(), StoreError>;
+    async fn revoke_certificate(&mut self, serial: &str, reason: &str, now: Timestamp) -> Result<(), StoreError>;
 
     /// Revokes every live one of an issuing generation; answers how many.
-    async fn revoke_certificates_of(&mut self, issuer: &str, reason: &str, now_ms: i64) -> Result<u64, StoreError>;
+    async fn revoke_certificates_of(&mut self, issuer: &str, reason: &str, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Removes some that expired before then, at most `limit`; answers how many.
-    async fn purge_certificates(&mut self, before_ms: i64, limit: i64) -> Result<u64, StoreError>;
+    async fn purge_certificates(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError>;
 }

@@ -1,6 +1,7 @@
 //! Generations of roots and issuing CAs.
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 
 use crate::store::error::StoreError;
 
@@ -43,12 +44,12 @@ pub struct Generation {
     pub cross_certificate: Option<Vec<u8>>,
     /// Lowercase hex.
     pub serial: String,
-    /// Unix milliseconds.
-    pub not_before_ms: i64,
-    /// Unix milliseconds.
-    pub not_after_ms: i64,
-    /// Unix milliseconds. `None`: it is trusted.
-    pub retired_at_ms: Option<i64>,
+    /// From when it is valid.
+    pub not_before: Timestamp,
+    /// Until when it is valid.
+    pub not_after: Timestamp,
+    /// When it was retired. `None`: it is trusted.
+    pub retired_at: Option<Timestamp>,
 }
 
 impl GenerationKind {
@@ -89,11 +90,11 @@ pub trait ReadGenerations {
 #[async_trait]
 pub trait WriteGenerations {
     /// Keeps a new one.
-    async fn insert_generation(&mut self, generation: &Generation, number: i64, now_ms: i64) -> Result<(), StoreError>;
+    async fn insert_generation(&mut self, generation: &Generation, number: i64, now: Timestamp) -> Result<(), StoreError>;
 
     /// Moves whatever is active of this kind to superseded.
     async fn supersede_active_generation(&mut self, kind: GenerationKind) -> Result<(), StoreError>;
 
     /// Moves one to another state.
-    async fn move_generation(&mut self, name: &str, state: GenerationState, now_ms: i64) -> Result<(), StoreError>;
+    async fn move_generation(&mut self, name: &str, state: GenerationState, now: Timestamp) -> Result<(), StoreError>;
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use chapar_core::{
     passport::{Classification, Inquiry, InquiryKind},
     subject::SubjectField,
+    time::Timestamp,
 };
 
 use crate::store::error::StoreError;
@@ -81,5 +82,5 @@ pub trait WriteInquiries {
     async fn set_subjects(&mut self, version: &str, grpc_service: &str, inquiry: &Inquiry) -> Result<(), StoreError>;
 
     /// The agency is from now on the one that a grant means which names none; once settled, it stays.
-    async fn settle_inquiry_home(&mut self, inquiry: &str, provider: &str, now_ms: i64) -> Result<(), StoreError>;
+    async fn settle_inquiry_home(&mut self, inquiry: &str, provider: &str, now: Timestamp) -> Result<(), StoreError>;
 }

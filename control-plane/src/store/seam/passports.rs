@@ -1,7 +1,7 @@
 //! Technical passports.
 
 use async_trait::async_trait;
-use chapar_core::passport::ServicePassport;
+use chapar_core::{passport::ServicePassport, time::Timestamp};
 
 use crate::store::error::StoreError;
 
@@ -53,9 +53,9 @@ pub struct PassportRow {
     /// Where it is in its life.
     pub state: PassportState,
     /// In ms since 1970.
-    pub created_at_ms: i64,
+    pub created_at: Timestamp,
     /// In ms since 1970.
-    pub changed_at_ms: i64,
+    pub changed_at: Timestamp,
     /// As in the audit.
     pub changed_by: String,
     /// Resolution that approved it; empty: none was named.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 
 use crate::{
     resources::{Kind, PolicySet, ResourceChange, ResourceName, Spec},
@@ -15,7 +16,7 @@ pub struct PolicyVersion {
     /// 1, 2, 3 …; 1 is the regulation's own list of base databases.
     pub version: u64,
     /// In ms since 1970.
-    pub created_at_ms: i64,
+    pub created_at: Timestamp,
     /// As in the audit.
     pub created_by: String,
     /// As the admin wrote it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 
 use crate::store::error::StoreError;
 
@@ -53,7 +54,12 @@ pub trait ReadRegistrations {
 #[async_trait]
 pub trait WriteRegistrations {
     /// The sidecar with this identity offers this from now on, and nothing else.
-    async fn put_registration(&mut self, spiffe_id: &str, registration: &RegistrationRow, now_ms: i64) -> Result<(), StoreError>;
+    async fn put_registration(
+        &mut self,
+        spiffe_id: &str,
+        registration: &RegistrationRow,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 }
 
 /// What is known of a sidecar from its streams.
@@ -63,8 +69,8 @@ pub struct SidecarRow {
     pub spiffe_id: String,
     /// Whose it is.
     pub agency: String,
-    /// When it connected, or left, last; Unix milliseconds.
-    pub seen_at_ms: i64,
+    /// When it connected, or left, last.
+    pub seen_at: Timestamp,
     /// What it says of itself.
     pub software_version: String,
     /// Revision of the snapshot that it was sent last.

@@ -1,6 +1,7 @@
 //! Enrolment tokens.
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 
 use crate::store::error::StoreError;
 
@@ -13,16 +14,16 @@ pub struct TokenRow {
     pub agency: String,
     /// `None`: any sidecar of the agency.
     pub sidecar: Option<String>,
-    /// Unix milliseconds.
-    pub created_at_ms: i64,
-    /// Unix milliseconds.
-    pub expires_at_ms: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it expires.
+    pub expires_at: Timestamp,
     /// As in the audit.
     pub created_by: String,
-    /// Unix milliseconds. `None`: it was not used.
-    pub used_at_ms: Option<i64>,
-    /// Unix milliseconds. `None`: it was not revoked.
-    pub revoked_at_ms: Option<i64>,
+    /// When it was used. `None`: it was not used.
+    pub used_at: Option<Timestamp>,
+    /// When it was revoked. `None`: it was not revoked.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// Reading tokens.
@@ -45,11 +46,11 @@ pub trait WriteTokens {
     async fn insert_token(&mut self, token: &TokenRow, secret_sha256: &[u8]) -> Result<(), StoreError>;
 
     /// Voids one.
-    async fn revoke_token(&mut self, id: &str, now_ms: i64) -> Result<(), StoreError>;
+    async fn revoke_token(&mut self, id: &str, now: Timestamp) -> Result<(), StoreError>;
 
     /// Marks one used for the certificate with this serial number, if it was not used before.
-    async fn use_token(&mut self, id: &str, serial: &str, now_ms: i64) -> Result<(), StoreError>;
+    async fn use_token(&mut self, id: &str, serial: &str, now: Timestamp) -> Result<(), StoreError>;
 
     /// Removes some that expired before then, at most `limit`; answers how many.
-    async fn purge_tokens(&mut self, before_ms: i64, limit: i64) -> Result<u64, StoreError>;
+    async fn purge_tokens(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError>;
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, ops::DerefMut};
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Session, Writing};
@@ -35,13 +36,13 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadAgencies for Session<C> 
         Ok(Some(AgencyState { removed, suspension: suspension(&row)? }))
     }
 
-    async fn agencies(&mut self, after: &str, now_ms: i64, limit: i64) -> Result<Vec<AgencyInStore>, StoreError> {
+    async fn agencies(&mut self, after: &str, now: Timestamp, limit: i64) -> Result<Vec<AgencyInStore>, StoreError> {
         let rows = sqlx::query(
             "SELECT a.*, (SELECT COUNT(DISTINCT c.spiffe_id) FROM certificates c WHERE c.agency = a.name \
              AND c.revoked_at_ms IS NULL AND c.not_after_ms > $1) AS sidecars FROM agencies a \
              WHERE a.name > $2 AND (a.removed_at_ms IS NULL OR a.suspended_at_ms IS NOT NULL) ORDER BY a.name LIMIT $3",
         )
-        .bind(now_ms)
+        .bind(now.unix_ms())
         .bind(after)
         .bind(limit)
         .fetch_all(self.conn())
@@ -83,16 +84,16 @@ impl WriteAgencies for Session<Writing> {
         Ok(())
     }
 
-    async fn remove_agency(&mut self, name: &str, now_ms: i64) -> Result<(), StoreError> {
-        let removal = sqlx::query("UPDATE agencies SET removed_at_ms = $2 WHERE name = $1").bind(name).bind(now_ms);
+    async fn remove_agency(&mut self, name: &str, now: Timestamp) -> Result<(), StoreError> {
+        let removal = sqlx::query("UPDATE agencies SET removed_at_ms = $2 WHERE name = $1").bind(name).bind(now.unix_ms());
         removal.execute(self.conn()).await?;
         Ok(())
     }
 
-    async fn set_suspension(&mut self, name: &str, suspension: Option<(i64, &str)>) -> Result<(), StoreError> {
+    async fn set_suspension(&mut self, name: &str, suspension: Option<(Timestamp, &str)>) -> Result<(), StoreError> {
         sqlx::query("UPDATE agencies SET suspended_at_ms = $2, suspension_reason = $3 WHERE name = $1")
             .bind(name)
-            .bind(suspension.map(|(at_ms, _)| at_ms))
+            .bind(suspension.map(|(at, _)| at.unix_ms()))
             .bind(suspension.map(|(_, reason)| reason))
             .execute(self.conn())
             .await?;

@@ -3,9 +3,10 @@
 use std::ops::DerefMut;
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Session, Writing};
+use super::{Session, Writing, instant};
 use crate::store::{
     error::StoreError,
     seam::{AuditEntry, AuditFilter, AuditLine, ReadAudit, WriteAudit},
@@ -26,8 +27,8 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadAudit for Session<C> {
         .bind(&filter.actor)
         .bind(&filter.action_prefix)
         .bind(&filter.object)
-        .bind(filter.from_ms.unwrap_or(i64::MIN))
-        .bind(filter.until_ms.unwrap_or(i64::MAX))
+        .bind(filter.from.unwrap_or(Timestamp::MIN).unix_ms())
+        .bind(filter.until.unwrap_or(Timestamp::MAX).unix_ms())
         .bind(limit)
         .fetch_all(self.conn())
         .await?;
@@ -44,12 +45,12 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadAudit for Session<C> {
 
 #[async_trait]
 impl WriteAudit for Session<Writing> {
-    async fn append_audit(&mut self, at_ms: i64, entry: &AuditEntry) -> Result<(), StoreError> {
+    async fn append_audit(&mut self, at: Timestamp, entry: &AuditEntry) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO audit (at_ms, actor, action, object, succeeded, reason, details) \
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
-        .bind(at_ms)
+        .bind(at.unix_ms())
         .bind(shortened(&entry.actor))
         .bind(entry.action)
         .bind(shortened(&entry.object))
@@ -65,7 +66,7 @@ impl WriteAudit for Session<Writing> {
 fn line_of(row: &SqliteRow) -> Result<AuditLine, StoreError> {
     Ok(AuditLine {
         id: u64::try_from(row.try_get::<i64, _>("id")?).unwrap_or_default(),
-        at_ms: row.try_get("at_ms")?,
+        at: instant(row, "at_ms")?,
         actor: row.try_get("actor")?,
         action: row.try_get("action")?,
         object: row.try_get("object")?,

@@ -3,9 +3,10 @@
 use std::{collections::HashMap, ops::DerefMut};
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Session, Writing};
+use super::{Session, Writing, instant, instant_if_any};
 use crate::store::{
     error::StoreError,
     seam::{CertificateFilter, CertificateRow, CertificateState, ReadCertificates, RevokedCertificate, WriteCertificates},
@@ -34,7 +35,7 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadCertificates for Session
     async fn certificates(
         &mut self,
         filter: &CertificateFilter,
-        now_ms: i64,
+        now: Timestamp,
         limit: i64,
     ) -> Result<Vec<CertificateRow>, StoreError> {
         let (after_ms, after_serial) = filter.after.clone().unwrap_or((i64::MAX, String::new()));
@@ -46,7 +47,7 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadCertificates for Session
         )
         .bind(&filter.agency)
         .bind(i64::from(filter.include_void))
-        .bind(now_ms)
+        .bind(now.unix_ms())
         .bind(after_ms)
         .bind(after_serial)
         .bind(limit)
@@ -55,47 +56,47 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadCertificates for Session
         rows.iter().map(row_of).collect()
     }
 
-    async fn live_certificates_by_issuer(&mut self, now_ms: i64, left_out: &str) -> Result<Vec<(String, u32)>, StoreError> {
+    async fn live_certificates_by_issuer(&mut self, now: Timestamp, left_out: &str) -> Result<Vec<(String, u32)>, StoreError> {
         let rows: Vec<(String, i64)> = sqlx::query_as(
             "SELECT issuer, COUNT(*) FROM certificates \
              WHERE revoked_at_ms IS NULL AND not_after_ms > $1 AND spiffe_id <> $2 GROUP BY issuer",
         )
-        .bind(now_ms)
+        .bind(now.unix_ms())
         .bind(left_out)
         .fetch_all(self.conn())
         .await?;
         Ok(rows.into_iter().map(|(issuer, live)| (issuer, u32::try_from(live).unwrap_or(u32::MAX))).collect())
     }
 
-    async fn live_certificates_of(&mut self, agency: &str, now_ms: i64) -> Result<u32, StoreError> {
+    async fn live_certificates_of(&mut self, agency: &str, now: Timestamp) -> Result<u32, StoreError> {
         let live: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM certificates WHERE agency = $1 AND revoked_at_ms IS NULL AND not_after_ms > $2",
         )
         .bind(agency)
-        .bind(now_ms)
+        .bind(now.unix_ms())
         .fetch_one(self.conn())
         .await?;
         Ok(u32::try_from(live).unwrap_or(u32::MAX))
     }
 
-    async fn revoked_certificates(&mut self, now_ms: i64) -> Result<Vec<RevokedCertificate>, StoreError> {
+    async fn revoked_certificates(&mut self, now: Timestamp) -> Result<Vec<RevokedCertificate>, StoreError> {
         let rows = sqlx::query(
             "SELECT serial, spiffe_id, agency, revoked_at_ms, revocation_reason, not_after_ms FROM certificates \
              WHERE revoked_at_ms IS NOT NULL AND not_after_ms > $1",
         )
-        .bind(now_ms)
+        .bind(now.unix_ms())
         .fetch_all(self.conn())
         .await?;
         rows.iter().map(revoked_of).collect()
     }
 
-    async fn certificate_ends(&mut self) -> Result<HashMap<String, i64>, StoreError> {
+    async fn certificate_ends(&mut self) -> Result<HashMap<String, Timestamp>, StoreError> {
         let rows: Vec<(String, i64)> = sqlx::query_as(
             "SELECT spiffe_id, MAX(not_after_ms) FROM certificates WHERE revoked_at_ms IS NULL GROUP BY spiffe_id",
         )
         .fetch_all(self.conn())
         .await?;
-        Ok(rows.into_iter().collect())
+        Ok(rows.into_iter().map(|(id, ends)| (id, Timestamp::from_unix_ms(ends))).collect())
     }
 }
 
@@ -111,44 +112,44 @@ impl WriteCertificates for Session<Writing> {
         .bind(&issued.agency)
         .bind(&issued.issuer)
         .bind(&issued.fingerprint)
-        .bind(issued.not_before_ms)
-        .bind(issued.not_after_ms)
-        .bind(issued.revoked_at_ms)
+        .bind(issued.not_before.unix_ms())
+        .bind(issued.not_after.unix_ms())
+        .bind(issued.revoked_at.map(Timestamp::unix_ms))
         .bind(&issued.revocation_reason)
         .execute(self.conn())
         .await?;
         Ok(())
     }
 
-    async fn revoke_certificate(&mut self, serial: &str, reason: &str, now_ms: i64) -> Result<(), StoreError> {
+    async fn revoke_certificate(&mut self, serial: &str, reason: &str, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query("UPDATE certificates SET revoked_at_ms = $2, revocation_reason = $3 WHERE serial = $1")
             .bind(serial)
-            .bind(now_ms)
+            .bind(now.unix_ms())
             .bind(reason)
             .execute(self.conn())
             .await?;
         Ok(())
     }
 
-    async fn revoke_certificates_of(&mut self, issuer: &str, reason: &str, now_ms: i64) -> Result<u64, StoreError> {
+    async fn revoke_certificates_of(&mut self, issuer: &str, reason: &str, now: Timestamp) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "UPDATE certificates SET revoked_at_ms = $2, revocation_reason = $3 \
              WHERE issuer = $1 AND revoked_at_ms IS NULL AND not_after_ms > $2",
         )
         .bind(issuer)
-        .bind(now_ms)
+        .bind(now.unix_ms())
         .bind(reason)
         .execute(self.conn())
         .await?;
         Ok(done.rows_affected())
     }
 
-    async fn purge_certificates(&mut self, before_ms: i64, limit: i64) -> Result<u64, StoreError> {
+    async fn purge_certificates(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "DELETE FROM certificates WHERE serial IN \
              (SELECT serial FROM certificates WHERE not_after_ms <= $1 ORDER BY not_after_ms LIMIT $2)",
         )
-        .bind(before_ms)
+        .bind(before.unix_ms())
         .bind(limit)
         .execute(self.conn())
         .await?;
@@ -163,9 +164,9 @@ fn row_of(row: &SqliteRow) -> Result<CertificateRow, StoreError> {
         agency: row.try_get("agency")?,
         issuer: row.try_get("issuer")?,
         fingerprint: row.try_get("fingerprint")?,
-        not_before_ms: row.try_get("not_before_ms")?,
-        not_after_ms: row.try_get("not_after_ms")?,
-        revoked_at_ms: row.try_get("revoked_at_ms")?,
+        not_before: instant(row, "not_before_ms")?,
+        not_after: instant(row, "not_after_ms")?,
+        revoked_at: instant_if_any(row, "revoked_at_ms")?,
         revocation_reason: row.try_get("revocation_reason")?,
     })
 }
@@ -178,7 +179,7 @@ fn state_of(row: &SqliteRow) -> Result<CertificateState, StoreError> {
     };
     Ok(CertificateState {
         spiffe_id: row.try_get("spiffe_id")?,
-        not_after_ms: row.try_get("not_after_ms")?,
+        not_after: instant(row, "not_after_ms")?,
         revocation: ended("revoked_at_ms", "revocation_reason")?,
         issuer_retired: row.try_get::<String, _>("issuer_state")? == "retired",
         suspension: ended("suspended_at_ms", "suspension_reason")?,
@@ -190,8 +191,8 @@ fn revoked_of(row: &SqliteRow) -> Result<RevokedCertificate, StoreError> {
         serial: row.try_get("serial")?,
         spiffe_id: row.try_get("spiffe_id")?,
         agency: row.try_get("agency")?,
-        revoked_at_ms: row.try_get("revoked_at_ms")?,
+        revoked_at: instant(row, "revoked_at_ms")?,
         reason: row.try_get::<Option<String>, _>("revocation_reason")?.unwrap_or_default(),
-        not_after_ms: row.try_get("not_after_ms")?,
+        not_after: instant(row, "not_after_ms")?,
     })
 }

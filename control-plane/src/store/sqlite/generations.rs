@@ -3,9 +3,10 @@
 use std::ops::DerefMut;
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Session, Writing};
+use super::{Session, Writing, instant, instant_if_any};
 use crate::store::{
     error::StoreError,
     seam::{Generation, GenerationKind, GenerationState, ReadGenerations, WriteGenerations},
@@ -27,7 +28,7 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadGenerations for Session<
 
 #[async_trait]
 impl WriteGenerations for Session<Writing> {
-    async fn insert_generation(&mut self, generation: &Generation, number: i64, now_ms: i64) -> Result<(), StoreError> {
+    async fn insert_generation(&mut self, generation: &Generation, number: i64, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO authority_generations (name, kind, number, state, parent, certificate, cross_certificate, serial, \
              not_before_ms, not_after_ms, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -40,9 +41,9 @@ impl WriteGenerations for Session<Writing> {
         .bind(&generation.certificate)
         .bind(&generation.cross_certificate)
         .bind(&generation.serial)
-        .bind(generation.not_before_ms)
-        .bind(generation.not_after_ms)
-        .bind(now_ms)
+        .bind(generation.not_before.unix_ms())
+        .bind(generation.not_after.unix_ms())
+        .bind(now.unix_ms())
         .execute(self.conn())
         .await?;
         Ok(())
@@ -56,11 +57,11 @@ impl WriteGenerations for Session<Writing> {
         Ok(())
     }
 
-    async fn move_generation(&mut self, name: &str, state: GenerationState, now_ms: i64) -> Result<(), StoreError> {
+    async fn move_generation(&mut self, name: &str, state: GenerationState, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query("UPDATE authority_generations SET state = $2, retired_at_ms = $3 WHERE name = $1")
             .bind(name)
             .bind(state.as_str())
-            .bind((state == GenerationState::Retired).then_some(now_ms))
+            .bind((state == GenerationState::Retired).then_some(now.unix_ms()))
             .execute(self.conn())
             .await?;
         Ok(())
@@ -76,8 +77,8 @@ fn row_of(row: &SqliteRow) -> Result<Generation, StoreError> {
         certificate: row.try_get("certificate")?,
         cross_certificate: row.try_get("cross_certificate")?,
         serial: row.try_get("serial")?,
-        not_before_ms: row.try_get("not_before_ms")?,
-        not_after_ms: row.try_get("not_after_ms")?,
-        retired_at_ms: row.try_get("retired_at_ms")?,
+        not_before: instant(row, "not_before_ms")?,
+        not_after: instant(row, "not_after_ms")?,
+        retired_at: instant_if_any(row, "retired_at_ms")?,
     })
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::DerefMut};
 
 use async_trait::async_trait;
-use chapar_core::passport::Inquiry;
+use chapar_core::{passport::Inquiry, time::Timestamp};
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Session, Writing};
@@ -92,13 +92,13 @@ impl WriteInquiries for Session<Writing> {
         Ok(())
     }
 
-    async fn settle_inquiry_home(&mut self, inquiry: &str, provider: &str, now_ms: i64) -> Result<(), StoreError> {
+    async fn settle_inquiry_home(&mut self, inquiry: &str, provider: &str, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO inquiry_homes (inquiry, provider, since_ms) VALUES ($1, $2, $3) ON CONFLICT (inquiry) DO NOTHING",
         )
         .bind(inquiry)
         .bind(provider)
-        .bind(now_ms)
+        .bind(now.unix_ms())
         .execute(self.conn())
         .await?;
         Ok(())

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chapar_core::passport::ServicePassport;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Session, Writing, count};
+use super::{Session, Writing, count, instant};
 use crate::store::{
     error::StoreError,
     seam::{PassportFilter, PassportRow, PassportState, ReadPassports, WritePassports},
@@ -148,8 +148,8 @@ impl WritePassports for Session<Writing> {
         .bind(&service.base_database)
         .bind(&service.information_system)
         .bind(service.classification.as_str())
-        .bind(row.created_at_ms)
-        .bind(row.changed_at_ms)
+        .bind(row.created_at.unix_ms())
+        .bind(row.changed_at.unix_ms())
         .bind(&row.changed_by)
         .bind(&row.resolution)
         .execute(self.conn())
@@ -166,7 +166,7 @@ impl WritePassports for Session<Writing> {
         .bind(&row.grpc_service)
         .bind(&row.version)
         .bind(row.state.as_str())
-        .bind(row.changed_at_ms)
+        .bind(row.changed_at.unix_ms())
         .bind(&row.changed_by)
         .bind(&row.resolution)
         .execute(self.conn())
@@ -184,8 +184,8 @@ fn row_of(row: &SqliteRow) -> Result<PassportRow, StoreError> {
         number: u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or(u32::MAX),
         id: row.try_get(4)?,
         state,
-        created_at_ms: row.try_get(6)?,
-        changed_at_ms: row.try_get(7)?,
+        created_at: instant(row, 6)?,
+        changed_at: instant(row, 7)?,
         changed_by: row.try_get(8)?,
         resolution: row.try_get(9)?,
     })

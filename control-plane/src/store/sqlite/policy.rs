@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::DerefMut, sync::Arc};
 use async_trait::async_trait;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Session, Writing, column, count};
+use super::{Session, Writing, column, count, instant};
 use crate::{
     resources::{Kind, PolicySet, ResourceChange, ResourceName, Spec},
     store::{
@@ -91,7 +91,7 @@ impl WritePolicy for Session<Writing> {
              rolled_back_to, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(column(version.version))
-        .bind(version.created_at_ms)
+        .bind(version.created_at.unix_ms())
         .bind(&version.created_by)
         .bind(&version.reason)
         .bind(i64::from(version.created))
@@ -144,7 +144,7 @@ fn version_of(row: &SqliteRow) -> Result<PolicyVersion, StoreError> {
     let small = |index: usize| number(index).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     Ok(PolicyVersion {
         version: number(0)?,
-        created_at_ms: row.try_get(1)?,
+        created_at: instant(row, 1)?,
         created_by: row.try_get(2)?,
         reason: row.try_get(3)?,
         created: small(4)?,

@@ -3,6 +3,7 @@
 use std::ops::DerefMut;
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::{Session, Writing};
@@ -65,7 +66,12 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadRegistrations for Sessio
 
 #[async_trait]
 impl WriteRegistrations for Session<Writing> {
-    async fn put_registration(&mut self, spiffe_id: &str, registration: &RegistrationRow, now_ms: i64) -> Result<(), StoreError> {
+    async fn put_registration(
+        &mut self,
+        spiffe_id: &str,
+        registration: &RegistrationRow,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO registrations (spiffe_id, agency, address, software_version, reserved_for, registered_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (spiffe_id) DO UPDATE SET agency = excluded.agency, \
@@ -77,7 +83,7 @@ impl WriteRegistrations for Session<Writing> {
         .bind(&registration.address)
         .bind(&registration.software_version)
         .bind(stored::json("registration", &registration.reserved_for)?)
-        .bind(now_ms)
+        .bind(now.unix_ms())
         .execute(self.conn())
         .await?;
         sqlx::query("DELETE FROM registered_services WHERE spiffe_id = $1").bind(spiffe_id).execute(self.conn()).await?;

@@ -5,7 +5,7 @@ use std::ops::DerefMut;
 use async_trait::async_trait;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Session, Writing, column};
+use super::{Session, Writing, column, instant};
 use crate::store::{
     error::StoreError,
     seam::{ReadSidecars, SidecarRow, WriteSidecars},
@@ -30,7 +30,7 @@ impl WriteSidecars for Session<Writing> {
         )
         .bind(&sidecar.spiffe_id)
         .bind(&sidecar.agency)
-        .bind(sidecar.seen_at_ms)
+        .bind(sidecar.seen_at.unix_ms())
         .bind(&sidecar.software_version)
         .bind(column(sidecar.sent_revision))
         .bind(column(sidecar.acknowledged_revision))
@@ -47,7 +47,7 @@ fn row_of(row: &SqliteRow) -> Result<SidecarRow, StoreError> {
     Ok(SidecarRow {
         spiffe_id: row.try_get("spiffe_id")?,
         agency: row.try_get("agency")?,
-        seen_at_ms: row.try_get("seen_at_ms")?,
+        seen_at: instant(row, "seen_at_ms")?,
         software_version: row.try_get("software_version")?,
         sent_revision: revision("sent_revision")?,
         acknowledged_revision: revision("acknowledged_revision")?,

@@ -3,7 +3,7 @@
 use std::ops::DerefMut;
 
 use async_trait::async_trait;
-use chapar_core::subject::SubjectKey;
+use chapar_core::{subject::SubjectKey, time::Timestamp};
 use sqlx::SqliteConnection;
 
 use super::{Session, Writing};
@@ -21,9 +21,9 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadSubjectKeys for Session<
         newest.map(|(id, key)| stored::subject_key(id, key)).transpose()
     }
 
-    async fn newest_subject_key_made_at_ms(&mut self) -> Result<Option<i64>, StoreError> {
+    async fn newest_subject_key_made_at(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let made = sqlx::query_scalar("SELECT made_at_ms FROM subject_keys ORDER BY id DESC LIMIT 1");
-        Ok(made.fetch_optional(self.conn()).await?)
+        Ok(made.fetch_optional(self.conn()).await?.map(Timestamp::from_unix_ms))
     }
 
     async fn subject_keys(&mut self) -> Result<Vec<SubjectKey>, StoreError> {
@@ -32,11 +32,11 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadSubjectKeys for Session<
         all.into_iter().map(|(id, key)| stored::subject_key(id, key)).collect()
     }
 
-    async fn subject_keys_succeeded_before(&mut self, before_ms: i64) -> Result<Vec<u32>, StoreError> {
+    async fn subject_keys_succeeded_before(&mut self, before: Timestamp) -> Result<Vec<u32>, StoreError> {
         let ids: Vec<i64> = sqlx::query_scalar(
             "SELECT k.id FROM subject_keys k WHERE (SELECT MIN(s.made_at_ms) FROM subject_keys s WHERE s.id > k.id) < $1",
         )
-        .bind(before_ms)
+        .bind(before.unix_ms())
         .fetch_all(self.conn())
         .await?;
         Ok(ids.into_iter().filter_map(|id| u32::try_from(id).ok()).collect())
@@ -45,10 +45,10 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadSubjectKeys for Session<
 
 #[async_trait]
 impl WriteSubjectKeys for Session<Writing> {
-    async fn insert_subject_key(&mut self, key: &[u8], now_ms: i64) -> Result<u32, StoreError> {
+    async fn insert_subject_key(&mut self, key: &[u8], now: Timestamp) -> Result<u32, StoreError> {
         let id: i64 = sqlx::query_scalar("INSERT INTO subject_keys (key, made_at_ms) VALUES ($1, $2) RETURNING id")
             .bind(key)
-            .bind(now_ms)
+            .bind(now.unix_ms())
             .fetch_one(self.conn())
             .await?;
         Ok(u32::try_from(id).unwrap_or(u32::MAX))

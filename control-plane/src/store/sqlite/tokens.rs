@@ -3,9 +3,10 @@
 use std::ops::DerefMut;
 
 use async_trait::async_trait;
+use chapar_core::time::Timestamp;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Session, Writing};
+use super::{Session, Writing, instant, instant_if_any};
 use crate::store::{
     error::StoreError,
     seam::{ReadTokens, TokenRow, WriteTokens},
@@ -49,36 +50,36 @@ impl WriteTokens for Session<Writing> {
         .bind(&token.agency)
         .bind(&token.sidecar)
         .bind(secret_sha256)
-        .bind(token.created_at_ms)
-        .bind(token.expires_at_ms)
+        .bind(token.created_at.unix_ms())
+        .bind(token.expires_at.unix_ms())
         .bind(&token.created_by)
         .execute(self.conn())
         .await?;
         Ok(())
     }
 
-    async fn revoke_token(&mut self, id: &str, now_ms: i64) -> Result<(), StoreError> {
-        let revocation = sqlx::query("UPDATE enrolment_tokens SET revoked_at_ms = $2 WHERE id = $1").bind(id).bind(now_ms);
+    async fn revoke_token(&mut self, id: &str, now: Timestamp) -> Result<(), StoreError> {
+        let revocation = sqlx::query("UPDATE enrolment_tokens SET revoked_at_ms = $2 WHERE id = $1").bind(id).bind(now.unix_ms());
         revocation.execute(self.conn()).await?;
         Ok(())
     }
 
-    async fn use_token(&mut self, id: &str, serial: &str, now_ms: i64) -> Result<(), StoreError> {
+    async fn use_token(&mut self, id: &str, serial: &str, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query("UPDATE enrolment_tokens SET used_at_ms = $2, used_for = $3 WHERE id = $1 AND used_at_ms IS NULL")
             .bind(id)
-            .bind(now_ms)
+            .bind(now.unix_ms())
             .bind(serial)
             .execute(self.conn())
             .await?;
         Ok(())
     }
 
-    async fn purge_tokens(&mut self, before_ms: i64, limit: i64) -> Result<u64, StoreError> {
+    async fn purge_tokens(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "DELETE FROM enrolment_tokens WHERE id IN \
              (SELECT id FROM enrolment_tokens WHERE expires_at_ms <= $1 ORDER BY expires_at_ms LIMIT $2)",
         )
-        .bind(before_ms)
+        .bind(before.unix_ms())
         .bind(limit)
         .execute(self.conn())
         .await?;
@@ -91,10 +92,10 @@ fn row_of(row: &SqliteRow) -> Result<TokenRow, StoreError> {
         id: row.try_get("id")?,
         agency: row.try_get("agency")?,
         sidecar: row.try_get("sidecar")?,
-        created_at_ms: row.try_get("created_at_ms")?,
-        expires_at_ms: row.try_get("expires_at_ms")?,
+        created_at: instant(row, "created_at_ms")?,
+        expires_at: instant(row, "expires_at_ms")?,
         created_by: row.try_get("created_by")?,
-        used_at_ms: row.try_get("used_at_ms")?,
-        revoked_at_ms: row.try_get("revoked_at_ms")?,
+        used_at: instant_if_any(row, "used_at_ms")?,
+        revoked_at: instant_if_any(row, "revoked_at_ms")?,
     })
 }
