@@ -210,7 +210,10 @@ impl Identity {
 }
 
 pub fn csr(key: &KeyPair, names: &[&str]) -> Vec<u8> {
-    leaf(names, Timestamp::from_unix_ms(0), Timestamp::from_unix_ms(START_MS)).serialize_request(key).map(|request| request.der().to_vec()).unwrap()
+    leaf(names, Timestamp::from_unix_ms(0), Timestamp::from_unix_ms(START_MS))
+        .serialize_request(key)
+        .map(|request| request.der().to_vec())
+        .unwrap()
 }
 
 pub fn renewal(key: &KeyPair) -> RenewRequest {
