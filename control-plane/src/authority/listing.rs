@@ -58,7 +58,7 @@ impl Authority {
         let filter = CertificateFilter { agency: agency.to_owned(), include_void, after };
         let mut reader = self.inner.store.reader().await?;
         let mut certificates = reader.certificates(&filter, self.clock().now(), page.limit()).await?;
-        let next = page.cut(&mut certificates, |row| format!("{}:{}", row.not_before, row.serial));
+        let next = page.cut(&mut certificates, |row| format!("{}:{}", row.not_before.unix_ms(), row.serial));
         Ok((certificates, next))
     }
 }

@@ -118,7 +118,7 @@ pub async fn list(store: &Store, agency: &str, page: &Page) -> Result<(Vec<Token
             .ok_or_else(|| Problem::invalid("PAGE_TOKEN_MALFORMED", "page_token is not one of this list"))?,
     };
     let mut tokens = store.reader().await?.tokens(agency, (after_ms, &after_id), page.limit()).await?;
-    let next = page.cut(&mut tokens, |token| format!("{}:{}", token.created_at, token.id));
+    let next = page.cut(&mut tokens, |token| format!("{}:{}", token.created_at.unix_ms(), token.id));
     Ok((tokens, next))
 }
 

@@ -5,6 +5,7 @@ use data_encoding::HEXLOWER;
 use x509_parser::{extensions::ParsedExtension, parse_x509_certificate, prelude::GeneralName};
 
 use super::*;
+use crate::page::Page;
 
 #[tokio::test]
 async fn a_sidecars_certificate_is_an_svid_and_nothing_more() {
@@ -162,4 +163,20 @@ async fn a_snapshots_signature_verifies_with_the_signers_certificate() {
     key.verify(b"manifest", &signature.der).unwrap();
     assert!(key.verify(b"manifesT", &signature.der).is_err());
     assert!(bench.accepts(&bench.authority.current().roots_der(), &signature.chain));
+}
+
+#[tokio::test]
+async fn certificates_are_listed_newest_first_page_by_page() {
+    let bench = Bench::new().await;
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(bench.issue(MAIN).await.serial);
+        bench.clock.advance(Duration::from_secs(1));
+    }
+    made.reverse();
+    let list = async |after: &str| bench.authority.list("post", false, &Page::asked(2, after).unwrap()).await.unwrap();
+    let (first, next) = list("").await;
+    let (second, end) = list(&next).await;
+    assert_eq!(first.iter().chain(&second).map(|row| row.serial.clone()).collect::<Vec<_>>(), made);
+    assert_eq!(end, "");
 }
