@@ -23,6 +23,7 @@ use crate::{
     config::Config,
     distribute::{self, Distribution},
     enrolment::Enrolment,
+    heads::{self, Heads},
     ledger::{self, Ledger},
     listen::{self, Acceptor, AdminSocket, Audience, Listener, Readiness, Refusals, Serving},
     registry, retention,
@@ -48,6 +49,7 @@ struct Parts {
     authority: Authority,
     distribution: Distribution,
     ledger: Ledger,
+    heads: Heads,
     refusals: Refusals,
     registry: Registry,
     /// After which a call with one account counts as unpaired, in seconds.
@@ -76,6 +78,7 @@ impl App {
             app.tasks.spawn(forwarding.context("cannot forward the ledger")?);
         }
         app.tasks.spawn(subject::keys::run(app.parts.store.clone(), config.ledger.subject_key_ages(), app.stopping.clone()));
+        app.tasks.spawn(heads::run(app.parts.heads.clone(), app.stopping.clone()));
         app.tasks.spawn(retention::run(app.parts.store.clone(), app.stopping.clone()));
         publish_addresses(&config.state_dir, &app.addresses)?;
         app.readiness.set(true);
@@ -167,6 +170,10 @@ impl Parts {
         )
         .await
         .context("cannot open the certificate authority")?;
+        let backwards = heads::backwards_counted(&registry)?;
+        let heads_file = config.heads_file();
+        let heads = Heads::open(store.clone(), authority.clone(), &heads_file, backwards);
+        let heads = heads.await.context("cannot sign how far audit and policy have got")?;
         let signer = authority.signer();
         let distribution = Distribution::start(distribute::Parts {
             store: store.clone(),
@@ -178,6 +185,7 @@ impl Parts {
             }),
             metrics: distribute::Metrics::registered(&registry)?,
             acknowledgements,
+            heads: Some(heads.clone()),
             stopping,
         })
         .await
@@ -186,7 +194,7 @@ impl Parts {
             .context("cannot open the ledger")?;
         let (pairing_grace_s, inspectors) = (config.ledger.pairing_grace_s, config.inspectors.clone());
         let refusals = Refusals::registered(store.clone(), &registry)?;
-        Ok(Self { store, authority, distribution, ledger, refusals, registry, pairing_grace_s, inspectors })
+        Ok(Self { store, authority, distribution, ledger, heads, refusals, registry, pairing_grace_s, inspectors })
     }
 
     /// What sidecars may call.
@@ -201,7 +209,7 @@ impl Parts {
 
     /// What admins may call, with the reflection that generic gRPC tools ask for.
     fn admin_routes(&self) -> anyhow::Result<Routes> {
-        let Self { store, authority, distribution, ledger, pairing_grace_s, inspectors, .. } = self.clone();
+        let Self { store, authority, distribution, ledger, heads, pairing_grace_s, inspectors, .. } = self.clone();
         let subjects_store = store.clone();
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(chapar_proto::FILE_DESCRIPTOR_SET)
@@ -212,7 +220,7 @@ impl Parts {
             .add_service(api::certificates::service(store.clone(), authority.clone()))
             .add_service(api::passports::service(store.clone()))
             .add_service(api::policy::service(store.clone(), distribution))
-            .add_service(api::audit::service(store))
+            .add_service(api::audit::service(store, heads))
             .add_service(api::traces::service(ledger.clone()))
             .add_service(api::ledger::service(ledger.clone(), authority, pairing_grace_s))
             .add_service(api::subjects::service(subjects_store, ledger, inspectors))

@@ -1,5 +1,8 @@
 //! Who did, or was refused, what and when: reading the audit, and writing down refusals. Deeds are written with the deed.
 
+mod check;
+
+pub use self::check::{Checked, Finding, Judge, Witness, check};
 use crate::{
     page::Page,
     problem::Problem,

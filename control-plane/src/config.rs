@@ -78,6 +78,12 @@ impl Config {
         self.state_dir.join("ledger.db")
     }
 
+    /// The newest signed heads.
+    #[must_use]
+    pub fn heads_file(&self) -> PathBuf {
+        self.state_dir.join("heads.binpb")
+    }
+
     /// Keys and certificates of the authority.
     #[must_use]
     pub fn authority_dir(&self) -> PathBuf {

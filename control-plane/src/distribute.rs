@@ -40,6 +40,7 @@ use crate::{
     changes::Acknowledgements,
     clock::Clock,
     config,
+    heads::Heads,
     problem::Problem,
     store::{AuditEntry, Store, StoreError},
 };
@@ -64,6 +65,7 @@ pub(crate) struct Context {
     pub(crate) validity: config::Snapshot,
     pub(crate) seal: Seal,
     pub(crate) metrics: Metrics,
+    pub(crate) heads: Option<Heads>,
 }
 
 /// Distribution at work. Clones speak of the same.
@@ -89,6 +91,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Filled with what every connected sidecar holds.
     pub acknowledgements: Acknowledgements,
+    /// What goes out with every update. `None`: nothing does.
+    pub heads: Option<Heads>,
     /// Ends everything here.
     pub stopping: CancellationToken,
 }
@@ -102,7 +106,7 @@ impl Distribution {
         let clock = parts.store.clock().clone();
         let recipients = Recipients::new(parts.store.reader().await?.sidecars().await?, parts.acknowledgements, clock.clone());
         let (validity, metrics) = (parts.validity, parts.metrics);
-        let context = Context { store: parts.store, clock, validity, seal: parts.seal, metrics };
+        let context = Context { store: parts.store, clock, validity, seal: parts.seal, metrics, heads: parts.heads };
         let streams = TaskTracker::new();
         let states = states::started(&context, parts.trust_domain, &streams, parts.stopping.clone()).await?;
         streams.spawn(sidecars::run(recipients.clone(), context.store.clone(), parts.stopping));
@@ -153,6 +157,9 @@ impl Distribution {
         }
         if let Some(exclusion) = self.state().exclusion(caller.agency.as_str(), &caller.serial) {
             return Err(stream::excluded(&exclusion));
+        }
+        if let (Some(heads), Some(told)) = (&self.context.heads, hello.heads.clone()) {
+            heads.told(&identity, told);
         }
         let held = held(hello)?;
         let (sidecar, taken_over) = self.recipients.connect(&identity, caller.agency.as_str(), &held);

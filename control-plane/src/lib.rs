@@ -12,6 +12,7 @@ pub mod distribute;
 pub mod enrolment;
 pub mod explain;
 pub mod governance;
+pub mod heads;
 pub mod ledger;
 pub mod limit;
 pub mod listen;

@@ -1,6 +1,7 @@
 //! The database: what the exchange knows, behind one small trait a noun. SQL stands in the folder of the database that speaks it,
 //! and nowhere else.
 
+mod digest;
 mod error;
 pub mod seam;
 mod sqlite;
@@ -14,14 +15,15 @@ use std::{
 };
 
 use chapar_core::time::Timestamp;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use self::{
     error::{Source, StoreError},
     seam::{
-        AgencyInStore, AgencyState, AuditEntry, AuditFilter, AuditLine, CertificateFilter, CertificateRow, CertificateState,
-        EndpointInStore, Generation, GenerationKind, GenerationState, InquiryInStore, OfferedInquiry, PassportFilter,
-        PassportRow, PassportState, PolicyVersion, Read, RegistrationRow, RevokedCertificate, SYSTEM, SidecarRow, TokenRow,
-        Write,
+        AUDIT_BEGINNING, AgencyInStore, AgencyState, AuditEntry, AuditFilter, AuditHash, AuditHead, AuditLine, CertificateFilter,
+        CertificateRow, CertificateState, EndpointInStore, Generation, GenerationKind, GenerationState, HeadRow, InquiryInStore,
+        OfferedInquiry, PassportFilter, PassportRow, PassportState, PolicyVersion, Read, RegistrationRow, RevokedCertificate,
+        SYSTEM, SidecarRow, TokenRow, Write,
     },
 };
 use self::{seam::Database, sqlite::SqliteDatabase};
@@ -39,7 +41,12 @@ pub struct Store {
     database: Arc<dyn Database>,
     clock: Clock,
     changes: Arc<dyn Changes>,
+    /// Of the audit's chain, as this process knows it: not as the file, which others may have altered, tells it.
+    audit_head: Arc<Mutex<AuditHead>>,
 }
+
+/// Lines of the audit that are read at once while it is gone through.
+const AUDIT_LINES_AT_ONCE: i64 = 1_000;
 
 impl Store {
     /// Opens the file, makes it if it is not there, and brings its tables up to date.
@@ -49,7 +56,13 @@ impl Store {
     pub async fn open(file: &Path, clock: Clock) -> Result<Self, StoreError> {
         let database: Arc<dyn Database> = Arc::new(SqliteDatabase::open(file).await?);
         let revision = database.reader().await?.revision().await?;
-        Ok(Self { database, clock, changes: Arc::new(InProcess::starting_at(revision)) })
+        let audit_head = Arc::new(Mutex::new(head_in(&mut *database.reader().await?).await?));
+        Ok(Self { database, clock, changes: Arc::new(InProcess::starting_at(revision)), audit_head })
+    }
+
+    /// How far the audit has got, as this process wrote it.
+    pub async fn audit_head(&self) -> AuditHead {
+        *self.audit_head.lock().await
     }
 
     /// Reads what is committed, each statement as of its own moment.
@@ -74,7 +87,8 @@ impl Store {
     /// When no turn comes in time, or the database cannot be locked.
     pub async fn write(&self) -> Result<Transaction, StoreError> {
         let (clock, changes) = (self.clock.clone(), self.changes.clone());
-        Ok(Transaction { write: self.database.write().await?, clock, changes, revision: None })
+        let audit_head = self.audit_head.clone();
+        Ok(Transaction { write: self.database.write().await?, clock, changes, revision: None, audit_head, audited: None })
     }
 
     /// Writes one audit entry on its own, for what was refused and so has no transaction of its own.
@@ -132,6 +146,9 @@ pub struct Transaction {
     clock: Clock,
     changes: Arc<dyn Changes>,
     revision: Option<u64>,
+    audit_head: Arc<Mutex<AuditHead>>,
+    /// The chain's head once this write is kept. Held from the first entry until the write has ended.
+    audited: Option<(OwnedMutexGuard<AuditHead>, AuditHead)>,
 }
 
 impl Transaction {
@@ -165,7 +182,18 @@ impl Transaction {
     /// When the store cannot be written.
     pub async fn audit(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
         let at = self.clock.now();
-        self.write.append_audit(at, &entry).await
+        let (known, head) = match self.audited.take() {
+            Some(audited) => audited,
+            // Whoever else holds it has just ended its write: there is one writer at a time.
+            None => {
+                let known = self.audit_head.clone().lock_owned().await;
+                let head = *known;
+                (known, head)
+            }
+        };
+        let head = self.write.append_audit(at, &entry, head).await?;
+        self.audited = Some((known, head));
+        Ok(())
     }
 
     /// Makes the write durable, then announces its revision if it has one.
@@ -174,6 +202,9 @@ impl Transaction {
     /// When the store cannot be written; then nothing was kept.
     pub async fn commit(self) -> Result<(), StoreError> {
         self.write.commit().await?;
+        if let Some((mut known, head)) = self.audited {
+            *known = head;
+        }
         if let Some(revision) = self.revision {
             self.changes.announce(revision);
         }
@@ -192,6 +223,25 @@ impl Deref for Transaction {
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut *self.write
+    }
+}
+
+/// The head of the audit's chain as the file tells it: the newest line's, or, where no line is as young as the chain, computed from the
+/// first line on.
+async fn head_in(reader: &mut dyn Read) -> Result<AuditHead, StoreError> {
+    let newest = reader.audit_lines(&AuditFilter::default(), i64::MAX, 1).await?;
+    match newest.first() {
+        None => return Ok(AuditHead::default()),
+        Some(AuditLine { id, hash: Some(hash), .. }) => return Ok(AuditHead { id: *id, hash: *hash }),
+        Some(_) => {}
+    }
+    let mut head = AuditHead::default();
+    loop {
+        let lines = reader.audit_lines_after(head.id, AUDIT_LINES_AT_ONCE).await?;
+        if lines.is_empty() {
+            return Ok(head);
+        }
+        head = lines.iter().fold(head, |head, line| AuditHead { id: line.id, hash: line.linked(&head.hash) });
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod convert;
 pub mod encoded;
 pub mod evidence;
+pub mod heads;
 pub mod token;
 
 /// Sidecar ↔ control plane, and the passport options.

@@ -3,6 +3,7 @@
 //!
 //! A test describes an [`Act`], starts it as [`Hostile`], and reads what came of it as JSON.
 
+mod file_access;
 mod token_race;
 
 use std::{path::Path, process::Stdio, time::Duration};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-pub use self::token_race::TokenRace;
+pub use self::{file_access::FileAccess, token_race::TokenRace};
 use crate::binaries;
 
 /// How long an act may take when nothing else is said.
@@ -24,6 +25,8 @@ const ACT_LIMIT: Duration = Duration::from_secs(120);
 pub enum Act {
     /// Several enrol with one token in the same moment.
     TokenRace(TokenRace),
+    /// Somebody writes a database behind its owner's back.
+    FileAccess(FileAccess),
 }
 
 impl Act {
@@ -34,6 +37,7 @@ impl Act {
     pub async fn carry_out(self) -> Result<Value> {
         match self {
             Self::TokenRace(race) => race.run().await,
+            Self::FileAccess(access) => access.run(),
         }
     }
 }

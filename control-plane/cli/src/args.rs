@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     command::{
-        admin_cert, agency, apply, audit, ca, cert, evidence, explain, grant, ledger, passport, policy, resource, sidecar,
+        admin_cert, agency, apply, audit, ca, cert, check, evidence, explain, grant, ledger, passport, policy, resource, sidecar,
         subject, token, trace,
     },
     connect::ConnectionArgs,
@@ -81,6 +81,9 @@ pub(crate) enum Command {
     /// Who changed what, and when
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Whether the exchange still is what others remember of it
+    #[command(subcommand)]
+    Check(check::Command),
     /// Print completions for a shell
     Completions { shell: clap_complete::Shell },
     /// Print the version of this program
@@ -130,6 +133,8 @@ mod tests {
             "evidence verify call.json --bundle ca.crt",
             "ledger sums --consumer ipm -o json",
             "audit list --action token -o yaml",
+            "audit verify --within 2h",
+            "check heads",
             "completions bash",
         ] {
             let words = std::iter::once("chapar").chain(line.split(' '));

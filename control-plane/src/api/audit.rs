@@ -1,28 +1,33 @@
 //! `chapar.admin.v1.AuditService`: reading the audit.
 
 use chapar_proto::admin::v1::{
-    AuditEntry, ListAuditRequest, ListAuditResponse,
+    AuditEntry, AuditFinding, CheckHeadsRequest, CheckHeadsResponse, HeadsTold, ListAuditRequest, ListAuditResponse,
+    VerifyAuditRequest, VerifyAuditResponse,
     audit_service_server::{AuditService, AuditServiceServer},
 };
+use chapar_proto::v1::Head;
 use tonic::{Request, Response, Status};
 
 use crate::{
     audit,
     caller::Caller,
     clock::{instant_of, wire_of},
+    heads::{self, Heads, Signed},
     page::Page,
+    problem::Problem,
     store::{AuditFilter, AuditLine, Store},
 };
 
 /// The service, for the admins' listeners.
 #[must_use]
-pub fn service(store: Store) -> AuditServiceServer<Audit> {
-    AuditServiceServer::new(Audit { store })
+pub fn service(store: Store, heads: Heads) -> AuditServiceServer<Audit> {
+    AuditServiceServer::new(Audit { store, heads })
 }
 
 /// Serves [`AuditService`].
 pub struct Audit {
     store: Store,
+    heads: Heads,
 }
 
 #[tonic::async_trait]
@@ -40,6 +45,45 @@ impl AuditService for Audit {
         };
         let (written, next_page_token) = audit::list(&self.store, &filter, &page).await?;
         Ok(Response::new(ListAuditResponse { entries: written.into_iter().map(entry).collect(), next_page_token }))
+    }
+
+    async fn verify_audit(&self, request: Request<VerifyAuditRequest>) -> Result<Response<VerifyAuditResponse>, Status> {
+        Caller::from_request(&request)?.require_admin()?;
+        let checked = heads::verify_audit(&self.heads).await.map_err(Problem::from)?;
+        Ok(Response::new(VerifyAuditResponse {
+            entries: checked.entries,
+            heads: checked.heads,
+            last: checked.head.id,
+            hash: checked.head.hash.to_vec(),
+            findings: checked.findings.into_iter().map(finding).collect(),
+        }))
+    }
+
+    async fn check_heads(&self, request: Request<CheckHeadsRequest>) -> Result<Response<CheckHeadsResponse>, Status> {
+        Caller::from_request(&request)?.require_admin()?;
+        let own = self.heads.sign().await.map_err(|error| Problem::internal(&error))?;
+        let sidecars = heads::sidecars_told(&self.heads).await.map_err(Problem::from)?;
+        Ok(Response::new(CheckHeadsResponse {
+            own: Some(told(String::new(), &own, Vec::new())),
+            sidecars: sidecars.into_iter().map(|keeps| told(keeps.sidecar, &keeps.signed, keeps.problems)).collect(),
+        }))
+    }
+}
+
+fn finding(found: audit::Finding) -> AuditFinding {
+    AuditFinding { kind: found.kind.to_owned(), first: found.first, last: found.last, told: found.told }
+}
+
+fn told(sidecar: String, signed: &Signed, problems: Vec<String>) -> HeadsTold {
+    let number = |head: Option<&Head>| head.map_or(0, |head| head.number);
+    let heads = &signed.heads;
+    HeadsTold {
+        sidecar,
+        at: heads.at,
+        audit: number(heads.audit.as_ref()),
+        policy: number(heads.policy.as_ref()),
+        ledger: number(heads.ledger.as_ref()),
+        problems,
     }
 }
 

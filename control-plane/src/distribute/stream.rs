@@ -19,7 +19,12 @@ use super::{
     recipients::ConnectedSidecar,
     state::{AgencySet, DistributionState, Exclusion},
 };
-use crate::{caller::SidecarCaller, problem::Problem, store::AuditEntry};
+use crate::{
+    caller::SidecarCaller,
+    heads::{Heads, Signed},
+    problem::Problem,
+    store::AuditEntry,
+};
 
 /// How long a sidecar may take to verify and persist an update, in seconds. A large first snapshot on a slow disk takes a
 /// few; who needs more has stopped, and a new stream is the best that can be tried.
@@ -54,6 +59,7 @@ pub(crate) struct InFlight {
     policy_version: u64,
     set: Arc<AgencySet>,
     full: bool,
+    heads: Option<Arc<Signed>>,
     answer_until: Instant,
 }
 
@@ -125,7 +131,9 @@ impl Stream {
         };
         let signed = sealed(statement, self.context.clock.now(), &self.context.validity, &self.context.seal)
             .map_err(|error| Problem::internal(error.as_ref()))?;
-        let update = Update { signed_manifest: Some(signed), ..update_of(full, difference) };
+        let heads = self.context.heads.as_ref().and_then(Heads::newest);
+        let told = heads.as_ref().map(|heads| heads.wire.clone());
+        let update = Update { signed_manifest: Some(signed), heads: told, ..update_of(full, difference) };
         if self.outbound.try_send(Ok(FollowResponse { update: Some(update) })).is_err() {
             return Err(unanswered());
         }
@@ -136,6 +144,7 @@ impl Stream {
             policy_version: state.policy_version(),
             set,
             full,
+            heads,
             answer_until: Instant::now() + Duration::from_secs(ACK_WAIT_S_MAX),
         });
         Ok(())
@@ -158,6 +167,9 @@ impl Stream {
         if ack.accepted {
             self.sidecar.accepted(update.revision, update.state_revision, update.policy_version);
             self.context.metrics.accepted();
+            if let (Some(heads), Some(kept)) = (&self.context.heads, update.heads) {
+                heads.keeps(self.sidecar.spiffe_id(), kept);
+            }
             self.base = Some(update.set);
             return if self.behind { self.tell() } else { Ok(()) };
         }
@@ -212,7 +224,7 @@ fn update_of(full: bool, difference: Difference) -> Update {
     let changed =
         difference.changed.iter().map(|(key, body)| Resource { key: Some(wire_key(key)), body: body.bytes().to_vec() }).collect();
     let removed = difference.removed.iter().map(wire_key).collect();
-    Update { full, changed, removed, signed_manifest: None }
+    Update { full, changed, removed, signed_manifest: None, heads: None }
 }
 
 async fn until(instant: Option<Instant>) {

@@ -89,7 +89,7 @@ impl Exchange {
         let (states, newest) = watch::channel(Arc::new(DistributionState::new(facts, None)));
         let metrics = Metrics::registered(&prometheus::Registry::new()).unwrap();
         let recipients = Recipients::new(Vec::new(), acknowledgements.clone(), clock.clone());
-        let context = Context { store, clock, validity: VALIDITY, seal, metrics };
+        let context = Context { store, clock, validity: VALIDITY, seal, metrics, heads: None };
         let distribution = Distribution { context, states: newest, recipients, streams: TaskTracker::new() };
         let door = Door { address: serve(&distribution).await, public_key };
         Self { states, distribution, acknowledgements, door, _folder: folder }
@@ -148,7 +148,7 @@ struct Sidecar {
 }
 
 fn hello(revision: u64, digest: &[u8]) -> Hello {
-    Hello { spiffe_id: POST.into(), revision, digest: digest.to_vec(), software_version: "0.1.0".into() }
+    Hello { spiffe_id: POST.into(), revision, digest: digest.to_vec(), software_version: "0.1.0".into(), heads: None }
 }
 
 impl Sidecar {

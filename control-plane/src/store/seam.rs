@@ -18,7 +18,7 @@ use async_trait::async_trait;
 
 pub use self::{
     agencies::{AgencyInStore, AgencyState, ReadAgencies, WriteAgencies},
-    audit::{AuditEntry, AuditFilter, AuditLine, ReadAudit, SYSTEM, WriteAudit},
+    audit::{AUDIT_BEGINNING, AuditEntry, AuditFilter, AuditHash, AuditHead, AuditLine, HeadRow, ReadAudit, SYSTEM, WriteAudit},
     certificates::{
         CertificateFilter, CertificateRow, CertificateState, ReadCertificates, RevokedCertificate, WriteCertificates,
     },

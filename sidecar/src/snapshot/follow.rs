@@ -200,6 +200,7 @@ impl Follower {
             revision: held.map_or(0, |held| held.manifest.revision),
             digest: held.map_or_else(Vec::new, |held| held.manifest.digest.to_vec()),
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
+            heads: None,
         }
     }
 

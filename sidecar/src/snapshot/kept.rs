@@ -76,7 +76,12 @@ pub(super) fn keep(state: &StateFolder, held: &VerifiedSet) -> Result<(), StateE
         let key = v1::ResourceKey { kind, name: key.name.to_string() };
         v1::Resource { key: Some(key), body: body.bytes().to_vec() }
     });
-    let update =
-        v1::Update { full: true, changed: changed.collect(), removed: Vec::new(), signed_manifest: Some(held.signed.clone()) };
+    let update = v1::Update {
+        full: true,
+        changed: changed.collect(),
+        removed: Vec::new(),
+        signed_manifest: Some(held.signed.clone()),
+        heads: None,
+    };
     state.write(FILE, &update.encode_to_vec())
 }

@@ -67,6 +67,7 @@ pub(crate) fn full(authority: &Authority, manifest: &v1::SnapshotManifest, set: 
         changed: set.iter().map(resource).collect(),
         removed: Vec::new(),
         signed_manifest: Some(authority.sign(manifest)),
+        heads: None,
     }
 }
 
@@ -81,6 +82,7 @@ pub(crate) fn delta(authority: &Authority, manifest: &v1::SnapshotManifest, from
         changed: difference.changed.iter().map(|(key, body)| resource((key, body))).collect(),
         removed: removed.collect(),
         signed_manifest: Some(authority.sign(manifest)),
+        heads: None,
     }
 }
 

@@ -1,11 +1,13 @@
 //! Who changed what, and when.
 
-use chapar_proto::admin::v1::{AuditEntry, ListAuditRequest};
+use chapar_proto::admin::v1::{AuditEntry, AuditFinding, ListAuditRequest, VerifyAuditRequest, VerifyAuditResponse};
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
 use crate::{
     failure::Failure,
-    input::Period,
+    input::{Period, Span},
     output::{
         Style,
         table::{Table, Tone},
@@ -20,6 +22,12 @@ use crate::{
 pub(crate) enum Command {
     /// List entries, newest first
     List(ListArgs),
+    /// Find what was removed, altered, exchanged or cut off; exit code 1 when anything was
+    Verify {
+        /// How long it may take: 30m, 2h
+        #[arg(long, value_name = "SPAN", default_value = "1h")]
+        within: Span,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -40,7 +48,35 @@ pub(crate) struct ListArgs {
 }
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
-    let Command::List(args) = command;
+    match command {
+        Command::List(args) => list(args, session).await,
+        Command::Verify { within } => verify(within, session).await,
+    }
+}
+
+async fn verify(within: Span, session: &Session) -> Result<Verdict, Failure> {
+    let mut client = client!(session, audit_service_client::AuditServiceClient);
+    let wait = Duration::from_secs(within.seconds().map_err(Failure::Input)?.into());
+    let answer = session.call_waiting(wait, client.verify_audit(VerifyAuditRequest {})).await?;
+    session.output.show(&answer, |style| draw_findings(style, &answer))?;
+    Ok(if answer.findings.is_empty() { Verdict::Yes } else { Verdict::No })
+}
+
+fn draw_findings(style: &Style, answer: &VerifyAuditResponse) -> String {
+    let table = Table::new()
+        .state("FOUND", |finding: &AuditFinding| (finding.kind.clone(), Tone::Bad))
+        .column("ENTRIES", |finding| format!("{}-{}", finding.first, finding.last))
+        .text("WHAT", |finding| finding.told.clone())
+        .draw(style, &answer.findings, "Nothing was removed, altered, exchanged or cut off.");
+    let (entries, heads, last) = (answer.entries, answer.heads, answer.last);
+    let hash: String = answer.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "{}\n{entries} entries, {heads} signed heads verified; the newest entry is {last}, with the hash {hash}",
+        table.trim_end()
+    )
+}
+
+async fn list(args: ListArgs, session: &Session) -> Result<Verdict, Failure> {
     let client = client!(session, audit_service_client::AuditServiceClient);
     let request = ListAuditRequest {
         actor: args.actor,

@@ -34,7 +34,7 @@ answers! {
     ExplainResponse ListGrantsResponse RevokeGrantResponse RestoreGrantResponse
     ListCertificatesResponse RevokeCertificateResponse GetAuthorityResponse RotateIssuerResponse RotateRootResponse
     RetireGenerationResponse IssueAdminCertificateResponse
-    VerifyLedgerResponse ExportEvidenceResponse Evidence FindCallsResponse RotateSubjectKeyResponse
+    VerifyLedgerResponse VerifyAuditResponse CheckHeadsResponse ExportEvidenceResponse Evidence FindCallsResponse RotateSubjectKeyResponse
     ListTracesResponse ListUnpairedResponse ListSumsResponse GetTraceResponse ListAuditResponse
 }
 

@@ -66,6 +66,7 @@ impl Country {
             seal,
             metrics: Metrics::registered(&prometheus::Registry::new()).unwrap(),
             acknowledgements,
+            heads: None,
             stopping: stopping.clone(),
         };
         let distribution = Distribution::start(parts).await.unwrap();

@@ -43,6 +43,9 @@ pub trait ReadPolicy {
     /// Versions before `before`, the newest first.
     async fn policy_versions(&mut self, before: u64, limit: usize) -> Result<Vec<PolicyVersion>, StoreError>;
 
+    /// A digest over all that each version after `after` says, the oldest first: what must never change of it.
+    async fn policy_digests(&mut self, after: u64) -> Result<Vec<(u64, [u8; 32])>, StoreError>;
+
     /// All resources of a version.
     async fn resources_at(&mut self, version: u64) -> Result<PolicySet, StoreError>;
 

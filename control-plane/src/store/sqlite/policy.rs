@@ -9,6 +9,7 @@ use super::{Session, Writing, column, count, instant};
 use crate::{
     resources::{Kind, PolicySet, ResourceChange, ResourceName, Spec},
     store::{
+        digest::FieldDigest,
         error::StoreError,
         seam::{PolicyVersion, ReadPolicy, WritePolicy},
         stored,
@@ -45,6 +46,35 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadPolicy for Session<C> {
             .fetch_all(self.conn())
             .await?;
         rows.iter().map(version_of).collect()
+    }
+
+    async fn policy_digests(&mut self, after: u64) -> Result<Vec<(u64, [u8; 32])>, StoreError> {
+        let rows = sqlx::query(select_version!("WHERE version > $1 ORDER BY version"));
+        let versions = rows.bind(column(after)).fetch_all(self.conn()).await?;
+        let changes = sqlx::query(
+            "SELECT from_version AS version, kind, name, body FROM policy_resources WHERE from_version > $1 \
+             UNION ALL SELECT to_version, kind, name, NULL FROM policy_resources WHERE to_version > $1 \
+             ORDER BY 1, kind, name, body",
+        );
+        let changes = changes.bind(column(after)).fetch_all(self.conn()).await?;
+        let mut changes = changes.iter().peekable();
+        let mut digests = Vec::with_capacity(versions.len());
+        for row in &versions {
+            let made = version_of(row)?;
+            let (at_ms, rolled_back_to) = (made.created_at.unix_ms(), made.rolled_back_to.unwrap_or_default());
+            let mut digest = FieldDigest::of(b"chapar policy version v1\n");
+            digest.number(at_ms.unsigned_abs()).text(&made.created_by).text(&made.reason).number(rolled_back_to);
+            while let Some(change) = changes.peek()
+                && change.try_get::<i64, _>("version")? <= column(made.version)
+            {
+                let (kind, name, body) = (change.try_get("kind")?, change.try_get("name")?, change.try_get("body")?);
+                let body: Option<&str> = body;
+                digest.text(kind).text(name).number(body.is_some().into()).text(body.unwrap_or_default());
+                changes.next();
+            }
+            digests.push((made.version, digest.ended()));
+        }
+        Ok(digests)
     }
 
     async fn resources_at(&mut self, version: u64) -> Result<PolicySet, StoreError> {
