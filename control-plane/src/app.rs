@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::Path,
     sync::Arc,
 };
@@ -16,7 +16,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
 use crate::{
+    access::Access,
     api,
+    audit::{self, Repeats},
     authority::{self, Authority},
     changes::Acknowledgements,
     clock::Clock,
@@ -54,8 +56,10 @@ struct Parts {
     registry: Registry,
     /// After which a call with one account counts as unpaired, in seconds.
     pairing_grace_s: u32,
-    /// Admins who may ask which calls were about a person.
-    inspectors: Vec<String>,
+    /// What admins may do.
+    access: Arc<Access>,
+    /// What they were refused, and what they read.
+    repeats: Repeats,
 }
 
 impl App {
@@ -78,6 +82,7 @@ impl App {
             app.tasks.spawn(forwarding.context("cannot forward the ledger")?);
         }
         app.tasks.spawn(subject::keys::run(app.parts.store.clone(), config.ledger.subject_key_ages(), app.stopping.clone()));
+        app.tasks.spawn(audit::run(app.parts.repeats.clone(), app.stopping.clone()));
         app.tasks.spawn(heads::run(app.parts.heads.clone(), app.stopping.clone()));
         app.tasks.spawn(retention::run(app.parts.store.clone(), app.stopping.clone()));
         publish_addresses(&config.state_dir, &app.addresses)?;
@@ -123,7 +128,8 @@ impl App {
         self.serve("sidecars", Audience::Sidecars, self.parts.sidecar_routes(), Listener::Tls { tcp, acceptor });
 
         let socket = config.admin_socket();
-        let socket = AdminSocket::bind(&socket).with_context(|| format!("cannot make the admin socket {}", socket.display()))?;
+        let socket = AdminSocket::bind(&socket, config.access.opens_socket(own_uid(&config.state_dir)?))
+            .with_context(|| format!("cannot make the admin socket {}", socket.display()))?;
         self.opened("adminSocket", socket.file().display().to_string());
         self.serve("adminSocket", Audience::Admins, self.parts.admin_routes()?, Listener::Local(socket));
 
@@ -143,9 +149,9 @@ impl App {
     }
 
     fn serve(&self, name: &'static str, audience: Audience, routes: Routes, listener: Listener) {
-        let Parts { authority, refusals, .. } = self.parts.clone();
+        let Parts { authority, refusals, access, repeats, .. } = self.parts.clone();
         let stopping = self.stopping.clone();
-        self.tasks.spawn(listener.serve(Serving { name, audience, routes, authority, refusals, stopping }));
+        self.tasks.spawn(listener.serve(Serving { name, audience, routes, authority, refusals, access, repeats, stopping }));
     }
 
     fn opened(&mut self, listener: &'static str, address: String) {
@@ -192,9 +198,10 @@ impl Parts {
         .context("cannot start distribution")?;
         let ledger = Ledger::open(&config.ledger_file(), store.clone(), ledger::Metrics::registered(&registry)?)
             .context("cannot open the ledger")?;
-        let (pairing_grace_s, inspectors) = (config.ledger.pairing_grace_s, config.inspectors.clone());
+        let access = Arc::new(config.access.resolved(own_uid(&config.state_dir)?, &config.inspectors));
+        let (pairing_grace_s, repeats) = (config.ledger.pairing_grace_s, Repeats::new(store.clone()));
         let refusals = Refusals::registered(store.clone(), &registry)?;
-        Ok(Self { store, authority, distribution, ledger, heads, refusals, registry, pairing_grace_s, inspectors })
+        Ok(Self { store, authority, distribution, ledger, heads, refusals, registry, pairing_grace_s, access, repeats })
     }
 
     /// What sidecars may call.
@@ -209,7 +216,7 @@ impl Parts {
 
     /// What admins may call, with the reflection that generic gRPC tools ask for.
     fn admin_routes(&self) -> anyhow::Result<Routes> {
-        let Self { store, authority, distribution, ledger, heads, pairing_grace_s, inspectors, .. } = self.clone();
+        let Self { store, authority, distribution, ledger, heads, pairing_grace_s, .. } = self.clone();
         let subjects_store = store.clone();
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(chapar_proto::FILE_DESCRIPTOR_SET)
@@ -223,9 +230,15 @@ impl Parts {
             .add_service(api::audit::service(store, heads))
             .add_service(api::traces::service(ledger.clone()))
             .add_service(api::ledger::service(ledger.clone(), authority, pairing_grace_s))
-            .add_service(api::subjects::service(subjects_store, ledger, inspectors))
+            .add_service(api::subjects::service(subjects_store, ledger))
             .add_service(reflection))
     }
+}
+
+/// The user that this process runs as: the state folder is its own.
+fn own_uid(state_dir: &Path) -> anyhow::Result<u32> {
+    let metadata = fs::metadata(state_dir).with_context(|| format!("cannot look at {}", state_dir.display()))?;
+    Ok(metadata.uid())
 }
 
 /// Makes the state folder if it is not there, and takes it for this process alone.

@@ -1,8 +1,14 @@
 //! Who did, or was refused, what and when: reading the audit, and writing down refusals. Deeds are written with the deed.
 
+mod act;
 mod check;
+mod repeats;
 
-pub use self::check::{Checked, Finding, Judge, Witness, check};
+pub use self::{
+    act::Act,
+    check::{Checked, Finding, Judge, Witness, check},
+    repeats::{Repeats, run},
+};
 use crate::{
     page::Page,
     problem::Problem,
@@ -44,12 +50,17 @@ pub async fn audited<T>(
     {
         let entry = AuditEntry::refused(actor, action, object, problem.reason())
             .with(serde_json::json!({ "message": shortened(problem.message()) }));
-        store.audit(entry).await?;
+        // Within an admin's call the gate writes it, and counts what is repeated.
+        if let Some(entry) = act::hand_over(entry) {
+            store.audit(entry).await?;
+        }
     }
     result
 }
 
-fn shortened(text: &str) -> &str {
+/// What of a message is kept.
+#[must_use]
+pub fn shortened(text: &str) -> &str {
     const BYTES_MAX: usize = 1_024;
     &text[..text.floor_char_boundary(BYTES_MAX)]
 }

@@ -6,7 +6,7 @@ use chapar_core::identity::{AgencyName, SpiffeId, WorkloadName};
 use chapar_core::time::Timestamp;
 use tonic::Request;
 
-use crate::problem::Problem;
+use crate::{access::Powers, problem::Problem};
 
 /// The proven origin of a request. The listeners put it in the extensions of every request, after they checked that the
 /// certificate is neither expired nor revoked and its agency not suspended.
@@ -16,6 +16,8 @@ pub enum Caller {
     Local {
         /// User ID of the process.
         uid: u32,
+        /// What the configuration lets this user do.
+        powers: Powers,
     },
     /// An admin with a certificate, over the admin listener.
     Admin {
@@ -27,6 +29,8 @@ pub enum Caller {
         serial: String,
         /// End of the certificate.
         not_after: Timestamp,
+        /// What the certificate lets its holder do.
+        powers: Powers,
     },
     /// An agency's sidecar with a certificate.
     Sidecar(SidecarCaller),
@@ -79,6 +83,15 @@ impl Caller {
         }
     }
 
+    /// What an admin may do; nobody else may do anything of it.
+    #[must_use]
+    pub fn powers(&self) -> Powers {
+        match self {
+            Self::Local { powers, .. } | Self::Admin { powers, .. } => powers.clone(),
+            Self::Sidecar(_) | Self::Anonymous { .. } => Powers::default(),
+        }
+    }
+
     /// Lets sidecars pass.
     ///
     /// # Errors
@@ -100,7 +113,7 @@ impl Caller {
     #[must_use]
     pub fn actor(&self) -> String {
         match self {
-            Self::Local { uid } => format!("local:uid={uid}"),
+            Self::Local { uid, .. } => format!("local:uid={uid}"),
             Self::Admin { id, .. } | Self::Sidecar(SidecarCaller { id, .. }) => id.to_string(),
             Self::Anonymous { address } => address.to_string(),
         }

@@ -1,5 +1,6 @@
 //! The daemon's configuration: one YAML file, read once, camelCase keys, units in the names.
 
+mod access;
 mod certificates;
 mod forward;
 mod ledger;
@@ -16,6 +17,7 @@ use chapar_core::identity::TrustDomain;
 use serde::{Deserialize, Deserializer, de};
 
 pub use self::{
+    access::Access,
     certificates::Certificates,
     forward::{Forward, ForwardProtocol},
     ledger::{Ledger, SubjectKeyAges},
@@ -45,6 +47,9 @@ pub struct Config {
     #[serde(default)]
     /// Where its own spans go.
     pub telemetry: Telemetry,
+    #[serde(default)]
+    /// What admins may do.
+    pub access: Access,
     /// Admins who may ask which calls were about a person: names of admin certificates, or "local:uid=0" for a user of the admin
     /// socket. Default: nobody.
     #[serde(default)]
@@ -61,6 +66,7 @@ impl Config {
         let config: Self = serde_saphyr::from_str(&text)
             .map_err(|problem| ConfigError::Malformed { file: file.to_owned(), problem: problem.to_string() })?;
         config.certificates.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
+        config.access.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
         config.ledger.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
         config.snapshot.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
         Ok(config)

@@ -9,7 +9,7 @@ use chapar_core::identity::{SpiffeId, WorkloadName};
 use chapar_proto::token::EnrolmentToken;
 use tonic::Code;
 
-pub use self::admin::issue_admin;
+pub use self::admin::{AdminOrder, issue_admin};
 use crate::{
     authority::{self, Authority, Csr, Issued},
     caller::SidecarCaller,

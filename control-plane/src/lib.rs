@@ -1,5 +1,6 @@
 //! The exchange: certificate authority, registry, policy, distribution and ledger.
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod audit;

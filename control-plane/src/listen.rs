@@ -1,5 +1,6 @@
 //! The control plane's listeners: who comes in by which, and how it is proved who that is.
 
+mod admin;
 mod gate;
 mod http;
 mod peer;

@@ -166,7 +166,7 @@ async fn admins_come_by_socket_or_certificate_and_each_kind_stays_at_its_door() 
     let bench = Bench::start().await;
     let mut local = CertificateServiceClient::new(bench.local());
     let key = KeyPair::generate().unwrap();
-    let asked = IssueAdminCertificateRequest { name: "sara".to_owned(), csr_der: csr(&key, &[]), valid_for_s: 0 };
+    let asked = IssueAdminCertificateRequest { name: "sara".to_owned(), csr_der: csr(&key, &[]), ..Default::default() };
     let issued = local.issue_admin_certificate(asked.clone()).await.unwrap().into_inner();
     let admin = Identity { key, chain: issued.chain_der, roots: issued.roots_der };
     let roots = || Roots::These(admin.roots.clone());

@@ -4,6 +4,7 @@
 //! A test describes an [`Act`], starts it as [`Hostile`], and reads what came of it as JSON.
 
 mod file_access;
+mod refused_calls;
 mod token_race;
 
 use std::{path::Path, process::Stdio, time::Duration};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-pub use self::{file_access::FileAccess, token_race::TokenRace};
+pub use self::{file_access::FileAccess, refused_calls::RefusedCalls, token_race::TokenRace};
 use crate::binaries;
 
 /// How long an act may take when nothing else is said.
@@ -27,6 +28,8 @@ pub enum Act {
     TokenRace(TokenRace),
     /// Somebody writes a database behind its owner's back.
     FileAccess(FileAccess),
+    /// An admin asks for what his role may not do.
+    RefusedCalls(RefusedCalls),
 }
 
 impl Act {
@@ -38,6 +41,7 @@ impl Act {
         match self {
             Self::TokenRace(race) => race.run().await,
             Self::FileAccess(access) => access.run(),
+            Self::RefusedCalls(calls) => calls.run().await,
         }
     }
 }

@@ -109,9 +109,10 @@ impl CertificateService for Certificates {
         &self,
         request: Request<IssueAdminCertificateRequest>,
     ) -> Result<Response<IssueAdminCertificateResponse>, Status> {
-        let actor = Caller::from_request(&request)?.require_admin()?;
-        let IssueAdminCertificateRequest { name, csr_der, valid_for_s } = request.into_inner();
-        let issued = enrolment::issue_admin(&self.store, &self.authority, &actor, &name, &csr_der, valid_for_s).await?;
+        let by = Caller::from_request(&request)?;
+        let IssueAdminCertificateRequest { name, csr_der, valid_for_s, roles } = request.into_inner();
+        let order = enrolment::AdminOrder { name, roles, csr_der, life_s: valid_for_s };
+        let issued = enrolment::issue_admin(&self.store, &self.authority, &by, order).await?;
         Ok(Response::new(IssueAdminCertificateResponse {
             chain_der: issued.chain,
             roots_der: self.authority.current().roots_der(),

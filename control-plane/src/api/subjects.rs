@@ -1,7 +1,5 @@
 //! `chapar.admin.v1.SubjectService`: who asked about whom, for inspectors.
 
-use std::sync::Arc;
-
 use chapar_proto::admin::v1::{
     FindCallsRequest, FindCallsResponse, RotateSubjectKeyRequest, RotateSubjectKeyResponse, SubjectCall,
     subject_service_server::{SubjectService, SubjectServiceServer},
@@ -10,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::traces::{timestamp_of_us, us_of_timestamp};
 use crate::{
+    access::Role,
     audit::audited,
     caller::Caller,
     ledger::{CallAbout, Ledger},
@@ -19,17 +18,16 @@ use crate::{
     subject::{Inspection, calls_about, rotate_key},
 };
 
-/// The service, for the admins' listeners. `inspectors` are named as the configuration names them.
+/// The service, for the admins' listeners.
 #[must_use]
-pub fn service(store: Store, ledger: Ledger, inspectors: Vec<String>) -> SubjectServiceServer<Subjects> {
-    SubjectServiceServer::new(Subjects { store, ledger, inspectors: inspectors.into() })
+pub fn service(store: Store, ledger: Ledger) -> SubjectServiceServer<Subjects> {
+    SubjectServiceServer::new(Subjects { store, ledger })
 }
 
 /// Serves [`SubjectService`].
 pub struct Subjects {
     store: Store,
     ledger: Ledger,
-    inspectors: Arc<[String]>,
 }
 
 #[tonic::async_trait]
@@ -63,18 +61,13 @@ impl SubjectService for Subjects {
 }
 
 impl Subjects {
-    /// Lets inspectors pass: admins whom the configuration names. Who is refused is audited.
+    /// Lets inspectors pass. Who is refused is audited.
     async fn inspector(&self, caller: &Caller, action: &'static str) -> Result<String, Problem> {
         let actor = caller.require_admin()?;
-        let name = match caller {
-            Caller::Admin { name, .. } => name.to_string(),
-            _ => actor.clone(),
-        };
-        let may = if self.inspectors.contains(&name) {
+        let may = if caller.powers().has(&Role::Inspector) {
             Ok(())
         } else {
-            let told = format!("{name} is an admin, but none of the `inspectors` that the control plane's configuration names");
-            Err(Problem::denied("INSPECTOR_REQUIRED", told))
+            Err(Problem::denied("INSPECTOR_REQUIRED", format!("{actor} has not the role of an inspector")))
         };
         audited(&self.store, &actor, action, "", may).await?;
         Ok(actor)

@@ -52,10 +52,11 @@ impl Authority {
     /// When the issuing CA is about to expire, or the store cannot be written.
     pub async fn issue_sidecar(&self, tx: &mut Transaction, id: &SpiffeId, csr: &Csr) -> Result<Issued, AuthorityError> {
         let life = lifetime(self.inner.lifetimes.sidecar_lifetime_s);
-        self.issue(tx, id, csr, LeafUse::ServerAndClient, life).await
+        self.issue(tx, id, csr, LeafUse::ServerAndClient, life, None).await
     }
 
-    /// Issues an admin's certificate within the caller's write. `life`: `None` for the configured one.
+    /// Issues an admin's certificate within the caller's write. `powers`: what its holder may do, as the certificate holds it; `life`:
+    /// `None` for the configured one.
     ///
     /// # Errors
     /// As [`Authority::issue_sidecar`].
@@ -64,10 +65,11 @@ impl Authority {
         tx: &mut Transaction,
         id: &SpiffeId,
         csr: &Csr,
+        powers: Vec<u8>,
         life: Option<Duration>,
     ) -> Result<Issued, AuthorityError> {
         let life = life.unwrap_or_else(|| lifetime(self.inner.lifetimes.admin_lifetime_s));
-        self.issue(tx, id, csr, LeafUse::ClientOnly, life).await
+        self.issue(tx, id, csr, LeafUse::ClientOnly, life, Some(powers)).await
     }
 
     async fn issue(
@@ -77,9 +79,13 @@ impl Authority {
         csr: &Csr,
         usage: LeafUse,
         life: Duration,
+        powers: Option<Vec<u8>>,
     ) -> Result<Issued, AuthorityError> {
         let issuing = self.current().issuing.clone();
-        let params = leaf_params(&issuing, id, usage, date_of(self.clock().now()), life)?;
+        let mut params = leaf_params(&issuing, id, usage, date_of(self.clock().now()), life)?;
+        if let Some(powers) = powers {
+            profile::empower(&mut params, powers);
+        }
         let issued = sign(&issuing, &params, id, csr.public_key())?;
         record(tx, &issued).await?;
         Ok(issued)

@@ -5,12 +5,13 @@ use std::time::Duration;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use chapar_core::identity::{SpiffeId, TrustDomain};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType,
-    SerialNumber,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyUsagePurpose, SanType, SerialNumber,
 };
 use time::OffsetDateTime;
 
 use super::error::AuthorityError;
+use crate::access;
 
 /// How far `not_before` lies in the past: clocks of agencies' machines may be slow by this much.
 pub const BACKDATED: Duration = Duration::from_secs(60);
@@ -99,6 +100,11 @@ pub(super) fn leaf(id: &SpiffeId, usage: LeafUse, validity: Validity) -> Result<
     };
     params.use_authority_key_identifier_extension = true;
     Ok(params)
+}
+
+/// Puts what its holder may do into an admin's leaf, as a UTF8String of DER. Not critical: others need not know it.
+pub(super) fn empower(params: &mut CertificateParams, powers: Vec<u8>) {
+    params.custom_extensions.push(CustomExtension::from_oid_content(&access::EXTENSION, powers));
 }
 
 fn authority(trust_domain: &TrustDomain, name: &str, validity: Validity) -> Result<CertificateParams, AuthorityError> {

@@ -7,7 +7,10 @@ use chapar_core::time::Timestamp;
 use data_encoding::HEXLOWER;
 use x509_parser::{parse_x509_certificate, prelude::GeneralName};
 
-use crate::caller::{Caller, SidecarCaller};
+use crate::{
+    access::{Access, EXTENSION, Powers},
+    caller::{Caller, SidecarCaller},
+};
 
 /// The other end of a connection.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct Certified {
     /// Lowercase hex, two digits a byte.
     pub serial: String,
     pub not_after: Timestamp,
+    /// An admin's. `None`: the certificate is older than roles.
+    pub powers: Option<Powers>,
 }
 
 /// Why a certificate names no identity of this exchange.
@@ -73,8 +78,15 @@ impl Certified {
         if id.trust_domain() != own {
             return Err(NoIdentity::OtherTrustDomain { named: shortened(uri), own: own.to_string() });
         }
+        let extension = certificate.extensions().iter().find(|extension| {
+            extension
+                .oid
+                .iter()
+                .is_some_and(|mut arcs| EXTENSION.iter().all(|arc| arcs.next() == Some(*arc)) && arcs.next().is_none())
+        });
         Ok(Self {
             id,
+            powers: extension.map(|extension| Powers::from_der(extension.value)),
             serial: HEXLOWER.encode(certificate.raw_serial()),
             not_after: Timestamp::from_unix_s(certificate.validity().not_after.timestamp()),
         })
@@ -82,11 +94,14 @@ impl Certified {
 
     /// The caller that this certificate makes its holder. `None`: the control plane's own, which calls nobody.
     #[must_use]
-    pub fn caller(&self) -> Option<Caller> {
-        let Self { id, serial, not_after } = self.clone();
+    pub fn caller(&self, access: &Access) -> Option<Caller> {
+        let Self { id, serial, not_after, powers } = self.clone();
         match id.role().clone() {
             Role::Sidecar { agency, .. } => Some(Caller::Sidecar(SidecarCaller { id, agency, serial, not_after })),
-            Role::Admin(name) => Some(Caller::Admin { id, name, serial, not_after }),
+            Role::Admin(name) => {
+                let powers = powers.unwrap_or_else(|| access.of_former(name.as_str()));
+                Some(Caller::Admin { id, name, serial, not_after, powers })
+            }
             Role::ControlPlane => None,
         }
     }

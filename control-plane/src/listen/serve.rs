@@ -21,6 +21,8 @@ use super::{
     refusals::{HandshakeRefusal, Refusals},
 };
 use crate::{
+    access::Access,
+    audit::Repeats,
     authority::Authority,
     telemetry::{RpcSpans, RpcSpansLayer},
 };
@@ -60,6 +62,10 @@ pub struct Serving {
     pub authority: Authority,
     /// Puts them on record.
     pub refusals: Refusals,
+    /// What admins may do.
+    pub access: Arc<Access>,
+    /// Puts on record what they were refused, and what they read.
+    pub repeats: Repeats,
     /// Ends it.
     pub stopping: CancellationToken,
 }
@@ -90,9 +96,9 @@ pub async fn bind(name: &str, address: SocketAddr) -> io::Result<TcpListener> {
 impl Listener {
     /// Serves until the stop; then lets running calls end, within a limit.
     pub async fn serve(self, serving: Serving) {
-        let Serving { name, audience, routes, authority, refusals, stopping } = serving;
+        let Serving { name, audience, routes, authority, refusals, access, repeats, stopping } = serving;
         let trust_domain = authority.trust_domain().clone();
-        let gate = Arc::new(Gate { audience, listener: name, authority, refusals: refusals.clone() });
+        let gate = Arc::new(Gate { audience, listener: name, authority, refusals: refusals.clone(), access, repeats });
         let served = Connections { gate, routes: RpcSpansLayer.layer(routes.prepare()), stopping: stopping.clone() };
         let capacity = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let connections = TaskTracker::new();

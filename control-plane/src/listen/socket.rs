@@ -16,11 +16,12 @@ pub struct AdminSocket {
 
 impl AdminSocket {
     /// Binds aside, tightens the mode, then moves the file in place: at no moment can anybody else open it. A file that a
-    /// killed daemon left is replaced; the lock on the state folder makes sure that it is nobody's.
+    /// killed daemon left is replaced; the lock on the state folder makes sure that it is nobody's. `open`: other users may connect too;
+    /// which of them may do what, the configuration says.
     ///
     /// # Errors
     /// When the file cannot be made.
-    pub fn bind(file: &Path) -> io::Result<Self> {
+    pub fn bind(file: &Path, open: bool) -> io::Result<Self> {
         let mut aside = file.as_os_str().to_owned();
         aside.push(".new");
         let aside = PathBuf::from(aside);
@@ -29,7 +30,7 @@ impl AdminSocket {
             Ok(()) | Err(_) => {}
         }
         let listener = UnixListener::bind(&aside)?;
-        fs::set_permissions(&aside, fs::Permissions::from_mode(0o600))?;
+        fs::set_permissions(&aside, fs::Permissions::from_mode(if open { 0o666 } else { 0o600 }))?;
         fs::rename(&aside, file)?;
         Ok(Self { listener, file: file.to_owned() })
     }

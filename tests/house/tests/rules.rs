@@ -7,7 +7,7 @@ use chapar_house::{CRATES, database, faults::Faults, key, repository, resolve::R
 #[test]
 fn only_stores_name_a_database() -> Result<(), Faults> {
     let found: Vec<String> = database::outside(&repository())?.iter().map(|file| file.display().to_string()).collect();
-    let [store, ledger] = database::HOMES;
+    let [store, ledger, _] = database::HOMES;
     let rule =
         format!("Only files under {store} and {ledger} name {}; ask through their traits.", database::LIBRARIES.join(" or "));
     Faults::none(&rule, &found)

@@ -3,4 +3,5 @@
 //! Each attacker is a process of its own; each test has a control group that must not notice.
 
 mod audit;
+mod power;
 mod tokens;

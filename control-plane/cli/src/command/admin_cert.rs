@@ -27,6 +27,9 @@ pub(crate) enum Command {
         /// Folder for <NAME>.key (mode 0600), <NAME>.crt and ca.crt
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// What the admin is to be; may be given several times: viewer, operator:AGENCY, admin, policy-approver, inspector, security
+        #[arg(long = "role", value_name = "ROLE", default_value = "admin")]
+        roles: Vec<String>,
         /// How long it is valid, at most 90d; as the control plane is configured otherwise
         #[arg(long, value_name = "SPAN")]
         valid_for: Option<Span>,
@@ -41,7 +44,7 @@ struct Files {
 }
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
-    let Command::Issue { name, out, valid_for } = command;
+    let Command::Issue { name, out, roles, valid_for } = command;
     let valid_for_s = valid_for.map_or(Ok(0), Span::seconds).map_err(Failure::Input)?;
     // It becomes a file name; what else is wrong with it the control plane tells.
     if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') {
@@ -55,7 +58,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
 
     let (key_pem, csr_der) = key_and_request().map_err(|cause| Failure::Input(format!("cannot make a key: {cause}")))?;
     let mut client = client!(session, certificate_service_client::CertificateServiceClient);
-    let request = IssueAdminCertificateRequest { name, csr_der, valid_for_s };
+    let request = IssueAdminCertificateRequest { name, csr_der, valid_for_s, roles };
     let answer = session.call(client.issue_admin_certificate(request)).await?;
     write(&files, &key_pem, &answer)?;
     session.output.show(&answer, |_| {

@@ -98,7 +98,7 @@ async fn a_forged_span_is_a_partial_success_with_its_reason() {
 async fn only_sidecars_report() {
     for (caller, code) in [
         (Caller::Anonymous { address: "192.0.2.1:1".parse().unwrap() }, Code::Unauthenticated),
-        (Caller::Local { uid: 0 }, Code::PermissionDenied),
+        (Caller::Local { uid: 0, powers: crate::access::Powers::default() }, Code::PermissionDenied),
     ] {
         let (_folder, _ledger, mut client) = served(caller).await;
         assert_eq!(client.export(export(vec![span(1, "ipm")])).await.unwrap_err().code(), code);

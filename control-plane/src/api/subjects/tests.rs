@@ -11,6 +11,7 @@ use tonic::Code;
 
 use super::*;
 use crate::{
+    access::{Powers, Role},
     caller::SidecarCaller,
     clock::Clock,
     ledger::Metrics,
@@ -38,7 +39,7 @@ impl Exchange {
         let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
         let metrics = Metrics::registered(&prometheus::Registry::new()).unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.db"), store.clone(), metrics).unwrap();
-        let service = Subjects { store: store.clone(), ledger: ledger.clone(), inspectors: ["sara".to_owned()].into() };
+        let service = Subjects { store: store.clone(), ledger: ledger.clone() };
         let exchange = Self { _folder: folder, store, ledger, clock, service };
         exchange.rotate().await;
         exchange
@@ -119,6 +120,7 @@ fn admin(name: &str) -> Caller {
         name: name.parse().unwrap(),
         serial: "0b".into(),
         not_after: Timestamp::MAX,
+        powers: Powers::new([if name == "sara" { Role::Inspector } else { Role::Admin }], None),
     }
 }
 
@@ -155,7 +157,7 @@ async fn only_inspectors_ask_and_refusals_are_audited() {
     let exchange = Exchange::open().await;
     for (caller, code) in [
         (admin("ali"), Code::PermissionDenied),
-        (Caller::Local { uid: 0 }, Code::PermissionDenied),
+        (Caller::Local { uid: 0, powers: Powers::default() }, Code::PermissionDenied),
         (Caller::Anonymous { address: "192.0.2.1:1".parse().unwrap() }, Code::Unauthenticated),
     ] {
         assert_eq!(exchange.ask(caller, ID, "curious").await.unwrap_err().code(), code);

@@ -79,6 +79,9 @@ pub trait ReadCertificates {
     /// The one with this serial number.
     async fn certificate(&mut self, serial: &str) -> Result<Option<CertificateRow>, StoreError>;
 
+    /// Whether anybody holds a certificate with this identity that is neither expired nor revoked.
+    async fn has_live_certificate(&mut self, spiffe_id: &str, now: Timestamp) -> Result<bool, StoreError>;
+
     /// What decides whether the one with this serial number may be used.
     async fn certificate_state(&mut self, serial: &str) -> Result<Option<CertificateState>, StoreError>;
 

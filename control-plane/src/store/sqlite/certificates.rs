@@ -19,6 +19,17 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadCertificates for Session
         found.fetch_optional(self.conn()).await?.as_ref().map(row_of).transpose()
     }
 
+    async fn has_live_certificate(&mut self, spiffe_id: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let live: i64 = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM certificates WHERE spiffe_id = $1 AND revoked_at_ms IS NULL AND not_after_ms > $2)",
+        )
+        .bind(spiffe_id)
+        .bind(now.unix_ms())
+        .fetch_one(self.conn())
+        .await?;
+        Ok(live != 0)
+    }
+
     async fn certificate_state(&mut self, serial: &str) -> Result<Option<CertificateState>, StoreError> {
         let row = sqlx::query(
             "SELECT c.spiffe_id, c.not_after_ms, c.revoked_at_ms, c.revocation_reason, g.state AS issuer_state, \

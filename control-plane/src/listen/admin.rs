@@ -1,0 +1,158 @@
+//! An admin's call, between the proof of who asks and the service: may the role do it, and is it on record.
+
+use bytes::{Buf as _, Bytes};
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use std::sync::LazyLock;
+use tonic::{Code, Status, body::Body, service::Routes};
+use tower::Service as _;
+
+use crate::{
+    access::{Rule, rule},
+    audit::{Act, Repeats, shortened},
+    caller::Caller,
+    problem::Problem,
+    store::AuditEntry,
+    telemetry::RpcSpans,
+};
+
+/// Largest request of which the gate reads the message, in bytes: above the largest that a service takes.
+const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes before a message: whether it is compressed, and its length.
+const PREFIX_BYTES: usize = 5;
+
+/// Longest text of a recorded question, in bytes.
+const QUESTION_BYTES_MAX: usize = 512;
+
+/// Every message of the admin API.
+static MESSAGES: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(chapar_proto::FILE_DESCRIPTOR_SET).expect("the embedded descriptors are well-formed")
+});
+
+/// Serves a call, if the caller's role may make it. Every refusal is on record, and so is every reading of account and audit.
+pub(super) async fn serve(
+    repeats: &Repeats,
+    caller: Caller,
+    request: Request<Incoming>,
+    routes: RpcSpans<Routes>,
+) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let found = rule(&path);
+    let act = Act::default();
+    let served = match found {
+        None => {
+            Err(Problem::new(Code::Unimplemented, "METHOD_UNKNOWN", format!("{} is no method of the admin API", short(&path))))
+        }
+        Some(rule) => admitted(rule, repeats, caller.clone(), request, routes, &act).await,
+    };
+    let response = served.unwrap_or_else(|problem| Status::from(problem).into_http());
+    let Some(refused) = refusal_in(&response) else { return response };
+    let entry = act.refusal().unwrap_or_else(|| {
+        let details = serde_json::json!({ "message": shortened(refused.message()) });
+        let action = found.map_or("request.refuse", |rule| rule.action);
+        AuditEntry::refused(caller.actor(), action, short(&path), reason_of(&refused)).with(details)
+    });
+    match repeats.refused(entry).await {
+        Ok(()) => response,
+        Err(error) => Status::from(Problem::internal(&error)).into_http(),
+    }
+}
+
+async fn admitted(
+    rule: &Rule,
+    repeats: &Repeats,
+    caller: Caller,
+    request: Request<Incoming>,
+    mut routes: RpcSpans<Routes>,
+    act: &Act,
+) -> Result<Response<Body>, Problem> {
+    let powers = caller.powers();
+    if !rule.allows(&powers) {
+        return Err(not_yours(rule, &caller));
+    }
+    let only_own = rule.only_own(&powers);
+    if !only_own && !rule.is_recorded() {
+        let mut request = request;
+        request.extensions_mut().insert(caller);
+        return told(act.carry_out(routes.call(request)).await);
+    }
+    let (mut head, body) = request.into_parts();
+    let bytes = Limited::new(body, MESSAGE_BYTES_MAX).collect().await;
+    let bytes = bytes.map_err(|_| Problem::invalid("REQUEST_MALFORMED", "the request is not whole, or too large"))?.to_bytes();
+    let message = message_in(rule, &bytes)?;
+    if only_own {
+        let named = message.get_field_by_name("agency").and_then(|field| field.as_str().map(str::to_owned)).unwrap_or_default();
+        if !powers.only_for().iter().any(|agency| agency.as_str() == named) {
+            let told = format!("{} acts for {}; name one of them as the agency", caller.actor(), own_of(&caller));
+            return Err(Problem::denied("AGENCY_FOREIGN", told));
+        }
+    }
+    if rule.is_recorded() {
+        // Before it is answered: what cannot be put on record is not read.
+        let question = serde_json::to_string(&message).unwrap_or_default();
+        let question = &question[..question.floor_char_boundary(QUESTION_BYTES_MAX)];
+        repeats.done(AuditEntry::done(caller.actor(), rule.action, question)).await?;
+    }
+    head.extensions.insert(caller);
+    told(act.carry_out(routes.call(Request::from_parts(head, Full::new(bytes)))).await)
+}
+
+fn told(served: Result<Response<Body>, std::convert::Infallible>) -> Result<Response<Body>, Problem> {
+    match served {
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
+    }
+}
+
+fn not_yours(rule: &Rule, caller: &Caller) -> Problem {
+    let own = own_of(caller);
+    let own = if own.is_empty() { "no role" } else { &own };
+    let told = format!(
+        "{} has {own}; this is for: {}. An admin grants roles: chapar admin-cert issue NAME --role ROLE",
+        caller.actor(),
+        rule.roles()
+    );
+    // What tools look for since before there were roles.
+    let reason = if rule.may == "i" { "INSPECTOR_REQUIRED" } else { "ROLE_MISSING" };
+    Problem::denied(reason, told).with("roles", rule.roles())
+}
+
+fn own_of(caller: &Caller) -> String {
+    caller.powers().roles().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The one message of a request.
+fn message_in(rule: &Rule, body: &Bytes) -> Result<DynamicMessage, Problem> {
+    let malformed = || Problem::invalid("REQUEST_MALFORMED", "the request holds no message of this method, in the clear");
+    let (service, method) = rule.method.split_once('/').ok_or_else(malformed)?;
+    let service = MESSAGES.get_service_by_name(&format!("chapar.admin.v1.{service}")).ok_or_else(malformed)?;
+    let input = service.methods().find(|found| found.name() == method).ok_or_else(malformed)?.input();
+    let mut prefix = body.get(..PREFIX_BYTES).ok_or_else(malformed)?;
+    let (compressed, length) = (prefix.get_u8(), prefix.get_u32());
+    let message = body.get(PREFIX_BYTES..).ok_or_else(malformed)?;
+    if compressed != 0 || usize::try_from(length).ok() != Some(message.len()) {
+        return Err(malformed());
+    }
+    DynamicMessage::decode(input, message).map_err(|_| malformed())
+}
+
+/// What the answer refuses. A failure of the control plane itself is in its log.
+fn refusal_in(response: &Response<Body>) -> Option<Status> {
+    let status = Status::from_header_map(response.headers())?;
+    (status.code() != Code::Ok && status.code() != Code::Internal).then_some(status)
+}
+
+fn reason_of(status: &Status) -> String {
+    use prost::Message as _;
+    let full = chapar_proto::rpc::Status::decode(status.details()).unwrap_or_default();
+    let info = full.details.iter().find_map(|detail| detail.to_msg::<chapar_proto::rpc::ErrorInfo>().ok());
+    info.map_or_else(|| format!("{:?}", status.code()), |info| info.reason)
+}
+
+fn short(path: &str) -> &str {
+    const BYTES_MAX: usize = 128;
+    &path[..path.floor_char_boundary(BYTES_MAX)]
+}
