@@ -228,9 +228,9 @@ impl Parts {
             .add_service(api::passports::service(store.clone()))
             .add_service(api::policy::service(store.clone(), distribution))
             .add_service(api::audit::service(store, heads))
-            .add_service(api::traces::service(ledger.clone()))
+            .add_service(api::traces::service(ledger.clone(), pairing_grace_s))
             .add_service(api::ledger::service(ledger.clone(), authority, pairing_grace_s))
-            .add_service(api::subjects::service(subjects_store, ledger))
+            .add_service(api::subjects::service(subjects_store, ledger, pairing_grace_s))
             .add_service(reflection))
     }
 }

@@ -5,6 +5,7 @@
 
 mod call;
 mod chain;
+mod claims;
 mod evidence;
 mod forward;
 mod intake;
@@ -27,13 +28,14 @@ use bytes::Bytes;
 use chapar_core::{identity::AgencyName, record::CallId, time::Timestamp};
 
 pub use self::{
-    call::{Call, CallAbout, CallQuery, Ending, Missing},
+    call::{Accounts, Call, CallAbout, CallQuery, Ending, Missing},
     chain::SignedPiece,
     evidence::{NoEvidence, ProvenRecord},
     forward::{ForwardError, forwarder},
     intake::{IngestError, Ingested},
     key::CallKey,
     metrics::Metrics,
+    pairing::Marks,
     span::StoredSpan,
     sum::{HourSum, SumKey, SumQuery},
     validation::Rejection,
@@ -74,7 +76,7 @@ impl Ledger {
     pub async fn ingest(&self, reporter: &SidecarCaller, export: Bytes) -> Result<Ingested, IngestError> {
         let received_at = self.now();
         let export = Export::read(reporter.clone(), export, received_at)?;
-        let ingested = self.store.append(export).await?;
+        let ingested = self.store.append(export).await?.ok_or(IngestError::ShareSpent)?;
         if let Some(entry) = self.refusals.entry_for(&reporter.id, &ingested, received_at) {
             self.audit.audit(entry).await?;
         }
@@ -157,7 +159,8 @@ impl Ledger {
     }
 
     /// The key below which a call should have both its accounts.
-    fn unpaired_before(&self, grace_s: u32) -> CallKey {
+    #[must_use]
+    pub fn unpaired_before(&self, grace_s: u32) -> CallKey {
         CallKey::first_at_us(self.unpaired_before_us(grace_s))
     }
 
@@ -175,10 +178,10 @@ fn read_count(page: &Page) -> usize {
 ///
 /// # Errors
 /// When the export is none, or too large.
-pub fn count_valid(export: &[u8], reporter: &AgencyName, now: Timestamp) -> Result<usize, Unreadable> {
+pub fn count_valid(export: &[u8], reporter: &AgencyName) -> Result<usize, Unreadable> {
     let mut room = String::new();
     let spans = wire::spans(export)?;
-    Ok(spans.iter().filter(|arrived| validation::validate(*arrived, reporter, now, &mut room).is_ok()).count())
+    Ok(spans.iter().filter(|arrived| validation::validate(*arrived, reporter, &mut room).is_ok()).count())
 }
 
 #[cfg(test)]

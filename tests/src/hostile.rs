@@ -4,6 +4,7 @@
 //! A test describes an [`Act`], starts it as [`Hostile`], and reads what came of it as JSON.
 
 mod file_access;
+mod forged_report;
 mod refused_calls;
 mod token_race;
 
@@ -14,7 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-pub use self::{file_access::FileAccess, refused_calls::RefusedCalls, token_race::TokenRace};
+pub use self::{
+    file_access::FileAccess,
+    forged_report::{ForgedAccount, ForgedReport},
+    refused_calls::RefusedCalls,
+    token_race::TokenRace,
+};
 use crate::binaries;
 
 /// How long an act may take when nothing else is said.
@@ -30,6 +36,8 @@ pub enum Act {
     FileAccess(FileAccess),
     /// An admin asks for what his role may not do.
     RefusedCalls(RefusedCalls),
+    /// An agency reports what it made up.
+    ForgedReport(ForgedReport),
 }
 
 impl Act {
@@ -42,6 +50,7 @@ impl Act {
             Self::TokenRace(race) => race.run().await,
             Self::FileAccess(access) => access.run(),
             Self::RefusedCalls(calls) => calls.run().await,
+            Self::ForgedReport(report) => report.run().await,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     authority::{Authority, Kind},
     caller::Caller,
     clock::{instant_of, wire_of},
-    ledger::{Call, CallQuery, Finding, HourSum as Sum, Ledger, Missing, NoEvidence, Progress, ProvenRecord, SumQuery, Trust},
+    ledger::{Call, CallKey, CallQuery, Finding, HourSum as Sum, Ledger, Missing, NoEvidence, Progress, ProvenRecord, SumQuery, Trust},
     page::Page,
     problem::Problem,
 };
@@ -56,7 +56,7 @@ impl LedgerService for Ledgers {
 
     async fn verify_ledger(&self, request: Request<VerifyLedgerRequest>) -> Result<Response<Self::VerifyLedgerStream>, Status> {
         Caller::from_request(&request)?.require_admin()?;
-        let told = self.ledger.verify(request.into_inner().reporter, self.trust());
+        let told = self.ledger.verify(request.into_inner().reporter, self.trust(), self.pairing_grace_s);
         let mut last = VerifyLedgerResponse { done: true, ..VerifyLedgerResponse::default() };
         let mut failed = false;
         let steps = ReceiverStream::new(told).map(Some).chain(tokio_stream::once(None)).filter_map(move |step| match step {
@@ -101,7 +101,8 @@ impl LedgerService for Ledgers {
             ..CallQuery::default()
         };
         let (calls, next_page_token) = self.ledger.unpaired(query, self.pairing_grace_s, &page).await?;
-        Ok(Response::new(ListUnpairedResponse { calls: calls.into_iter().map(unpaired).collect(), next_page_token }))
+        let due = self.ledger.unpaired_before(self.pairing_grace_s);
+        Ok(Response::new(ListUnpairedResponse { calls: calls.into_iter().map(|call| unpaired(call, due)).collect(), next_page_token }))
     }
 
     async fn list_sums(&self, request: Request<ListSumsRequest>) -> Result<Response<ListSumsResponse>, Status> {
@@ -184,10 +185,10 @@ fn missing(side: &str) -> Result<Missing, Problem> {
     }
 }
 
-fn unpaired(call: Call) -> UnpairedCall {
+fn unpaired(call: Call, due: CallKey) -> UnpairedCall {
     let missing = side_name(call.awaited).to_owned();
     let agency = if call.awaited == 1 { call.consumer.clone() } else { call.provider.clone() };
-    UnpairedCall { call: Some(summary_of(call)), missing, agency }
+    UnpairedCall { call: Some(summary_of(call, due)), missing, agency }
 }
 
 fn hour_sum(sum: Sum) -> HourSum {

@@ -93,9 +93,10 @@ fn problem(error: IngestError) -> Problem {
     match error {
         IngestError::Unreadable(Unreadable::TooMany) => Problem::invalid("EXPORT_TOO_LARGE", error.to_string()),
         IngestError::Unreadable(Unreadable::Malformed) => Problem::invalid("EXPORT_MALFORMED", error.to_string()),
+        // OTLP: of the codes, a client retries these two.
+        IngestError::ShareSpent => Problem::new(Code::Unavailable, "LEDGER_SHARE_SPENT", error.to_string()),
         IngestError::Store(error) => {
             tracing::error!(error = %WithSources(&error), "the ledger cannot be written");
-            // OTLP: of the codes, a client retries this one.
             Problem::new(Code::Unavailable, "LEDGER_UNAVAILABLE", "the ledger cannot be written now; send the spans again")
         }
     }

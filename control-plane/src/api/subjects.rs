@@ -6,12 +6,12 @@ use chapar_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::traces::{timestamp_of_us, us_of_timestamp};
+use super::traces::{mark_names, timestamp_of_us, us_of_timestamp};
 use crate::{
     access::Role,
     audit::audited,
     caller::Caller,
-    ledger::{CallAbout, Ledger},
+    ledger::{CallAbout, CallKey, Ledger},
     page::Page,
     problem::Problem,
     store::Store,
@@ -20,14 +20,15 @@ use crate::{
 
 /// The service, for the admins' listeners.
 #[must_use]
-pub fn service(store: Store, ledger: Ledger) -> SubjectServiceServer<Subjects> {
-    SubjectServiceServer::new(Subjects { store, ledger })
+pub fn service(store: Store, ledger: Ledger, pairing_grace_s: u32) -> SubjectServiceServer<Subjects> {
+    SubjectServiceServer::new(Subjects { store, ledger, pairing_grace_s })
 }
 
 /// Serves [`SubjectService`].
 pub struct Subjects {
     store: Store,
     ledger: Ledger,
+    pairing_grace_s: u32,
 }
 
 #[tonic::async_trait]
@@ -46,7 +47,9 @@ impl SubjectService for Subjects {
         };
         let answered = calls_about(&self.store, &self.ledger, inspection).await;
         let (calls, next_page_token) = audited(&self.store, &inspector, "subject.calls", "", answered).await?;
-        Ok(Response::new(FindCallsResponse { calls: calls.into_iter().map(subject_call).collect(), next_page_token }))
+        let due = self.ledger.unpaired_before(self.pairing_grace_s);
+        let calls = calls.into_iter().map(|about| subject_call(about, due)).collect();
+        Ok(Response::new(FindCallsResponse { calls, next_page_token }))
     }
 
     async fn rotate_subject_key(
@@ -74,8 +77,9 @@ impl Subjects {
     }
 }
 
-fn subject_call(about: CallAbout) -> SubjectCall {
+fn subject_call(about: CallAbout, due: CallKey) -> SubjectCall {
     let call = about.call;
+    let accounts = call.accounts(due).as_str().to_owned();
     SubjectCall {
         started_at: Some(timestamp_of_us(call.started_at_us)),
         consumer: call.consumer,
@@ -85,6 +89,10 @@ fn subject_call(about: CallAbout) -> SubjectCall {
         purpose: about.purpose,
         outcome: call.outcome,
         call_id: call.call_id,
+        accounts,
+        consumer_outcome: call.consumer_outcome,
+        provider_outcome: call.provider_outcome,
+        marks: mark_names(call.marks),
     }
 }
 

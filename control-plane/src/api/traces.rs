@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     caller::Caller,
-    ledger::{Call, CallQuery, Ending, Ledger, StoredSpan},
+    ledger::{Accounts, Call, CallKey, CallQuery, Ending, Ledger, Marks, StoredSpan},
     page::Page,
     problem::Problem,
 };
@@ -18,18 +18,22 @@ use crate::{
 /// How calls end; see `chapar_core::record::Outcome`.
 const OUTCOMES: [&str; 4] = ["served", "refused", "failed", "abandoned"];
 
+/// Calls of one trace that are told with it: as many as a page holds.
+const TRACE_CALLS_SHOWN: u32 = 1_000;
+
 /// gRPC numbers its statuses from 0 to this.
 const STATUS_NUMBER_MAX: u32 = 16;
 
 /// The service, for the admins' listeners.
 #[must_use]
-pub fn service(ledger: Ledger) -> TraceServiceServer<Traces> {
-    TraceServiceServer::new(Traces { ledger })
+pub fn service(ledger: Ledger, pairing_grace_s: u32) -> TraceServiceServer<Traces> {
+    TraceServiceServer::new(Traces { ledger, pairing_grace_s })
 }
 
 /// Serves [`TraceService`].
 pub struct Traces {
     ledger: Ledger,
+    pairing_grace_s: u32,
 }
 
 #[tonic::async_trait]
@@ -38,8 +42,15 @@ impl TraceService for Traces {
         Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
-        let (calls, next_page_token) = self.ledger.calls(&query_of(asked)?, &page).await?;
-        let traces = calls.into_iter().map(summary_of).collect();
+        let one_sided = asked.accounts == Accounts::OneSided.as_str();
+        let query = query_of(asked)?;
+        let (calls, next_page_token) = if one_sided {
+            self.ledger.unpaired(query, self.pairing_grace_s, &page).await?
+        } else {
+            self.ledger.calls(&query, &page).await?
+        };
+        let due = self.ledger.unpaired_before(self.pairing_grace_s);
+        let traces = calls.into_iter().map(|call| summary_of(call, due)).collect();
         Ok(Response::new(ListTracesResponse { traces, next_page_token }))
     }
 
@@ -51,7 +62,11 @@ impl TraceService for Traces {
             return Err(unknown(&id).into());
         };
         let trace_id = first.trace_id.clone();
-        Ok(Response::new(GetTraceResponse { trace_id, spans: spans.into_iter().map(span_of).collect() }))
+        let query = CallQuery { trace_id: Some(trace_id.clone()), ..CallQuery::default() };
+        let (calls, _) = self.ledger.calls(&query, &Page::asked(TRACE_CALLS_SHOWN, "")?).await?;
+        let due = self.ledger.unpaired_before(self.pairing_grace_s);
+        let calls = calls.into_iter().map(|call| summary_of(call, due)).collect();
+        Ok(Response::new(GetTraceResponse { trace_id, spans: spans.into_iter().map(span_of).collect(), calls }))
     }
 }
 
@@ -77,9 +92,35 @@ fn query_of(asked: ListTracesRequest) -> Result<CallQuery, Problem> {
         duration_us_min: (asked.duration_us_min > 0).then(|| duration_us(asked.duration_us_min)),
         duration_us_max: (asked.duration_us_max > 0).then(|| duration_us(asked.duration_us_max)),
         missing: None,
+        marked: marked(&asked.accounts, &asked.mark)?,
         from_us: asked.from.map(us_of_timestamp),
         until_us: asked.until.map(us_of_timestamp),
     })
+}
+
+/// The marks that wanted calls bear.
+fn marked(accounts: &str, mark: &str) -> Result<Option<Marks>, Problem> {
+    let accounts = match accounts {
+        "" | "ONE-SIDED" => None,
+        "DISAGREES" => Some(Marks::DISAGREES),
+        _ => {
+            let told = "accounts must be DISAGREES, ONE-SIDED or empty";
+            return Err(Problem::invalid("ACCOUNTS_UNKNOWN", told).field("accounts", told));
+        }
+    };
+    if mark.is_empty() {
+        return Ok(accounts);
+    }
+    let Some((named, _)) = Marks::NAMED.into_iter().find(|(_, name)| *name == mark) else {
+        let told = format!("mark must be {} or empty", Marks::NAMED.map(|(_, name)| name).join(", "));
+        return Err(Problem::invalid("MARK_UNKNOWN", told.as_str()).field("mark", told));
+    };
+    Ok(Some(accounts.map_or(named, |accounts| accounts.and(named))))
+}
+
+/// The names of a call's marks.
+pub(super) fn mark_names(marks: Marks) -> Vec<String> {
+    Marks::NAMED.into_iter().filter(|(mark, _)| marks.has(*mark)).map(|(_, name)| name.to_owned()).collect()
 }
 
 fn duration_us(asked: u64) -> i64 {
@@ -108,8 +149,9 @@ fn ending(status: String) -> Result<Ending, Problem> {
     Err(Problem::invalid("STATUS_UNKNOWN", told.as_str()).field("status", told))
 }
 
-/// A call as lists show it.
-pub(super) fn summary_of(call: Call) -> TraceSummary {
+/// A call as lists show it. `due`: calls below it should have both accounts.
+pub(super) fn summary_of(call: Call, due: CallKey) -> TraceSummary {
+    let accounts = call.accounts(due).as_str().to_owned();
     let awaited = side_name(call.awaited).to_owned();
     TraceSummary {
         trace_id: call.trace_id,
@@ -126,6 +168,11 @@ pub(super) fn summary_of(call: Call) -> TraceSummary {
         resolution: call.resolution,
         awaited,
         kind: call.kind,
+        accounts,
+        consumer_outcome: call.consumer_outcome,
+        provider_outcome: call.provider_outcome,
+        marks: mark_names(call.marks),
+        received_at: Some(timestamp_of_us(call.key.received_at_us())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A call as the ledger tells of it, and what can be asked for.
 
-use super::key::CallKey;
+use super::{key::CallKey, pairing::{BOTH, Marks}};
 
 /// A call, made of what both sides reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,62 @@ pub struct Call {
     pub spans: i64,
     /// Whose account has still to come: 1 the consumer's, 2 the provider's, 0 nobody's.
     pub awaited: i64,
+    /// Who reported: 1 the consumer's side, 2 the provider's, 3 both.
+    pub sides: i64,
+    /// What is to be said of it besides.
+    pub marks: Marks,
+    /// How the consumer's side says that it ended; empty: it has not said, or an older release did not keep it.
+    pub consumer_outcome: String,
+    /// The same of the provider's side.
+    pub provider_outcome: String,
+}
+
+/// How the two accounts of a call stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accounts {
+    /// Both sides tell the same.
+    Agree,
+    /// They tell what cannot both be true.
+    Disagree,
+    /// Only one has told in time, though the other should have.
+    OneSided,
+    /// The other's may still come.
+    Awaited,
+    /// There is but one side: the call never reached the other, or that is nobody known.
+    Sole,
+}
+
+impl Accounts {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Agree, Self::Disagree, Self::OneSided, Self::Awaited, Self::Sole];
+
+    /// Stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agree => "AGREES",
+            Self::Disagree => "DISAGREES",
+            Self::OneSided => "ONE-SIDED",
+            Self::Awaited => "AWAITED",
+            Self::Sole => "SOLE",
+        }
+    }
+}
+
+impl Call {
+    /// How its accounts stand to each other. `due`: calls below it should have both.
+    #[must_use]
+    pub fn accounts(&self, due: CallKey) -> Accounts {
+        if self.marks.has(Marks::DISAGREES) {
+            Accounts::Disagree
+        } else if self.awaited != 0 {
+            if self.key < due { Accounts::OneSided } else { Accounts::Awaited }
+        } else if self.sides == BOTH {
+            Accounts::Agree
+        } else {
+            Accounts::Sole
+        }
+    }
 }
 
 /// A call about somebody, and what it was for.
@@ -79,6 +135,8 @@ pub struct CallQuery {
     pub until_us: Option<i64>,
     /// Only calls of which a side's account is missing.
     pub missing: Option<Missing>,
+    /// Only calls that bear this mark.
+    pub marked: Option<Marks>,
 }
 
 /// How a wanted call ended.

@@ -58,6 +58,7 @@ pub(super) struct HeldEntry<'a> {
     pub(super) sequence: i64,
     pub(super) form: Form,
     pub(super) body: &'a [u8],
+    pub(super) received_at: Timestamp,
     /// The call that it accounts for.
     pub(super) call: Option<CallKey>,
 }
@@ -83,11 +84,16 @@ pub(super) struct ChainRecord {
 }
 
 impl HeldEntry<'_> {
-    /// The digest of the entry as it is held: of its bytes, or what is left of it.
+    /// The digest of the entry as it is held.
     pub(super) fn digest(&self) -> [u8; 32] {
-        match <[u8; 32]>::try_from(self.body) {
-            Ok(digest) if self.form == Form::Digest => digest,
-            _ => chain::digest(self.body).0,
-        }
+        digest_of(self.form, self.body)
+    }
+}
+
+/// The digest of an entry: of its bytes, or what is left of it.
+pub(super) fn digest_of(form: Form, body: &[u8]) -> [u8; 32] {
+    match <[u8; 32]>::try_from(body) {
+        Ok(digest) if form == Form::Digest => digest,
+        _ => chain::digest(body).0,
     }
 }

@@ -32,6 +32,10 @@ pub struct Ingested {
     pub checkpoints: usize,
     /// Losses that are told for the first time: why, and how many records.
     pub lost: Vec<(LossCause, u64)>,
+    /// Calls whose accounts disagree, now that both are here.
+    pub disagreeing: u64,
+    /// Calls of which an account claims a time that is not to be believed.
+    pub times_doubted: u64,
     /// When the first of the new calls ended, in Unix microseconds.
     pub oldest_ended_us: Option<i64>,
     /// Spans that are not taken, and why.
@@ -54,6 +58,9 @@ pub enum IngestError {
     /// Its sender's software must be put right.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// Its agency has as much waiting as it may; it may be sent again.
+    #[error("as much of this agency's reports wait to be written as may; send the spans again")]
+    ShareSpent,
     /// It may be sent again.
     #[error("the ledger cannot be written")]
     Store(#[from] StoreError),
@@ -72,6 +79,16 @@ impl Export {
     /// SPIFFE ID of the sidecar that sent it.
     pub(super) fn reporter(&self) -> String {
         self.reporter.id.to_string()
+    }
+
+    /// The agency that it speaks for.
+    pub(super) fn agency(&self) -> &str {
+        self.reporter.agency.as_str()
+    }
+
+    /// End of the certificate that it was sent with.
+    pub(super) fn not_after(&self) -> Timestamp {
+        self.reporter.not_after
     }
 
     /// When it came.
@@ -97,7 +114,7 @@ impl Export {
         // It was readable when it came.
         let spans = wire::spans(&self.bytes).unwrap_or_default();
         for arrived in spans.iter() {
-            with(validate(arrived, &self.reporter.agency, self.received_at, room))?;
+            with(validate(arrived, &self.reporter.agency, room))?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What the ledger does by itself: sums hours up, counts what is unpaired, removes what is old.
+//! What the ledger does by itself: sums hours up, counts what is unpaired, looks into claims, removes what is old.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::Ledger;
 use crate::{config, problem::WithSources, store::StoreError};
 
-/// Pause between two rounds, in seconds.
-const ROUND_S: u64 = 15;
+/// Pause between two rounds, in seconds: what a flood brings in meanwhile is some hundred MB at most.
+const ROUND_S: u64 = 5;
 
 /// Rounds between two removals of what is old: an hour.
-const ROUNDS_A_REMOVAL: u64 = 240;
+const ROUNDS_A_REMOVAL: u64 = 720;
 
 /// Calls that are counted as unpaired at most: a number beyond says no more, and counting takes time.
 const UNPAIRED_COUNTED_MAX: u32 = 100_000;
@@ -26,6 +26,12 @@ pub async fn run(ledger: Ledger, bounds: config::Ledger, stopping: CancellationT
     while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
         if let Err(error) = ledger.sum_up(&bounds).await {
             tracing::error!(error = %WithSources(&error), "cannot sum up the ledger; trying again in {ROUND_S} s");
+        }
+        if let Err(error) = ledger.check_claims().await {
+            tracing::error!(error = %WithSources(&error), "cannot look into what accounts claim; trying again in {ROUND_S} s");
+        }
+        if let Err(error) = ledger.evict_excess(&bounds).await {
+            tracing::error!(error = %WithSources(&error), "cannot remove what is too much; trying again in {ROUND_S} s");
         }
         if round.is_multiple_of(ROUNDS_A_REMOVAL)
             && let Err(error) = ledger.evict_old(&bounds).await

@@ -3,7 +3,7 @@
 use chapar_core::time::Timestamp;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::intake::Ingested;
+use super::{intake::Ingested, pairing::Marks};
 
 /// Counters of reported spans. Clones count together.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Metrics {
     /// The same under its former name, for one release.
     forgotten: IntCounter,
     pub(super) unpaired: IntGaugeVec,
+    disagreeing: IntCounter,
+    marked: IntCounterVec,
     pub(super) forwarded: IntCounter,
     pub(super) forward_dropped: IntCounterVec,
     pub(super) forward_behind: IntGauge,
@@ -76,6 +78,15 @@ impl Metrics {
                 "Former name of chapar_control_plane_spans_evicted_total; it goes with the next release",
             )?,
             unpaired,
+            disagreeing: counter(
+                "chapar_control_plane_calls_disagreeing_total",
+                "Calls whose two sides have told what cannot both be true",
+            )?,
+            marked: counters(
+                "chapar_control_plane_calls_marked_total",
+                "Calls that claim a time that is not to be believed, or what no grant in force allowed, by mark",
+                "mark",
+            )?,
             forwarded: counter("chapar_control_plane_spans_forwarded_total", "Spans that the collector has taken")?,
             forward_dropped: counters(
                 "chapar_control_plane_spans_forward_dropped_total",
@@ -101,12 +112,26 @@ impl Metrics {
         self.stored.inc_by(ingested.stored as u64);
         self.known.inc_by(ingested.known as u64);
         self.checkpoints.inc_by(ingested.checkpoints as u64);
+        self.disagreeing.inc_by(ingested.disagreeing);
+        self.marked(Marks::TIME, ingested.times_doubted);
         for why in &ingested.rejected {
             self.rejected.with_label_values(&[why.reason()]).inc();
         }
         for (cause, records) in &ingested.lost {
             self.lost.with_label_values(&[cause.as_str()]).inc_by(*records);
         }
+    }
+
+    /// Counts calls that bear these marks since just now.
+    pub(super) fn marked(&self, marks: Marks, calls: u64) {
+        for (_, name) in Marks::NAMED.iter().filter(|(mark, _)| marks.has(*mark)) {
+            self.marked.with_label_values(&[name]).inc_by(calls);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn disagreeing(&self) -> u64 {
+        self.disagreeing.get()
     }
 
     pub(super) fn evicted(&self, spans: u64) {

@@ -16,36 +16,36 @@ pub(super) const AUDIT_ACTION: &str = "ledger.evict";
 pub(super) const AUDIT_ACTION_FORMER: &str = "ledger.forget";
 
 impl Ledger {
-    /// Removes what is too old, and then the oldest of what is too much. Returns the number of spans removed.
+    /// Removes what is too old, and then what is too much. Returns the number of spans removed.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
     pub async fn evict_old(&self, bounds: &config::Ledger) -> Result<u64, StoreError> {
         let now = self.now();
-        let mut spans = 0;
-        let mut before = CallKey::first_at_us(0);
+        let mut evicted = Removed::default();
         for eviction in evictions_by_age(bounds, now) {
-            let evicted = self.evict(&eviction).await?;
-            if evicted > 0 {
-                before = before.max(eviction.before);
-            }
-            spans += evicted;
+            evicted.add(self.evict_all(|| self.store.evict_calls(&eviction)).await?);
         }
         let others_before = days_before(now, bounds.retention_days_max());
-        let others = self.evict_others(others_before).await?;
-        while let Some(excess_before) = self.store.excess(bounds.spans_max, bounds.bytes_max).await? {
-            let more = self.evict(&Eviction { before: excess_before, kinds: Kinds::AllBut(Vec::new()) }).await?;
-            if more == 0 {
-                break;
-            }
-            spans += more;
-            before = before.max(excess_before);
-        }
-        let before_ms = before.started_at_us() / 1_000;
-        let before_ms = if others > 0 { before_ms.max(others_before.unix_ms()) } else { before_ms };
-        let spans = spans + others;
+        evicted.add(self.evict_all(|| self.store.evict_other_spans(others_before)).await?);
+        let evicted = self.evicted(evicted).await?;
+        Ok(evicted + self.evict_excess(bounds).await?)
+    }
+
+    /// Removes what is too much: the oldest of whoever takes most, step by step. Returns the number of spans removed.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written.
+    pub async fn evict_excess(&self, bounds: &config::Ledger) -> Result<u64, StoreError> {
+        let evicted = self.evict_all(|| self.store.evict_excess(bounds.spans_max, bounds.bytes_max)).await?;
+        self.evicted(evicted).await
+    }
+
+    async fn evicted(&self, removed: Removed) -> Result<u64, StoreError> {
+        let Removed { spans, newest } = removed;
         if spans > 0 {
             // So that what retention removed can be told from what somebody else did.
+            let before_ms = newest.unix_ms().saturating_add(1);
             let details = serde_json::json!({ "spans": spans, "beforeMs": before_ms });
             self.audit.audit(AuditEntry::done(SYSTEM, AUDIT_ACTION, "spans").with(details)).await?;
             tracing::info!(spans, "removed records that are older, or more, than the ledger keeps");
@@ -54,32 +54,45 @@ impl Ledger {
         Ok(spans)
     }
 
-    async fn evict(&self, which: &Eviction) -> Result<u64, StoreError> {
-        let mut spans = 0;
+    /// Evicts step by step until there is no more.
+    async fn evict_all<F>(&self, mut step: impl FnMut() -> F) -> Result<Removed, StoreError>
+    where
+        F: Future<Output = Result<Evicted, StoreError>>,
+    {
+        let mut removed = Removed::default();
         loop {
-            let evicted = self.store.evict_calls(which).await?;
-            spans += evicted.spans;
+            let evicted = step().await?;
+            removed.add(Removed { spans: evicted.spans, newest: evicted.newest });
             if !evicted.more {
-                return Ok(spans);
-            }
-        }
-    }
-
-    async fn evict_others(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let mut spans = 0;
-        loop {
-            let evicted = self.store.evict_other_spans(before).await?;
-            spans += evicted.spans;
-            if !evicted.more {
-                return Ok(spans);
+                return Ok(removed);
             }
         }
     }
 }
 
+/// What was evicted so far.
+#[derive(Clone, Copy, Debug)]
+struct Removed {
+    spans: u64,
+    newest: Timestamp,
+}
+
+impl Default for Removed {
+    fn default() -> Self {
+        Self { spans: 0, newest: Timestamp::from_unix_ms(0) }
+    }
+}
+
+impl Removed {
+    fn add(&mut self, more: Self) {
+        self.spans += more.spans;
+        self.newest = self.newest.max(more.newest);
+    }
+}
+
 /// Each kind with days of its own, then all others.
 fn evictions_by_age(bounds: &config::Ledger, now: Timestamp) -> Vec<Eviction> {
-    let before = |days: u32| CallKey::first_at_us(days_before(now, days).unix_ms().saturating_mul(1_000));
+    let before = |days: u32| CallKey::first_at(days_before(now, days));
     let by_kind = &bounds.retention_days_by_kind;
     let own = by_kind.iter().map(|(kind, days)| Eviction { before: before(*days), kinds: Kinds::Only(kind.clone()) });
     let others = Kinds::AllBut(by_kind.keys().cloned().collect());
@@ -108,6 +121,8 @@ pub(super) enum Kinds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Evicted {
     pub(super) spans: u64,
+    /// When the newest of them came in.
+    pub(super) newest: Timestamp,
     /// Whether there may be more of the kind.
     pub(super) more: bool,
 }

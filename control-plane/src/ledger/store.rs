@@ -18,9 +18,11 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::{
     call::{Call, CallAbout, CallQuery},
+    claims::Claims,
     chain::{ChainRecord, HeldChain, HeldEntry, SignedPiece, UnsignedEntries},
     intake::{Export, Ingested},
     key::CallKey,
+    pairing::Marks,
     retention::{Evicted, Eviction},
     sum::{HourSum, SumKey, SumQuery},
 };
@@ -31,12 +33,12 @@ pub(in crate::ledger) use self::sqlite::raw;
 
 /// All that the ledger asks of a store.
 pub(super) trait LedgerStore:
-    SpanIntake + CallSearch + HourSums + EvidenceChains + Retention + ForwardQueue + fmt::Debug + Send + Sync
+    SpanIntake + CallSearch + ClaimCheck + HourSums + EvidenceChains + Retention + ForwardQueue + fmt::Debug + Send + Sync
 {
 }
 
 impl<S> LedgerStore for S where
-    S: SpanIntake + CallSearch + HourSums + EvidenceChains + Retention + ForwardQueue + fmt::Debug + Send + Sync
+    S: SpanIntake + CallSearch + ClaimCheck + HourSums + EvidenceChains + Retention + ForwardQueue + fmt::Debug + Send + Sync
 {
 }
 
@@ -51,11 +53,12 @@ pub(super) fn open(file: &Path) -> Result<Arc<dyn LedgerStore>, StoreError> {
 /// Takes what sidecars report.
 #[async_trait]
 pub(super) trait SpanIntake {
-    /// Keeps the spans of an export that may be kept, once each: durable when this returns.
+    /// Keeps the spans of an export that may be kept, once each: durable when this returns. `None`: nothing was kept, since the
+    /// reporter's agency has as much waiting as it may; it may be sent again.
     ///
     /// # Errors
     /// When the store cannot be written; then nothing was kept.
-    async fn append(&self, export: Export) -> Result<Ingested, StoreError>;
+    async fn append(&self, export: Export) -> Result<Option<Ingested>, StoreError>;
 
     /// Writes what it was given, and then nothing any more. What is there can still be read.
     async fn close(&self);
@@ -87,6 +90,22 @@ pub(super) trait CallSearch {
     /// # Errors
     /// When the store cannot be read.
     async fn count_awaiting(&self, side: Side, before: CallKey, count_max: u32) -> Result<i64, StoreError>;
+}
+
+/// Claims of accounts, and marks of calls.
+#[async_trait]
+pub(super) trait ClaimCheck {
+    /// Claims of accounts that came since the last ones that were marked; the position goes up to `count` accounts further.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn unchecked_claims(&self, count: u32) -> Result<Claims, StoreError>;
+
+    /// Marks these calls, and keeps the position up to which claims were looked at. Says how many bore no such mark before.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn mark_claims(&self, calls: Vec<CallKey>, marks: Marks, read_until: i64) -> Result<u64, StoreError>;
 }
 
 /// Sums of hours.
@@ -167,11 +186,12 @@ pub(super) trait Retention {
     /// When the store cannot be written; then nothing was evicted.
     async fn evict_other_spans(&self, before: Timestamp) -> Result<Evicted, StoreError>;
 
-    /// The key below which calls must go for the rest to fit. `None`: all fit.
+    /// If there are more spans than this, or the file is larger: evicts some of the oldest of what is charged to the agency that takes
+    /// most. What an agency loses so, it has pushed out itself.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    async fn excess(&self, spans_max: u64, bytes_max: u64) -> Result<Option<CallKey>, StoreError>;
+    /// When the store cannot be written; then nothing was evicted.
+    async fn evict_excess(&self, spans_max: u64, bytes_max: u64) -> Result<Evicted, StoreError>;
 }
 
 /// Spans in the order in which they came, as they are forwarded. A position is never given twice.

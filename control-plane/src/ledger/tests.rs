@@ -44,7 +44,9 @@ pub(super) fn export(spans: Vec<Span>) -> Bytes {
     ExportTraceServiceRequest { resource_spans }.encode_to_vec().into()
 }
 
-pub(super) async fn report(ledger: &Ledger, agency: &str, spans: Vec<Span>) -> Ingested {
+/// Reports the oldest first, as a sidecar does: the order of calls is that in which they come in.
+pub(super) async fn report(ledger: &Ledger, agency: &str, mut spans: Vec<Span>) -> Ingested {
+    spans.sort_by_key(|span| span.start_time_unix_nano);
     ledger.ingest(&sidecar(agency), export(spans)).await.unwrap()
 }
 

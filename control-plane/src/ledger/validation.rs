@@ -7,7 +7,7 @@ mod record;
 mod rejection;
 mod reported;
 
-use chapar_core::{identity::AgencyName, record::TraceContext, time::Timestamp};
+use chapar_core::{identity::AgencyName, record::TraceContext};
 
 pub use self::rejection::Rejection;
 pub(super) use self::reported::{Account, ChainPlace, Content, ReportedSpan, SignedCheckpoint};
@@ -21,10 +21,6 @@ use super::wire::{Arrived, Key, Malformed, Span};
 /// Largest span with what its scope says, in bytes: thirty attributes of a call record take two KiB.
 const SPAN_BYTES_MAX: usize = 16 * 1024;
 
-/// How far ahead of this machine's clock a call may have started, in microseconds. A sidecar whose clock is off by a day has
-/// no valid certificate; what starts later than that was made up, and would stay on top of every list.
-const AHEAD_US_MAX: u64 = 24 * 3_600 * 1_000_000;
-
 /// Names of the spans that are no calls.
 const LOSS: &str = "chapar.loss";
 const CHECKPOINT: &str = "chapar.checkpoint";
@@ -36,14 +32,13 @@ const CHECKPOINT: &str = "chapar.checkpoint";
 pub(super) fn validate<'a>(
     arrived: Arrived<'a>,
     reporter: &'a AgencyName,
-    now: Timestamp,
     room: &'a mut String,
 ) -> Result<ReportedSpan<'a>, Rejection> {
     if arrived.len() > SPAN_BYTES_MAX {
         return Err(Rejection::TooLarge(arrived.len()));
     }
     let span = Span::read(arrived).map_err(|Malformed| Rejection::Unreadable)?;
-    let (started_at_us, duration_us) = times(&span, now)?;
+    let (started_at_us, duration_us) = times(&span)?;
     let (trace_id, span_id) = (id(span.trace_id)?, id(span.span_id)?);
     let parent_span_id = if span.parent_span_id.is_empty() { None } else { Some(id(span.parent_span_id)?) };
     let texts = texts(&span, room);
@@ -60,10 +55,9 @@ pub(super) fn validate<'a>(
     Ok(ReportedSpan { arrived, trace_id, span_id, started_at_us, duration_us, place, content })
 }
 
-fn times(span: &Span<'_>, now: Timestamp) -> Result<(i64, i64), Rejection> {
+fn times(span: &Span<'_>) -> Result<(i64, i64), Rejection> {
     let started_at_us = span.start_ns / 1_000;
-    let latest_us = u64::try_from(now.unix_ms()).unwrap_or_default().saturating_mul(1_000).saturating_add(AHEAD_US_MAX);
-    if started_at_us == 0 || started_at_us > latest_us || span.end_ns < span.start_ns {
+    if started_at_us == 0 || span.end_ns < span.start_ns {
         return Err(Rejection::Times);
     }
     let fitting = |us| i64::try_from(us).map_err(|_| Rejection::Times);

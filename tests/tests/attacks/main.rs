@@ -2,6 +2,7 @@
 //!
 //! Each attacker is a process of its own; each test has a control group that must not notice.
 
+mod account;
 mod audit;
 mod power;
 mod tokens;

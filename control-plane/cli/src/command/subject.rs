@@ -6,6 +6,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use chapar_proto::admin::v1::{FindCallsRequest, RotateSubjectKeyRequest, SubjectCall};
 use clap::{Args, Subcommand};
 
+use super::trace::told_of;
 use crate::{
     failure::Failure,
     input::Period,
@@ -94,6 +95,7 @@ fn draw(style: &Style, calls: &[SubjectCall]) -> String {
         .column("RESOLUTION", |call| or_nothing(&call.resolution))
         .text("PURPOSE", |call| or_nothing(&call.purpose))
         .column("OUTCOME", |call| or_nothing(&call.outcome))
+        .state("ACCOUNTS", |call| told_of(&call.accounts, &call.marks))
         .wide("CALL ID", |call| call.call_id.clone())
         .draw(style, calls, "No call about this ID.")
 }

@@ -14,7 +14,7 @@ use crate::{
     },
     paging::RecentLimit,
     session::{Session, client},
-    text::{duration, moment, or_nothing},
+    text::{duration, moment, or_nothing, plain},
     verdict::Verdict,
 };
 
@@ -63,6 +63,12 @@ pub(crate) struct ListArgs {
     /// Only what was refused for this reason: NO_GRANT
     #[arg(long, value_name = "REASON", default_value = "", hide_default_value = true)]
     reason: String,
+    /// Only calls whose two sides tell what cannot both be true, or of which only one side has told in time
+    #[arg(long, value_parser = ["DISAGREES", "ONE-SIDED"])]
+    accounts: Option<String>,
+    /// Only calls that are marked so
+    #[arg(long, value_parser = ["TIME_DOUBTED", "NO_GRANT_IN_FORCE"])]
+    mark: Option<String>,
     /// Only calls that took at least so many milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0.0, hide_default_value = true)]
     longer_than_ms: f64,
@@ -108,6 +114,8 @@ async fn list(args: ListArgs, session: &Session) -> Result<Verdict, Failure> {
         reason: args.reason,
         duration_us_min: micros(args.longer_than_ms),
         duration_us_max: micros(args.shorter_than_ms),
+        accounts: args.accounts.unwrap_or_default(),
+        mark: args.mark.unwrap_or_default(),
         ..ListTracesRequest::default()
     };
     let ask = async |request| client.clone().list_traces(request).await;
@@ -125,10 +133,22 @@ fn draw(style: &Style, traces: &[TraceSummary]) -> String {
         .state("OUTCOME", |trace| (or_nothing(&trace.outcome), outcome_tone(&trace.outcome)))
         .column("STATUS", |trace| if trace.reason.is_empty() { or_nothing(&trace.status) } else { trace.reason.clone() })
         .column("TOOK", |trace| duration(trace.duration_us))
+        .state("ACCOUNTS", |trace| told_of(&trace.accounts, &trace.marks))
         .wide("GRPC STATUS", |trace| or_nothing(&trace.status))
         .wide("SPANS", |trace| trace.spans.to_string())
         .wide("CALL ID", |trace| or_nothing(&trace.call_id))
         .draw(style, traces, "No trace.")
+}
+
+/// How the accounts of a call stand to each other, and what it is marked as.
+pub(super) fn told_of(accounts: &str, marks: &[String]) -> (String, Tone) {
+    let doubtful = !marks.is_empty() || matches!(accounts, "DISAGREES" | "ONE-SIDED");
+    let mut text = or_nothing(accounts);
+    for mark in marks {
+        text.push_str(", ");
+        text.push_str(&plain(mark));
+    }
+    (text, if doubtful { Tone::Bad } else { Tone::Plain })
 }
 
 fn outcome_tone(outcome: &str) -> Tone {
@@ -159,14 +179,16 @@ mod tests {
             duration_us: 12_345,
             spans: 2,
             resolution: resolution.into(),
-            awaited: String::new(),
             kind: "verification".into(),
+            accounts: if outcome == "served" { "DISAGREES".into() } else { "SOLE".into() },
+            marks: if outcome == "served" { vec!["NO_GRANT_IN_FORCE".into()] } else { Vec::new() },
+            ..TraceSummary::default()
         };
         let traces = [trace("a", "served", "OK", "", "38-1"), trace("b", "refused", "PERMISSION_DENIED", "NO_GRANT", "")];
         insta::assert_snapshot!(draw(&Style::default(), &traces), @r"
-        STARTED               TRACE                             CONSUMER  PROVIDER  INQUIRY  RESOLUTION  OUTCOME  STATUS    TOOK
-        2026-11-22 07:12:01Z  aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  ipm       cra       shahkar  38-1        served   OK        12.3 ms
-        2026-11-22 07:12:01Z  bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  ipm       cra       shahkar  -           refused  NO_GRANT  12.3 ms
+        STARTED               TRACE                             CONSUMER  PROVIDER  INQUIRY  RESOLUTION  OUTCOME  STATUS    TOOK     ACCOUNTS
+        2026-11-22 07:12:01Z  aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  ipm       cra       shahkar  38-1        served   OK        12.3 ms  DISAGREES, NO_GRANT_IN_FORCE
+        2026-11-22 07:12:01Z  bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  ipm       cra       shahkar  -           refused  NO_GRANT  12.3 ms  SOLE
         ");
     }
 }

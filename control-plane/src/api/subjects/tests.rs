@@ -39,7 +39,7 @@ impl Exchange {
         let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
         let metrics = Metrics::registered(&prometheus::Registry::new()).unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.db"), store.clone(), metrics).unwrap();
-        let service = Subjects { store: store.clone(), ledger: ledger.clone() };
+        let service = Subjects { store: store.clone(), ledger: ledger.clone(), pairing_grace_s: 60 };
         let exchange = Self { _folder: folder, store, ledger, clock, service };
         exchange.rotate().await;
         exchange
@@ -127,8 +127,8 @@ fn admin(name: &str) -> Caller {
 #[tokio::test]
 async fn an_inspector_learns_who_asked_and_the_audit_keeps_the_hash_only() {
     let exchange = Exchange::open().await;
-    exchange.called(1, "38-1", "pension").await;
     exchange.called(2, "38-2", "").await;
+    exchange.called(1, "38-1", "pension").await;
     let answer = exchange.ask(admin("sara"), "۰۰۱۳۵۴۲۴۱۹", "complaint 12").await.unwrap();
     let told: Vec<_> =
         answer.calls.iter().map(|call| (call.consumer.as_str(), call.resolution.as_str(), call.purpose.as_str())).collect();
@@ -190,8 +190,8 @@ spec: {title: {fa: م, en: R}, session: 38, date: 1401-10-20, sealedUntil: '2023
     policy::apply(&exchange.store, ApplyOrder { files: vec![file], actor: "test".into(), ..ApplyOrder::default() })
         .await
         .unwrap();
-    exchange.called(1, "38-1", "").await;
     exchange.called(2, "38-2", "").await;
+    exchange.called(1, "38-1", "").await;
     let resolutions = async || {
         let answer = exchange.ask(admin("sara"), ID, "complaint").await.unwrap();
         answer.calls.into_iter().map(|call| call.resolution).collect::<Vec<_>>()

@@ -2,6 +2,7 @@
 
 mod append;
 mod chains;
+mod claims;
 mod dictionary;
 mod evidence;
 mod file;
@@ -55,8 +56,8 @@ impl SqliteLedger {
 
 #[async_trait]
 impl SpanIntake for SqliteLedger {
-    async fn append(&self, export: Export) -> Result<Ingested, StoreError> {
-        self.writer.append(export).await
+    async fn append(&self, export: Export) -> Result<Option<Ingested>, StoreError> {
+        Ok(self.writer.append(export).await?.ok())
     }
 
     async fn close(&self) {

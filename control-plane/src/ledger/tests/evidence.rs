@@ -80,15 +80,20 @@ async fn a_place_in_a_chain_is_written_once() {
     foreign.attributes.extend([text("chapar.chain.id", CHAIN), count("chapar.chain.sequence", 9)]);
     let foreign = report(&ledger, "cra", vec![foreign]).await;
     assert_eq!(foreign.rejected[0].reason(), "CHAIN_FOREIGN");
-    assert_eq!(found(&ledger, CallQuery::default()).await, ["1", "2", "3"]);
+    assert_eq!(found(&ledger, CallQuery::default()).await, ["3", "1", "2"], "in the order in which they came");
 }
 
 #[tokio::test]
 async fn an_evicted_entry_leaves_its_digest_until_its_piece_is_evicted() {
     let (folder, ledger, clock) = opened().await;
-    report(&ledger, "ipm", vec![placed(3, 1), placed(2, 2), placed(1, 3)]).await;
+    let signer = Signer::new("ipm");
+    report(&ledger, "ipm", vec![placed(3, 1), placed(2, 2)]).await;
+    clock.advance(std::time::Duration::from_secs(1));
+    report(&ledger, "ipm", vec![placed(1, 3)]).await;
     let before = raw::entries(folder.path());
-    clock.advance(std::time::Duration::from_millis(u64::try_from(DAY_MS).unwrap() - 1_500));
+    let bodies: Vec<Vec<u8>> = before.iter().map(|(_, _, body)| body.clone()).collect();
+    report(&ledger, "ipm", vec![signer.checkpoint(chain_id(), 1, chain::beginning(chain_id()), &bodies).0]).await;
+    clock.advance(std::time::Duration::from_millis(u64::try_from(DAY_MS).unwrap() - 500));
     let bounds = crate::config::Ledger { retention_days: 1, ..crate::config::Ledger::default() };
     assert_eq!(ledger.evict_old(&bounds).await.unwrap(), 2);
     let after = raw::entries(folder.path());
@@ -176,7 +181,9 @@ fn chain_id() -> ChainId {
 async fn signed() -> (tempfile::TempDir, Ledger, Clock, Signer) {
     let (folder, ledger, clock) = opened().await;
     let signer = Signer::new("ipm");
-    report(&ledger, "ipm", vec![placed(1, 1), placed(2, 2), placed(3, 3), placed(4, 4)]).await;
+    report(&ledger, "ipm", vec![placed(4, 4), placed(3, 3)]).await;
+    clock.advance(std::time::Duration::from_secs(1));
+    report(&ledger, "ipm", vec![placed(2, 2), placed(1, 1)]).await;
     let bodies: Vec<Vec<u8>> = raw::entries(folder.path()).into_iter().map(|(_, _, body)| body).collect();
     let (one, head) = signer.checkpoint(chain_id(), 1, chain::beginning(chain_id()), &bodies[..3]);
     let (two, _) = signer.checkpoint(chain_id(), 4, head, &bodies[3..]);
@@ -186,9 +193,12 @@ async fn signed() -> (tempfile::TempDir, Ledger, Clock, Signer) {
     (folder, ledger, clock, signer)
 }
 
+/// Longer than any test waits for a provider's account.
+const GRACE_S: u32 = 30 * 86_400;
+
 /// Kinds and places of what is found.
 async fn findings(ledger: &Ledger, signer: &Signer) -> Vec<(&'static str, i64, i64)> {
-    let mut progress = ledger.verify(String::new(), signer.trust());
+    let mut progress = ledger.verify(String::new(), signer.trust(), GRACE_S);
     let mut found = Vec::new();
     while let Some(step) = progress.recv().await {
         found.extend(step.unwrap().findings.into_iter().map(|finding| (finding.kind, finding.first, finding.last)));
@@ -260,8 +270,8 @@ async fn a_signer_whom_no_root_vouches_for_proves_nothing() {
 async fn what_retention_evicted_is_no_finding() {
     let (folder, ledger, clock, signer) = signed().await;
     let bounds = crate::config::Ledger { retention_days: 1, ..crate::config::Ledger::default() };
-    // Call 4 began four seconds before now, call 3 three.
-    clock.advance(std::time::Duration::from_millis(u64::try_from(DAY_MS).unwrap() - 2_500));
+    // Calls 4 and 3 came in a second before the others.
+    clock.advance(std::time::Duration::from_millis(u64::try_from(DAY_MS).unwrap() - 500));
     assert_eq!(ledger.evict_old(&bounds).await.unwrap(), 2);
     assert_eq!(findings(&ledger, &signer).await, []);
     assert_eq!(

@@ -127,3 +127,68 @@ async fn a_ledger_that_was_closed_is_read_again_by_the_next_one() {
     assert_eq!((ingested.known, ingested.stored), (1, 1));
     drop(clock);
 }
+
+/// How the two accounts of call 1 stand to each other, with the outcome that it is found by, and what each side says.
+async fn told(ledger: &Ledger) -> (&'static str, String, [String; 2]) {
+    let (calls, _) = ledger.calls(&CallQuery::default(), &first_page(10)).await.unwrap();
+    let call = calls.into_iter().next().unwrap();
+    let accounts = call.accounts(ledger.unpaired_before(60)).as_str();
+    (accounts, call.outcome, [call.consumer_outcome, call.provider_outcome])
+}
+
+#[tokio::test]
+async fn what_each_side_says_stays_whoever_comes_first() {
+    let refused = [("chapar.outcome", "refused"), ("rpc.response.status_code", "PERMISSION_DENIED")];
+    let both = |outcomes: [&str; 2]| outcomes.map(str::to_owned);
+    for consumer_first in [true, false] {
+        let (_folder, ledger, _) = opened().await;
+        let sides = [("ipm", account(1, "consumer", &refused)), ("cra", account(1, "provider", &[]))];
+        let order = if consumer_first { [0, 1] } else { [1, 0] };
+        for at in order {
+            report(&ledger, sides[at].0, vec![sides[at].1.clone()]).await;
+        }
+        assert_eq!(told(&ledger).await, ("DISAGREES", "served".into(), both(["refused", "served"])));
+        assert_eq!(found(&ledger, CallQuery { marked: Some(Marks::DISAGREES), ..CallQuery::default() }).await, ["1"]);
+        let once = ledger.metrics.clone();
+        assert_eq!(once.disagreeing(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_side_that_says_two_things_disagrees_with_itself() {
+    let (_folder, ledger, _) = opened().await;
+    report(&ledger, "ipm", vec![account(1, "consumer", &[])]).await;
+    report(&ledger, "cra", vec![account(1, "provider", &[])]).await;
+    assert_eq!(told(&ledger).await.0, "AGREES");
+    let other = Span { span_id: vec![77; 8], ..account(1, "consumer", &[("chapar.outcome", "refused")]) };
+    report(&ledger, "ipm", vec![other]).await;
+    assert_eq!((told(&ledger).await.0, told(&ledger).await.1), ("DISAGREES", "served".to_owned()));
+}
+
+#[tokio::test]
+async fn sides_that_tell_of_different_things_disagree() {
+    for more in [
+        ("chapar.inquiry", "study-status"),
+        ("chapar.resolution", "38-2"),
+        ("rpc.response.status_code", "NOT_FOUND"),
+        ("chapar.subject.hash", "00000000000000000000000000000001"),
+    ] {
+        let (_folder, ledger, clock) = opened().await;
+        report(&ledger, "ipm", vec![account(1, "consumer", &[])]).await;
+        assert_eq!(told(&ledger).await.0, "AWAITED");
+        clock.advance(std::time::Duration::from_secs(61));
+        assert_eq!(told(&ledger).await.0, "ONE-SIDED");
+        let mut other = account(1, "provider", &[more]);
+        other.attributes.push(count("chapar.subject.key", 1));
+        if more.0 != "chapar.subject.hash" {
+            other.attributes.pop();
+        }
+        report(&ledger, "cra", vec![other]).await;
+        assert_eq!(told(&ledger).await.0, "DISAGREES", "{more:?}");
+    }
+    // A caller that goes away is seen by one side only.
+    let (_folder, ledger, _) = opened().await;
+    report(&ledger, "ipm", vec![account(1, "consumer", &[("chapar.outcome", "abandoned")])]).await;
+    report(&ledger, "cra", vec![account(1, "provider", &[])]).await;
+    assert_eq!(told(&ledger).await.0, "AGREES");
+}

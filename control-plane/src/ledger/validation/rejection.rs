@@ -17,7 +17,7 @@ pub enum Rejection {
     #[error("the span and its scope have {0} bytes; at most {SPAN_BYTES_MAX} are allowed")]
     TooLarge(usize),
     /// Its times cannot be.
-    #[error("the span ends before it starts, starts a day or more in the future, or has no time at all")]
+    #[error("the span ends before it starts, or has no time at all")]
     Times,
     /// An attribute is not what it must be.
     #[error("attribute {0} is missing or malformed")]
@@ -32,6 +32,15 @@ pub enum Rejection {
         /// Agency that it is.
         reporter: String,
     },
+    /// The agency has named as many new things as it may.
+    #[error("it names what nobody has named before, and its agency has done so too often; the exchange's operator must look into it")]
+    NewWords,
+    /// The agency has begun as many chains as it may.
+    #[error("its agency has begun too many evidence chains; the exchange's operator must look into it")]
+    NewChains,
+    /// A signature is not the reporter's, or covers nothing that is there.
+    #[error("the checkpoint proves nothing: {0}")]
+    Unproven(&'static str),
     /// A chain is another sidecar's.
     #[error("another sidecar reports the evidence chain {0}")]
     ForeignChain(ChainId),
@@ -56,6 +65,9 @@ impl Rejection {
             Self::Times => "SPAN_TIMES_MALFORMED",
             Self::Attribute(_) => "SPAN_ATTRIBUTE_MALFORMED",
             Self::Forged { .. } => "SPAN_FORGED",
+            Self::NewWords => "WORDS_TOO_MANY",
+            Self::NewChains => "CHAINS_TOO_MANY",
+            Self::Unproven(_) => "CHECKPOINT_UNPROVEN",
             Self::ForeignChain(_) => "CHAIN_FOREIGN",
             Self::Rewritten { .. } => "CHAIN_REWRITTEN",
         }

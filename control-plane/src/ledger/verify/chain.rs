@@ -23,16 +23,12 @@ use crate::{
     store::StoreError,
 };
 
-/// How long after its calls a piece may be signed, in milliseconds: a sidecar that is cut off signs when it is back. Of an entry that
-/// is evicted nothing but its piece tells the time.
-const SIGNED_LATE_MS_MAX: i64 = 24 * 3_600 * 1_000;
-
 /// The check of one chain.
 pub(super) struct ChainCheck<'v> {
     pub(super) chain: &'v HeldChain,
     pub(super) view: &'v dyn ChainView,
     pub(super) anchors: &'v Anchors,
-    /// What began before then may have been evicted.
+    /// What came in before then may have been evicted.
     pub(super) evicted_before: Timestamp,
     pub(super) progress: &'v mut Progress,
 }
@@ -119,7 +115,7 @@ impl ChainCheck<'_> {
             expected = entry.sequence + 1;
             head = chain::next(head, Hash(entry.digest()));
             self.progress.entries += 1;
-            self.check_entry(piece, &entry)
+            self.check_entry(&entry)
         })?;
         if expected <= piece.last {
             missing = true;
@@ -131,13 +127,12 @@ impl ChainCheck<'_> {
         Ok(())
     }
 
-    fn check_entry(&mut self, piece: &SignedPiece, entry: &HeldEntry<'_>) -> Result<(), StoreError> {
+    fn check_entry(&mut self, entry: &HeldEntry<'_>) -> Result<(), StoreError> {
         let sequence = entry.sequence;
         match entry.form {
             Form::Digest => {
                 self.progress.evicted += 1;
-                let latest_ms = self.evicted_before.unix_ms().saturating_add(SIGNED_LATE_MS_MAX);
-                if piece.signed_at.unix_ms() >= latest_ms {
+                if entry.received_at >= self.evicted_before {
                     self.find("FORGOTTEN_EARLY", sequence, sequence, "the entry was removed, and retention did not ask for it");
                 }
             }

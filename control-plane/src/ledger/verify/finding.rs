@@ -1,12 +1,19 @@
 //! What a verification found.
 
+use crate::ledger::{
+    call::{Accounts, Call},
+    key::CallKey,
+    pairing::Marks,
+};
+
 /// Findings of one chain that are told; what is beyond says no more.
 pub(super) const FINDINGS_MAX: usize = 1_000;
 
 /// One sign of tampering.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Finding {
-    /// Stable: "ENTRY_MISSING", "ENTRY_ALTERED", "CHAIN_BROKEN", "CHECKPOINT_FORGED", "CALL_ALTERED", "FORGOTTEN_EARLY".
+    /// Stable: "ENTRY_MISSING", "ENTRY_ALTERED", "CHAIN_BROKEN", "CHECKPOINT_FORGED", "CALL_ALTERED", "FORGOTTEN_EARLY"; and of what
+    /// sidecars told, "DISAGREES", "ONE-SIDED", "NO_GRANT_IN_FORCE", "TIME_DOUBTED".
     pub kind: &'static str,
     /// SPIFFE ID of the sidecar whose chain it is.
     pub reporter: String,
@@ -45,6 +52,45 @@ impl Finding {
         let told = "the call counts other records than there are".to_owned();
         Self { kind: "CALL_ALTERED", call_id, told, ..Self::default() }
     }
+}
+
+impl Finding {
+    /// Of what sidecars told of a call, and cannot be relied on as it is. `due`: calls below it should have both accounts.
+    pub(super) fn of_accounts(call: &Call, due: CallKey) -> Vec<Self> {
+        let found = |kind: &'static str, told: String| Self { kind, call_id: call.call_id.clone(), told, ..Self::default() };
+        let mut findings = Vec::new();
+        match call.accounts(due) {
+            Accounts::Disagree => findings.push(found(
+                Accounts::Disagree.as_str(),
+                format!(
+                    "{} says {}, {} says {}: compare both accounts by `chapar trace show`",
+                    call.consumer,
+                    or_nothing(&call.consumer_outcome),
+                    call.provider,
+                    or_nothing(&call.provider_outcome)
+                ),
+            )),
+            Accounts::OneSided => {
+                let (told, silent) = if call.awaited == 1 { ("provider", "consumer") } else { ("consumer", "provider") };
+                let text = format!("only the {told}'s side tells of the call; the {silent}'s does not confirm it");
+                findings.push(found(Accounts::OneSided.as_str(), text));
+            }
+            Accounts::Agree | Accounts::Awaited | Accounts::Sole => {}
+        }
+        for (mark, name) in Marks::NAMED.into_iter().filter(|(mark, _)| call.marks.has(*mark)) {
+            let told = if mark == Marks::TIME {
+                "an account claims a time that is not to be believed"
+            } else {
+                "an account claims what no grant in force allowed at the policy version that it names"
+            };
+            findings.push(found(name, told.to_owned()));
+        }
+        findings
+    }
+}
+
+fn or_nothing(outcome: &str) -> &str {
+    if outcome.is_empty() { "nothing" } else { outcome }
 }
 
 impl Progress {

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chapar_proto::admin::v1::{GetTraceResponse, Span};
+use chapar_proto::admin::v1::{GetTraceResponse, Span, TraceSummary};
 use prost_types::Timestamp;
 
-use super::outcome_tone;
+use super::{outcome_tone, told_of};
 use crate::{
     hint,
     output::{
@@ -46,7 +46,7 @@ pub(super) fn draw(style: &Style, trace: &GetTraceResponse) -> String {
         .wide("SPAN ID", |row| row.span.span_id.clone())
         .draw(style, &rows, "No span.");
     let summary = plain(&format!("Trace {}, {}, {}", trace.trace_id, plural(rows.len(), "span", "spans"), duration(took)));
-    let mut text = format!("{summary}\n{}\n\n{table}", about(style, &trace.spans));
+    let mut text = format!("{summary}\n{}\n\n{table}", about(style, trace));
     if style.wide {
         for row in &rows {
             text.push_str(&attributes(style, row.span));
@@ -56,7 +56,8 @@ pub(super) fn draw(style: &Style, trace: &GetTraceResponse) -> String {
 }
 
 /// What all its spans speak of: the first that says it counts.
-fn about(style: &Style, spans: &[Span]) -> String {
+fn about(style: &Style, trace: &GetTraceResponse) -> String {
+    let spans = &trace.spans;
     let first = |key: &str| spans.iter().map(|span| attribute(span, key)).find(|value| !value.is_empty()).unwrap_or("");
     let arrow = format!("{} → {}", or_nothing(first("chapar.consumer")), or_nothing(first("chapar.provider")));
     let clause = first("chapar.clause");
@@ -74,10 +75,28 @@ fn about(style: &Style, spans: &[Span]) -> String {
             ("resolution", resolution),
             ("reason", first("chapar.reason").to_owned()),
             ("message", refused.map(|span| span.status_message.clone()).unwrap_or_default()),
+            ("accounts", accounts(&trace.calls)),
             ("started", moment(spans.iter().filter_map(|span| span.started_at.as_ref()).min_by_key(|at| micros(at)))),
             ("next", next.unwrap_or_default()),
         ],
     )
+}
+
+/// How the two sides' accounts stand to each other, as far as something is to be said of it.
+fn accounts(calls: &[TraceSummary]) -> String {
+    let of_call = |call: &TraceSummary| {
+        let (told, _) = told_of(&call.accounts, &call.marks);
+        match call.accounts.as_str() {
+            "DISAGREES" => format!(
+                "{told}: the consumer's side says {}, the provider's {}",
+                or_nothing(&call.consumer_outcome),
+                or_nothing(&call.provider_outcome)
+            ),
+            "ONE-SIDED" => format!("{told}: the {}'s side does not confirm it", plain(&call.awaited)),
+            _ => told,
+        }
+    };
+    calls.iter().map(of_call).collect::<Vec<_>>().join("; ")
 }
 
 /// Spans in the order of a tree. A span whose parent is elsewhere (the application's own) stands at the top; so does one
@@ -193,7 +212,7 @@ mod tests {
     }
 
     fn trace(spans: Vec<Span>) -> GetTraceResponse {
-        GetTraceResponse { trace_id: "a".repeat(32), spans }
+        GetTraceResponse { trace_id: "a".repeat(32), spans, calls: Vec::new() }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod calls;
 mod chains;
+mod shares;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,14 +15,31 @@ use rusqlite::{Connection, Statement, params};
 use self::{
     calls::{CallRow, CallStatements},
     chains::ChainRow,
+    shares::Shares,
 };
 use super::{dictionary::Dictionary, marks::newest_span};
 use crate::ledger::{
     chain::Form,
     intake::{Export, Ingested},
+    key::CallKey,
+    pairing::{Known, Marks},
     store::{number_of_form, signed},
     validation::{Account, ChainPlace, Content, Rejection, ReportedSpan},
 };
+
+/// What a span takes in the file besides its body: its own row, its entries in indexes, and half the row of its call.
+pub(super) const ROW_BYTES: i64 = 400;
+
+/// Who sent an export, and when it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct From {
+    /// Words: the sidecar's SPIFFE ID, and its agency.
+    reporter: i64,
+    agency: i64,
+    received_at: Timestamp,
+    /// End of the certificate that it was sent with.
+    not_after: Timestamp,
+}
 
 /// Writes rows, and remembers from one write to the next what would have to be looked up again. All of that is in the file too.
 #[derive(Debug)]
@@ -35,6 +53,12 @@ pub(super) struct Appender<'c> {
     awaiting: HashMap<[u8; 16], CallRow>,
     /// Number of the newest span.
     newest: Option<i64>,
+    /// Numbers of the words that mean something.
+    known: Option<Known<i64>>,
+    /// Highest key that a call ever got.
+    newest_call: Option<CallKey>,
+    /// What agencies take of the file.
+    shares: Shares,
     /// Hours in which something changed in this write.
     hours: BTreeSet<i64>,
     /// Room for the bytes of one record, and for its texts.
@@ -60,6 +84,9 @@ impl<'c> Appender<'c> {
             chains: HashMap::new(),
             awaiting: HashMap::new(),
             newest: None,
+            known: None,
+            newest_call: None,
+            shares: Shares::default(),
             hours: BTreeSet::new(),
             body: Vec::new(),
             room: String::new(),
@@ -72,6 +99,9 @@ impl<'c> Appender<'c> {
         self.chains.clear();
         self.awaiting.clear();
         self.newest = None;
+        self.known = None;
+        self.newest_call = None;
+        self.shares = Shares::default();
         self.hours.clear();
     }
 
@@ -81,10 +111,15 @@ impl<'c> Appender<'c> {
     /// When the file cannot be written; the whole write must then be undone, and [`Self::reset`] be called.
     pub(super) fn append(&mut self, export: &Export) -> rusqlite::Result<Ingested> {
         let mut ingested = Ingested::default();
-        let reporter = self.dictionary.number(self.conn, &export.reporter())?;
+        let from = From {
+            reporter: self.dictionary.number(self.conn, &export.reporter())?,
+            agency: self.dictionary.number(self.conn, export.agency())?,
+            received_at: export.received_at(),
+            not_after: export.not_after(),
+        };
         let mut room = std::mem::take(&mut self.room);
         let appended = export.each_span(&mut room, |validated| match validated {
-            Ok(span) => self.append_span(reporter, &span, export.received_at(), &mut ingested),
+            Ok(span) => self.append_span(&from, &span, &mut ingested),
             Err(why) => {
                 ingested.rejected.push(why);
                 Ok(())
@@ -100,6 +135,7 @@ impl<'c> Appender<'c> {
     /// When the file cannot be written.
     pub(super) fn settle(&mut self) -> rusqlite::Result<()> {
         self.settle_chains()?;
+        self.shares.settle(self.conn)?;
         for hour in std::mem::take(&mut self.hours) {
             self.conn.prepare_cached("INSERT OR IGNORE INTO unsummed (hour) VALUES (?1)")?.execute([hour])?;
         }
@@ -108,17 +144,16 @@ impl<'c> Appender<'c> {
 
     fn append_span(
         &mut self,
-        reporter: i64,
+        from: &From,
         span: &ReportedSpan<'_>,
-        received_at: Timestamp,
         ingested: &mut Ingested,
     ) -> rusqlite::Result<()> {
         if let Content::Checkpoint(signed) = &span.content {
-            return self.append_checkpoint(reporter, signed, ingested);
+            return self.append_checkpoint(from, signed, ingested);
         }
         let form = self.write_body(span);
         let place = match span.place {
-            Some(place) => match self.chain_key(place.chain, reporter)? {
+            Some(place) => match self.chain_key(place.chain, from)? {
                 Ok(chain) => Some((chain, signed(place.sequence))),
                 Err(why) => {
                     ingested.rejected.push(why);
@@ -127,7 +162,7 @@ impl<'c> Appender<'c> {
             },
             None => None,
         };
-        if let Some(same) = self.is_known(reporter, span, place)? {
+        if let Some(same) = self.is_known(from.reporter, span, place)? {
             match span.place {
                 Some(ChainPlace { chain, sequence }) if !same => {
                     ingested.rejected.push(Rejection::Rewritten { chain, sequence });
@@ -140,7 +175,17 @@ impl<'c> Appender<'c> {
             Content::Call(account) => {
                 let ended_us = span.started_at_us.saturating_add(span.duration_us);
                 ingested.oldest_ended_us = Some(ingested.oldest_ended_us.map_or(ended_us, |oldest| oldest.min(ended_us)));
-                Some(self.append_account(span, account)?)
+                match self.append_account(from, span, account)? {
+                    Some((key, marks)) => {
+                        ingested.disagreeing += u64::from(marks.has(Marks::DISAGREES));
+                        ingested.times_doubted += u64::from(marks.has(Marks::TIME));
+                        Some(key)
+                    }
+                    None => {
+                        ingested.rejected.push(Rejection::NewWords);
+                        return Ok(());
+                    }
+                }
             }
             Content::Loss(loss) => {
                 ingested.lost.push((loss.cause, loss.records));
@@ -152,17 +197,20 @@ impl<'c> Appender<'c> {
         let of_no_chain = place.is_none();
         self.insert.execute(params![
             id,
-            reporter,
+            from.reporter,
             call.map(|key| key.number()),
             place.map(|(chain, _)| chain),
             place.map(|(_, sequence)| sequence),
             of_no_chain.then_some(&span.trace_id[..]),
             of_no_chain.then_some(&span.span_id[..]),
-            received_at.unix_ms(),
+            from.received_at.unix_ms(),
             number_of_form(form),
             self.body,
         ])?;
         self.newest = Some(id);
+        if call.is_none() {
+            self.shares.charge_other(from.agency, self.row_bytes());
+        }
         if let (Some((_, sequence)), Some(place)) = (place, span.place) {
             self.raise_chain(place.chain, sequence);
         }
@@ -183,6 +231,11 @@ impl<'c> Appender<'c> {
             }
         }
         Form::Entry
+    }
+
+    /// About what a span takes in the file with the body that was written last.
+    fn row_bytes(&self) -> i64 {
+        i64::try_from(self.body.len()).unwrap_or(i64::MAX).saturating_add(ROW_BYTES)
     }
 
     fn next_number(&self) -> rusqlite::Result<i64> {

@@ -3,7 +3,10 @@
 use std::cell::RefCell;
 
 use async_trait::async_trait;
-use chapar_core::record::{CallId, chain::ChainId};
+use chapar_core::{
+    record::{CallId, chain::ChainId},
+    time::Timestamp,
+};
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, Statement};
 
@@ -100,7 +103,7 @@ impl ChainView for View<'_> {
         show: &mut dyn FnMut(HeldEntry<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut entries = self.conn.prepare_cached(
-            "SELECT sequence, form, body, call FROM spans WHERE chain = ?1 AND sequence >= ?2 AND sequence <= ?3 ORDER BY sequence",
+            "SELECT sequence, form, body, call, received_at_ms FROM spans WHERE chain = ?1 AND sequence >= ?2 AND sequence <= ?3 ORDER BY sequence",
         )?;
         let mut rows = entries.query([self.chain, first, last])?;
         while let Some(row) = rows.next()? {
@@ -109,6 +112,7 @@ impl ChainView for View<'_> {
                 form: form_of_number(row.get(1)?),
                 body: row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?,
                 call: row.get::<_, Option<i64>>(3)?.map(CallKey::from_number),
+                received_at: Timestamp::from_unix_ms(row.get(4)?),
             })?;
         }
         Ok(())

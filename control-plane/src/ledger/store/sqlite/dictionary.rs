@@ -18,20 +18,35 @@ impl Dictionary {
     /// # Errors
     /// When the file cannot be written.
     pub(super) fn number(&mut self, conn: &Connection, word: &str) -> rusqlite::Result<i64> {
-        if let Some(number) = self.0.get(word) {
-            return Ok(*number);
+        if let Some(number) = self.held(conn, word)? {
+            return Ok(number);
         }
-        let number = match number_of(conn, word)? {
-            Some(number) => number,
-            None => {
-                conn.prepare_cached("INSERT INTO words (word) VALUES (?1) RETURNING id")?.query_row([word], |row| row.get(0))?
-            }
-        };
+        let number =
+            conn.prepare_cached("INSERT INTO words (word) VALUES (?1) RETURNING id")?.query_row([word], |row| row.get(0))?;
+        self.remember(word, number);
+        Ok(number)
+    }
+
+    /// The number of this word, if it has one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn held(&mut self, conn: &Connection, word: &str) -> rusqlite::Result<Option<i64>> {
+        if let Some(number) = self.0.get(word) {
+            return Ok(Some(*number));
+        }
+        let number = number_of(conn, word)?;
+        if let Some(number) = number {
+            self.remember(word, number);
+        }
+        Ok(number)
+    }
+
+    fn remember(&mut self, word: &str, number: i64) {
         if self.0.len() >= REMEMBERED_MAX {
             self.0.clear();
         }
         self.0.insert(word.into(), number);
-        Ok(number)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     rows::{PIECE_COLUMNS, piece_of},
 };
 use crate::ledger::{
-    chain::{ChainRecord, Form, HeldEntry, SignedPiece},
+    chain::{ChainRecord, Form, SignedPiece, digest_of},
     store::{form_of_number, number_of_form},
 };
 
@@ -50,8 +50,7 @@ fn signed_piece(conn: &Connection, chain: i64, sequence: i64) -> rusqlite::Resul
     )?;
     let mut rows = entries.query([chain, piece.first, piece.last])?;
     while let Some(row) = rows.next()? {
-        let (form, body) = (form_of_number(row.get(0)?), row.get_ref(1)?.as_blob()?);
-        digests.push(HeldEntry { sequence, form, body, call: None }.digest());
+        digests.push(digest_of(form_of_number(row.get(0)?), row.get_ref(1)?.as_blob()?));
     }
     Ok(Some((piece, digests)))
 }

@@ -21,3 +21,11 @@ pub(in crate::ledger) fn entries(folder: &Path) -> Vec<(i64, i64, Vec<u8>)> {
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("rows");
     rows.collect::<Result<_, _>>().expect("rows of three columns")
 }
+
+/// Keys of all calls, in their order.
+pub(in crate::ledger) fn keys(folder: &Path) -> Vec<i64> {
+    let conn = opened(folder);
+    let mut statement = conn.prepare("SELECT id FROM calls ORDER BY id").expect("a sound statement");
+    let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+    rows.collect::<Result<_, _>>().expect("rows of one column")
+}

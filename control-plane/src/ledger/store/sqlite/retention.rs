@@ -1,6 +1,8 @@
 //! Removes rows. What an evidence chain needs of an evicted entry, its digest, stays until the whole piece that one signature covers
 //! has gone.
 
+mod excess;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -42,25 +44,46 @@ impl Retention for SqliteLedger {
         self.writer.write(move |conn| Ok(evict_other_spans(conn, before)?)).await
     }
 
-    async fn excess(&self, spans_max: u64, bytes_max: u64) -> Result<Option<CallKey>, StoreError> {
-        self.readers.read(move |conn| Ok(excess(conn, spans_max, bytes_max)?)).await
+    async fn evict_excess(&self, spans_max: u64, bytes_max: u64) -> Result<Evicted, StoreError> {
+        self.writer.write(move |conn| Ok(excess::evict_excess(conn, spans_max, bytes_max)?)).await
     }
 }
 
 fn evict_calls(conn: &Connection, which: &Eviction) -> rusqlite::Result<Evicted> {
     let ids = calls_to_evict(conn, which)?;
-    let mut chains = BTreeSet::new();
-    let mut spans = 0;
-    for id in &ids {
+    evict_calls_at(conn, &ids)
+}
+
+/// Evicts these calls, in one step.
+fn evict_calls_at(conn: &Connection, ids: &[i64]) -> rusqlite::Result<Evicted> {
+    let mut gone = Gone::default();
+    for id in ids {
         sums::move_to_gone(conn, CallKey::from_number(*id))?;
-        spans += evict_spans(conn, "call = ?1", *id, &mut chains)?;
+        excess::discharge(conn, *id)?;
+        evict_spans(conn, "call = ?1", *id, &mut gone)?;
         conn.prepare_cached("DELETE FROM subjects WHERE call = ?1")?.execute([id])?;
         conn.prepare_cached("DELETE FROM calls WHERE id = ?1")?.execute([id])?;
     }
-    for chain in chains {
-        shorten(conn, chain)?;
+    gone.evicted(conn, is_full(ids.len()))
+}
+
+/// What one step has evicted so far.
+#[derive(Debug, Default)]
+struct Gone {
+    spans: u64,
+    newest_ms: i64,
+    /// Chains that lost entries.
+    chains: BTreeSet<i64>,
+}
+
+impl Gone {
+    /// Shortens the chains; the last thing of a step.
+    fn evicted(self, conn: &Connection, more: bool) -> rusqlite::Result<Evicted> {
+        for chain in self.chains {
+            shorten(conn, chain)?;
+        }
+        Ok(Evicted { spans: self.spans, newest: Timestamp::from_unix_ms(self.newest_ms), more })
     }
-    Ok(Evicted { spans, more: is_full(ids.len()) })
 }
 
 fn calls_to_evict(conn: &Connection, which: &Eviction) -> rusqlite::Result<Vec<i64>> {
@@ -93,65 +116,34 @@ fn evict_other_spans(conn: &Connection, before: Timestamp) -> rusqlite::Result<E
         )?
         .query_map([mark(conn, SWEPT)?, before.unix_ms(), DIGEST, ROWS_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    let mut chains = BTreeSet::new();
-    let mut spans = 0;
+    let mut gone = Gone::default();
     for (id, due) in &found {
         if *due {
-            spans += evict_spans(conn, "id = ?1", *id, &mut chains)?;
+            excess::discharge_other(conn, *id)?;
+            evict_spans(conn, "id = ?1", *id, &mut gone)?;
         }
-    }
-    for chain in chains {
-        shorten(conn, chain)?;
     }
     if let Some((last, _)) = found.last() {
         set_mark(conn, SWEPT, *last)?;
     }
-    Ok(Evicted { spans, more: is_full(found.len()) })
+    gone.evicted(conn, is_full(found.len()))
 }
 
 fn is_full(rows: usize) -> bool {
     i64::try_from(rows).is_ok_and(|rows| rows >= ROWS_AT_ONCE)
 }
 
-/// The row before which calls must go for the rest to fit; `None`: all fit.
-fn excess(conn: &Connection, spans_max: u64, bytes_max: u64) -> rusqlite::Result<Option<CallKey>> {
-    let spans_max = i64::try_from(spans_max).unwrap_or(i64::MAX);
-    let newest_less_oldest: Option<i64> = conn.query_row("SELECT MAX(id) - MIN(id) + 1 FROM spans", [], |row| row.get(0))?;
-    let mut too_many = 0;
-    if newest_less_oldest.unwrap_or(0) > spans_max {
-        let held: i64 = conn.query_row("SELECT COUNT(*) FROM spans WHERE form <> ?1", [DIGEST], |row| row.get(0))?;
-        too_many = held - spans_max;
-    }
-    let pragma = |name: &str| conn.query_row(name, [], |row| row.get::<_, i64>(0));
-    let pages = pragma("PRAGMA page_count")? - pragma("PRAGMA freelist_count")?;
-    let bytes = pages * pragma("PRAGMA page_size")?;
-    if bytes > i64::try_from(bytes_max).unwrap_or(i64::MAX) {
-        // A fiftieth at a time, and then it is looked at again.
-        too_many = too_many.max(newest_less_oldest.unwrap_or(0) / 50).max(1);
-    }
-    if too_many <= 0 {
-        return Ok(None);
-    }
-    // A call has one span or two: halves are counted by the calls themselves.
-    let before: Option<i64> = conn.query_row(
-        "SELECT MAX(id) + 1 FROM (SELECT id, SUM(spans) OVER (ORDER BY id) - spans AS before FROM \
-         (SELECT id, spans FROM calls NOT INDEXED ORDER BY id LIMIT ?1)) WHERE before < ?1",
-        [too_many],
-        |row| row.get(0),
-    )?;
-    Ok(before.map(CallKey::from_number))
-}
-
 /// Evicts spans: those of a chain but for their digest.
-fn evict_spans(conn: &Connection, which: &str, value: i64, chains: &mut BTreeSet<i64>) -> rusqlite::Result<u64> {
-    let held: Vec<(i64, Option<i64>, Vec<u8>)> = conn
-        .prepare_cached(&format!("SELECT id, chain, body FROM spans WHERE {which}"))?
-        .query_map([value], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+fn evict_spans(conn: &Connection, which: &str, value: i64, gone: &mut Gone) -> rusqlite::Result<()> {
+    let held: Vec<(i64, Option<i64>, Vec<u8>, i64)> = conn
+        .prepare_cached(&format!("SELECT id, chain, body, received_at_ms FROM spans WHERE {which}"))?
+        .query_map([value], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
         .collect::<Result<_, _>>()?;
-    for (id, chain, body) in &held {
+    for (id, chain, body, received_at_ms) in &held {
+        gone.newest_ms = gone.newest_ms.max(*received_at_ms);
         match chain {
             Some(key) => {
-                chains.insert(*key);
+                gone.chains.insert(*key);
                 conn.prepare_cached("UPDATE spans SET call = NULL, form = ?2, body = ?3 WHERE id = ?1")?.execute(params![
                     id,
                     DIGEST,
@@ -164,7 +156,8 @@ fn evict_spans(conn: &Connection, which: &str, value: i64, chains: &mut BTreeSet
             }
         }
     }
-    Ok(held.len() as u64)
+    gone.spans += held.len() as u64;
+    Ok(())
 }
 
 /// Takes off the beginning of a chain as far as everything there is evicted, up to the end of a signed piece.
@@ -173,7 +166,7 @@ fn shorten(conn: &Connection, chain: i64) -> rusqlite::Result<()> {
         .prepare_cached("SELECT MIN(sequence) FROM spans WHERE chain = ?1 AND form <> ?2")?
         .query_row([chain, DIGEST], |row| row.get(0))?;
     // Pieces may overlap, since what was not acknowledged is sent again: the cut goes through none of them.
-    let cut: Option<i64> = conn
+    let signed: Option<i64> = conn
         .prepare_cached(
             "SELECT MAX(c.last) FROM checkpoints c WHERE c.chain = ?1 AND c.last < ?2 AND NOT EXISTS \
              (SELECT 1 FROM checkpoints o WHERE o.chain = ?1 AND o.first <= c.last AND o.last > c.last)",
@@ -181,6 +174,10 @@ fn shorten(conn: &Connection, chain: i64) -> rusqlite::Result<()> {
         .query_row([chain, first_kept.unwrap_or(i64::MAX)], |row| row.get(0))
         .optional()?
         .flatten();
+    let cut = match unsigned_cut(conn, chain, first_kept)? {
+        Some(unsigned) => Some(unsigned),
+        None => signed,
+    };
     let Some(cut) = cut else { return Ok(()) };
     let newest: Option<i64> = conn
         .prepare_cached("SELECT MAX(id) FROM spans WHERE chain = ?1 AND sequence <= ?2")?
@@ -192,4 +189,16 @@ fn shorten(conn: &Connection, chain: i64) -> rusqlite::Result<()> {
     conn.prepare_cached("DELETE FROM checkpoints WHERE chain = ?1 AND last <= ?2")?.execute([chain, cut])?;
     conn.prepare_cached("UPDATE chains SET forgotten = MAX(forgotten, ?2) WHERE id = ?1")?.execute([chain, cut])?;
     Ok(())
+}
+
+/// The last entry before which everything is evicted, if no signature covers it: digests that nobody signed prove nothing, and whoever
+/// never signs must not have them stay for ever.
+fn unsigned_cut(conn: &Connection, chain: i64, first_kept: Option<i64>) -> rusqlite::Result<Option<i64>> {
+    let last_evicted: Option<i64> = conn
+        .prepare_cached("SELECT MAX(sequence) FROM spans WHERE chain = ?1 AND sequence < ?2")?
+        .query_row([chain, first_kept.unwrap_or(i64::MAX)], |row| row.get(0))?;
+    let Some(last_evicted) = last_evicted else { return Ok(None) };
+    let is_signed =
+        conn.prepare_cached("SELECT 1 FROM checkpoints WHERE chain = ?1 AND last >= ?2")?.exists([chain, last_evicted])?;
+    Ok((!is_signed).then_some(last_evicted))
 }

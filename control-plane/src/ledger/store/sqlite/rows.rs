@@ -9,18 +9,24 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use rusqlite::{Connection, Row};
 
 use super::dictionary::Spelling;
-use crate::ledger::{call::Call, chain::SignedPiece, key::CallKey, span::span_of_body, store::form_of_number};
+use crate::ledger::{call::Call, chain::SignedPiece, key::CallKey, pairing::Marks, span::span_of_body, store::form_of_number};
 
 /// The columns that [`call_of`] reads.
 pub(super) const CALL_COLUMNS: &str = "id, call_id, trace_id, consumer, provider, inquiry, kind, resolution, outcome, status, reason, \
-                                  started_at_us, duration_us, spans, awaited";
+                                  started_at_us, duration_us, spans, awaited, sides, marks, consumer_outcome, provider_outcome";
+
+/// The number that no word has: a side has said nothing.
+const NO_WORD: i64 = 0;
 
 /// A row of [`CALL_COLUMNS`].
 ///
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn call_of(conn: &Connection, row: &Row<'_>, spelling: &mut Spelling) -> rusqlite::Result<Call> {
-    let mut word = |column: usize| spelling.word(conn, row.get(column)?);
+    let mut word = |column: usize| match row.get(column)? {
+        NO_WORD => Ok(String::new()),
+        number => spelling.word(conn, number),
+    };
     Ok(Call {
         key: CallKey::from_number(row.get(0)?),
         call_id: HEXLOWER.encode(row.get_ref(1)?.as_blob()?),
@@ -37,6 +43,10 @@ pub(super) fn call_of(conn: &Connection, row: &Row<'_>, spelling: &mut Spelling)
         duration_us: row.get(12)?,
         spans: row.get(13)?,
         awaited: row.get(14)?,
+        sides: row.get(15)?,
+        marks: Marks::from_bits(row.get(16)?),
+        consumer_outcome: word(17)?,
+        provider_outcome: word(18)?,
     })
 }
 

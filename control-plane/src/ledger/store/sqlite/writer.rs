@@ -1,32 +1,63 @@
 //! The file's one writer: a thread that takes what waits, writes it together, and tells everybody when it is durable. While one
-//! group is synced to the disk the next one gathers, so that the sync is shared by however many report at once.
+//! group is synced to the disk the next one gathers, so that the sync is shared by however many report at once. Agencies take turns
+//! ([`turns`]), and none may have more waiting than its share.
 
-use std::thread::{self, JoinHandle};
+mod turns;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Instant,
+};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use self::turns::Turns;
 use super::append::Appender;
 use crate::{
     ledger::intake::{Export, Ingested},
     store::StoreError,
 };
 
-/// Exports that wait for their turn. Beyond it a reporter waits for room: its spool holds what it has.
-const QUEUE_MAX: usize = 256;
+/// What one agency may have waiting: exports, of all its sidecars together, and bytes, some of the largest. What is beyond is refused for
+/// now: a reporter's spool holds what it has.
+const AGENCY_EXPORTS_MAX: usize = 64;
+const AGENCY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes that may wait in all. When so much does, an agency that has something waiting already gets no more in.
+const WAITING_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Tasks that wait for the writer, beside exports; each is somebody of this program.
+const TASKS_MAX: usize = 64;
 
 /// Exports that are written together at most, and spans: a group of more would keep the first of them waiting.
 const GROUP_EXPORTS_MAX: usize = 64;
 const GROUP_SPANS_MAX: usize = 16_384;
 
+/// Part of a group that one agency gets while others wait: nobody's export waits for a whole group of somebody else's.
+const AGENCY_PARTS: usize = 8;
+
 /// About as many bytes a call's span has in an export.
 const SPAN_BYTES: usize = 256;
+
+/// Nothing may wait for this export now: its agency has as much waiting as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ShareSpent;
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 type Task = Box<dyn FnOnce(&Connection) + Send>;
 
+/// An export that waits.
+struct Appending {
+    export: Export,
+    answer: Answer<Ingested>,
+    room: Room,
+}
+
 enum Job {
-    Append(Export, Answer<Ingested>),
+    Append(Box<Appending>),
     Do(Task),
     End,
 }
@@ -34,7 +65,55 @@ enum Job {
 /// Reaches the writer. Clones reach the same one; it ends when the last is gone.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
-    jobs: mpsc::Sender<Job>,
+    /// Its length is bounded by `waiting`, and by `tasks`.
+    jobs: mpsc::UnboundedSender<Job>,
+    tasks: Arc<Semaphore>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+/// How much waits, in exports and bytes, by agency.
+#[derive(Debug, Default)]
+struct Waiting {
+    agencies: HashMap<Box<str>, (usize, usize)>,
+    bytes: usize,
+}
+
+/// Room that an export takes up while it waits.
+struct Room {
+    waiting: Arc<Mutex<Waiting>>,
+    agency: Box<str>,
+    bytes: usize,
+}
+
+impl Room {
+    fn take(waiting: &Arc<Mutex<Waiting>>, export: &Export) -> Result<Self, ShareSpent> {
+        let (agency, bytes) = (Box::<str>::from(export.agency()), export.len());
+        // Sums, put right by whoever leaves: nothing is half done if a holder panicked.
+        let mut held = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (exports, own) = held.agencies.get(&agency).copied().unwrap_or_default();
+        let full = exports >= AGENCY_EXPORTS_MAX || own.saturating_add(bytes) > AGENCY_BYTES_MAX || held.bytes >= WAITING_BYTES_MAX;
+        if exports > 0 && full {
+            return Err(ShareSpent);
+        }
+        held.bytes = held.bytes.saturating_add(bytes);
+        held.agencies.insert(agency.clone(), (exports + 1, own.saturating_add(bytes)));
+        drop(held);
+        Ok(Self { waiting: waiting.clone(), agency, bytes })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut held = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        held.bytes = held.bytes.saturating_sub(self.bytes);
+        if let Some((exports, bytes)) = held.agencies.get_mut(&self.agency) {
+            *exports = exports.saturating_sub(1);
+            *bytes = bytes.saturating_sub(self.bytes);
+            if *exports == 0 {
+                held.agencies.remove(&self.agency);
+            }
+        }
+    }
 }
 
 impl Writer {
@@ -43,25 +122,29 @@ impl Writer {
     /// # Errors
     /// When the machine gives no thread.
     pub(super) fn start(conn: Connection) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let (jobs, queue) = mpsc::unbounded_channel();
         let thread = thread::Builder::new().name("ledger".into()).spawn(move || run(conn, queue))?;
-        Ok((Self { jobs }, thread))
+        Ok((Self { jobs, tasks: Arc::new(Semaphore::new(TASKS_MAX)), waiting: Arc::default() }, thread))
     }
 
-    /// Writes an export; durable when this returns.
+    /// Writes an export; durable when this returns. `Ok(Err(_))`: it was not taken, and may be sent again later.
     ///
     /// # Errors
     /// When the file cannot be written; then nothing was taken.
-    pub(super) async fn append(&self, export: Export) -> Result<Ingested, StoreError> {
+    pub(super) async fn append(&self, export: Export) -> Result<Result<Ingested, ShareSpent>, StoreError> {
+        let room = match Room::take(&self.waiting, &export) {
+            Ok(room) => room,
+            Err(spent) => return Ok(Err(spent)),
+        };
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job::Append(export, answer)).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
+        self.jobs.send(Job::Append(Box::new(Appending { export, answer, room }))).map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?.map(Ok)
     }
 
     /// Ends the writer once it has done what it was given before.
     pub(super) async fn end(&self) {
         // It may have ended already.
-        let _ = self.jobs.send(Job::End).await;
+        let _ = self.jobs.send(Job::End);
         self.jobs.closed().await;
     }
 
@@ -83,7 +166,8 @@ impl Writer {
             // Whoever asked may have gone away.
             let _ = answer.send(done);
         });
-        self.jobs.send(Job::Do(task)).await.map_err(|_| closed())?;
+        let _turn = self.tasks.acquire().await.map_err(|_| closed())?;
+        self.jobs.send(Job::Do(task)).map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
 }
@@ -92,7 +176,7 @@ fn closed() -> StoreError {
     StoreError::Broken { what: "ledger".into(), why: "it is closed".into() }
 }
 
-fn run(conn: Connection, mut queue: mpsc::Receiver<Job>) {
+fn run(conn: Connection, mut queue: mpsc::UnboundedReceiver<Job>) {
     let mut appender = match Appender::new(&conn) {
         Ok(appender) => appender,
         Err(error) => {
@@ -100,38 +184,59 @@ fn run(conn: Connection, mut queue: mpsc::Receiver<Job>) {
             return;
         }
     };
-    while let Some(first) = queue.blocking_recv() {
-        let mut group = Vec::new();
+    let mut turns = Turns::default();
+    let mut ending = false;
+    loop {
         let mut task = None;
-        let mut ending = false;
-        let mut next = Some(first);
-        let mut room = GROUP_SPANS_MAX;
+        let mut next = if turns.is_empty() && !ending { queue.blocking_recv() } else { queue.try_recv().ok() };
+        if next.is_none() && turns.is_empty() {
+            return;
+        }
         while let Some(job) = next.take() {
             match job {
-                Job::Append(export, answer) => {
-                    // How many spans these are exactly does not matter here.
-                    room = room.saturating_sub(export.len() / SPAN_BYTES);
-                    group.push((export, answer));
-                    if room > 0 && group.len() < GROUP_EXPORTS_MAX {
-                        next = queue.try_recv().ok();
-                    }
+                Job::Append(appending) => {
+                    let (agency, bytes) = (appending.room.agency.clone(), appending.room.bytes);
+                    turns.wait(&agency, appending, bytes);
+                    next = queue.try_recv().ok();
                 }
                 Job::Do(work) => task = Some(work),
-                Job::End => ending = true,
+                Job::End => {
+                    // What was given before is written; what comes now is refused.
+                    ending = true;
+                    queue.close();
+                    next = queue.try_recv().ok();
+                }
             }
         }
+        let group = group(&mut turns);
         if !group.is_empty() {
-            write(&conn, &mut appender, group);
+            write(&conn, &mut appender, &mut turns, group);
         }
         if let Some(work) = task {
             work(&conn);
             // It may have removed what is remembered.
             appender.reset();
         }
-        if ending {
-            return;
-        }
     }
+}
+
+/// The exports that are written together next.
+fn group(turns: &mut Turns<Box<Appending>>) -> Vec<Box<Appending>> {
+    let mut group = Vec::new();
+    let mut room = GROUP_SPANS_MAX;
+    let part = GROUP_SPANS_MAX / AGENCY_PARTS;
+    let alone = turns.waiting_agencies() < 2;
+    let mut parts: HashMap<Box<str>, usize> = HashMap::new();
+    while room > 0 && group.len() < GROUP_EXPORTS_MAX {
+        let may = |agency: &str| alone || parts.get(agency).is_none_or(|spans| *spans < part);
+        let Some((agency, appending, bytes)) = turns.next(may) else { break };
+        // How many spans these are exactly does not matter here.
+        let spans = bytes / SPAN_BYTES;
+        room = room.saturating_sub(spans);
+        *parts.entry(agency).or_default() += spans.max(1);
+        group.push(appending);
+    }
+    group
 }
 
 /// A transaction that writes. Statements that outlive it borrow the connection, so that it cannot; one follows the other here.
@@ -139,24 +244,35 @@ fn begin(conn: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(conn, TransactionBehavior::Immediate)
 }
 
-fn write(conn: &Connection, appender: &mut Appender<'_>, group: Vec<(Export, Answer<Ingested>)>) {
+fn write(
+    conn: &Connection,
+    appender: &mut Appender<'_>,
+    turns: &mut Turns<Box<Appending>>,
+    group: Vec<Box<Appending>>,
+) {
     let appended = begin(conn).and_then(|tx| {
-        let appended = group.iter().map(|(export, _)| appender.append(export)).collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut appended = Vec::with_capacity(group.len());
+        for Appending { export, room, .. } in group.iter().map(|appending| &**appending) {
+            let began = Instant::now();
+            appended.push(appender.append(export)?);
+            turns.took(&room.agency, room.bytes, began.elapsed());
+        }
         appender.settle()?;
         tx.commit()?;
         Ok(appended)
     });
     match appended {
         Ok(appended) => {
-            for ((_, answer), ingested) in group.into_iter().zip(appended) {
-                let _ = answer.send(Ok(ingested));
+            for (appending, ingested) in group.into_iter().zip(appended) {
+                let _ = appending.answer.send(Ok(ingested));
             }
         }
         Err(error) => {
             // What was remembered of this write is not in the file.
             appender.reset();
-            for (_, answer) in group {
-                let _ = answer.send(Err(StoreError::Broken { what: "ledger's last write".into(), why: error.to_string() }));
+            for appending in group {
+                let broken = StoreError::Broken { what: "ledger's last write".into(), why: error.to_string() };
+                let _ = appending.answer.send(Err(broken));
             }
         }
     }

@@ -1,19 +1,29 @@
 //! Rows of calls: each holds what both sides say of one call.
 
-use chapar_core::policy::Side;
+use chapar_core::{policy::Side, subject::SubjectHash, time::Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Statement, params};
 
-use super::Appender;
+use super::{Appender, From, shares::WORDS_MAX};
 use crate::ledger::{
     key::CallKey,
-    pairing::{CallWords, awaited_after, bit},
+    pairing::{CallWords, Known, Marks, awaited_after, bit, charged},
     store::{duration_class, signed},
     validation::{Account, ReportedSpan},
 };
 
 /// Finds a call. Left to itself SQLite goes by the provider, through all its calls: no index looks better to it than another.
-const FIND: &str = "SELECT id, sides, inquiry, kind, resolution, outcome, status, reason, duration_class FROM calls \
-                    INDEXED BY calls_by_call WHERE call_id = ?1 AND consumer = ?2 AND provider = ?3";
+const FIND: &str = "SELECT id, sides, inquiry, kind, resolution, outcome, status, reason, duration_class, marks, bytes, \
+                    consumer_outcome, provider_outcome, spans, EXISTS (SELECT 1 FROM subjects s WHERE s.call = calls.id) \
+                    FROM calls INDEXED BY calls_by_call WHERE call_id = ?1 AND consumer = ?2 AND provider = ?3";
+
+/// How far a claimed time may be ahead of this machine's clock, and how far behind: a sidecar that is cut off reports what lies in its
+/// spool when it is back. What claims another time is marked.
+const AHEAD_US_MAX: i64 = 5 * 60 * 1_000_000;
+const BEHIND_US_MAX: i64 = 7 * 24 * 3_600 * 1_000_000;
+
+/// An account that comes so long after the call's first one moves the call to where it came in, in microseconds: whoever reports a
+/// call long before making it must not have the other side's account evicted with its own.
+const LATE_US: i64 = 24 * 3_600 * 1_000_000;
 
 /// Calls that are remembered because their other account has still to come; as a rule it comes within a second. When there are more,
 /// all are dropped, and found in the file.
@@ -36,17 +46,21 @@ impl<'c> CallStatements<'c> {
     pub(super) fn new(conn: &'c Connection) -> rusqlite::Result<Self> {
         // Each index that an update names is written anew: what does not change is not named.
         let retell = "UPDATE calls SET started_at_us = ?2, duration_us = ?3, request_bytes = ?4, response_bytes = ?5, reason = ?6, \
-                      spans = spans + 1, sides = ?7, awaited = ?8";
+                      spans = spans + 1, sides = ?7, awaited = ?8, bytes = bytes + ?9, consumer_outcome = ?10";
         Ok(Self {
             find: conn.prepare(FIND)?,
             begin: conn.prepare(
-                "INSERT OR IGNORE INTO calls (id, call_id, trace_id, consumer, provider, inquiry, kind, resolution, outcome, status, \
-                 reason, started_at_us, duration_us, duration_class, request_bytes, response_bytes, spans, sides, awaited) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 1, ?17, ?18)",
+                "INSERT INTO calls (id, call_id, trace_id, consumer, provider, inquiry, kind, resolution, outcome, status, \
+                 reason, started_at_us, duration_us, duration_class, request_bytes, response_bytes, spans, sides, awaited, marks, bytes, \
+                 consumer_outcome, provider_outcome) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 1, ?17, ?18, ?19, ?20, ?21, ?22)",
             )?,
-            join: conn.prepare("UPDATE calls SET reason = ?2, spans = spans + 1, sides = ?3, awaited = ?4 WHERE id = ?1")?,
+            join: conn.prepare(
+                "UPDATE calls SET reason = ?2, spans = spans + 1, sides = ?3, awaited = ?4, bytes = bytes + ?5, \
+                 provider_outcome = ?6 WHERE id = ?1",
+            )?,
             retell: conn.prepare(&format!("{retell} WHERE id = ?1"))?,
-            retell_duration: conn.prepare(&format!("{retell}, duration_class = ?9 WHERE id = ?1"))?,
+            retell_duration: conn.prepare(&format!("{retell}, duration_class = ?11 WHERE id = ?1"))?,
             subject: conn.prepare("INSERT OR IGNORE INTO subjects (hash, call) VALUES (?1, ?2)")?,
         })
     }
@@ -59,47 +73,98 @@ pub(super) struct CallRow {
     sides: i64,
     words: CallWords<i64>,
     duration_class: i64,
-    /// The hash that is on record with it for certain; `None`: the file may have one.
-    subject: Option<[u8; 16]>,
+    marks: Marks,
+    spans: i64,
+    bytes: i64,
+    /// As the consumer's side told, and the provider's; 0: it has not.
+    outcomes: [i64; 2],
+    about: About,
+}
+
+/// Whom the accounts so far are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    Nobody,
+    Somebody,
+    /// The hash that is on record with it for certain.
+    Known(SubjectHash),
+}
+
+impl From {
+    /// Whether an account's time cannot be.
+    fn doubts(&self, started_at_us: i64) -> bool {
+        let us = |then: Timestamp| then.unix_ms().saturating_mul(1_000);
+        let now_us = us(self.received_at);
+        started_at_us > now_us.saturating_add(AHEAD_US_MAX).min(us(self.not_after))
+            || started_at_us < now_us.saturating_sub(BEHIND_US_MAX)
+    }
 }
 
 impl Appender<'_> {
-    /// Adds one side's account to the call's row, or begins one.
-    pub(super) fn append_account(&mut self, span: &ReportedSpan<'_>, account: &Account<'_>) -> rusqlite::Result<CallKey> {
-        let words = self.numbers_of(account)?;
+    /// Adds one side's account to the call's row, or begins one. Answers what it is marked as now and was not before. `None`: it names what is new, and its agency may not any more.
+    pub(super) fn append_account(
+        &mut self,
+        from: &From,
+        span: &ReportedSpan<'_>,
+        account: &Account<'_>,
+    ) -> rusqlite::Result<Option<(CallKey, Marks)>> {
+        let Some(words) = self.numbers_of(from, account)? else { return Ok(None) };
+        let known = self.known_words()?;
         let row = match self.awaiting.remove(&account.call_id) {
             Some(row) if row.words.has_parties_of(&words) => Some(row),
             _ => self.find_call(account, &words)?,
         };
-        let hash = account.subject.as_ref().map(|subject| subject.hash);
-        let key = match row {
+        let doubted = Marks::TIME.when(from.doubts(span.started_at_us));
+        let (key, marks) = match &row {
             Some(row) => {
-                self.join_call(span, account, &words, &row)?;
-                row.key
+                let marks = row.marks.and(doubted).and(row.contradicted(account, &words, &known));
+                (self.join_call(from, span, account, &words, row, marks, &known)?, marks.without(row.marks))
             }
-            None => self.begin_call(span, account, &words, hash)?,
+            None => (self.begin_call(from, span, account, &words, doubted, &known)?, doubted),
         };
-        if let Some(hash) = hash
-            && row.is_none_or(|row| row.subject != Some(hash))
+        if let Some(subject) = &account.subject
+            && row.is_none_or(|row| row.about != About::Known(*subject))
         {
-            self.calls.subject.execute(params![&hash[..], key.number()])?;
+            self.calls.subject.execute(params![&subject.hash[..], key.number()])?;
         }
         self.hours.insert(key.hour());
-        Ok(key)
+        Ok(Some((key, marks)))
     }
 
-    fn numbers_of(&mut self, account: &Account<'_>) -> rusqlite::Result<CallWords<i64>> {
+    fn numbers_of(&mut self, from: &From, account: &Account<'_>) -> rusqlite::Result<Option<CallWords<i64>>> {
+        let texts = [
+            account.consumer,
+            account.provider,
+            account.inquiry,
+            account.kind,
+            account.resolution,
+            account.outcome,
+            account.status,
+            account.reason,
+        ];
+        let mut numbers = [0; 8];
+        for (number, text) in numbers.iter_mut().zip(texts) {
+            *number = match self.dictionary.held(self.conn, text)? {
+                Some(held) => held,
+                None if self.shares.named(self.conn, from.agency)?.0 >= WORDS_MAX => return Ok(None),
+                None => {
+                    self.shares.count_words(self.conn, from.agency, 1)?;
+                    self.dictionary.number(self.conn, text)?
+                }
+            };
+        }
+        let [consumer, provider, inquiry, kind, resolution, outcome, status, reason] = numbers;
+        Ok(Some(CallWords { consumer, provider, inquiry, kind, resolution, outcome, status, reason }))
+    }
+
+    fn known_words(&mut self) -> rusqlite::Result<Known<i64>> {
+        if let Some(known) = self.known {
+            return Ok(known);
+        }
         let mut number = |word| self.dictionary.number(self.conn, word);
-        Ok(CallWords {
-            consumer: number(account.consumer)?,
-            provider: number(account.provider)?,
-            inquiry: number(account.inquiry)?,
-            kind: number(account.kind)?,
-            resolution: number(account.resolution)?,
-            outcome: number(account.outcome)?,
-            status: number(account.status)?,
-            reason: number(account.reason)?,
-        })
+        let known = Known { none: number("")?, refused: number("refused")?, served: number("served")?, ok: number("OK")? };
+        self.known = Some(known);
+        Ok(known)
     }
 
     fn find_call(&mut self, account: &Account<'_>, words: &CallWords<i64>) -> rusqlite::Result<Option<CallRow>> {
@@ -113,23 +178,36 @@ impl Appender<'_> {
                 reason: row.get(7)?,
                 ..*words
             };
-            let key = CallKey::from_number(row.get(0)?);
-            Ok(CallRow { key, sides: row.get(1)?, words, duration_class: row.get(8)?, subject: None })
+            Ok(CallRow {
+                key: CallKey::from_number(row.get(0)?),
+                sides: row.get(1)?,
+                words,
+                duration_class: row.get(8)?,
+                marks: Marks::from_bits(row.get(9)?),
+                bytes: row.get(10)?,
+                outcomes: [row.get(11)?, row.get(12)?],
+                spans: row.get(13)?,
+                about: if row.get(14)? { About::Somebody } else { About::Nobody },
+            })
         });
         found.optional()
     }
 
+    /// Adds an account to the row of its call. Returns the call's key, which may be another one now.
+    #[allow(clippy::too_many_arguments)] // What is told, by whom, of what, and what follows.
     fn join_call(
         &mut self,
+        from: &From,
         span: &ReportedSpan<'_>,
         account: &Account<'_>,
         told: &CallWords<i64>,
         row: &CallRow,
-    ) -> rusqlite::Result<()> {
-        let none = self.dictionary.number(self.conn, "")?;
-        let refused = self.dictionary.number(self.conn, "refused")?;
-        let now = row.words.joined_by(told, account.side, none, refused);
-        let id = row.key.number();
+        marks: Marks,
+        known: &Known<i64>,
+    ) -> rusqlite::Result<CallKey> {
+        let now = row.words.joined_by(told, account.side, known);
+        let key = self.moved_if_late(from, row.key)?;
+        let id = key.number();
         if (CallWords { reason: row.words.reason, ..now }) != row.words {
             self.conn
                 .prepare_cached(
@@ -137,37 +215,73 @@ impl Appender<'_> {
                 )?
                 .execute([id, now.inquiry, now.kind, now.resolution, now.outcome, now.status])?;
         }
+        if marks != row.marks {
+            self.conn.prepare_cached("UPDATE calls SET marks = ?2 WHERE id = ?1")?.execute([id, marks.bits()])?;
+        }
         let sides = row.sides | bit(account.side);
         let awaited = awaited_after(sides);
+        let bytes = self.row_bytes();
+        self.shares.charge(charged(row.sides, &row.words, known.none), -row.spans, -row.bytes);
+        self.shares.charge(charged(sides, &row.words, known.none), row.spans + 1, row.bytes.saturating_add(bytes));
         if account.side == Side::Provider {
-            self.calls.join.execute([id, now.reason, sides, awaited])?;
-            return Ok(());
+            self.calls.join.execute([id, now.reason, sides, awaited, bytes, told.outcome])?;
+            return Ok(key);
         }
         let (request_bytes, response_bytes) = (signed(account.request_bytes), signed(account.response_bytes));
-        let told = [id, span.started_at_us, span.duration_us, request_bytes, response_bytes, now.reason, sides, awaited];
-        let class = duration_class(span.duration_us);
+        let (start, duration) = (span.started_at_us, span.duration_us);
+        let class = duration_class(duration);
+        let (reason, outcome) = (now.reason, told.outcome);
         if class == row.duration_class {
+            let told = [id, start, duration, request_bytes, response_bytes, reason, sides, awaited, bytes, outcome];
             self.calls.retell.execute(told)?;
         } else {
-            let [id, start, duration, request, response, reason, sides, awaited] = told;
-            self.calls.retell_duration.execute([id, start, duration, request, response, reason, sides, awaited, class])?;
+            let told = [id, start, duration, request_bytes, response_bytes, reason, sides, awaited, bytes, outcome, class];
+            self.calls.retell_duration.execute(told)?;
         }
-        Ok(())
+        Ok(key)
+    }
+
+    /// Gives a call that began long ago, by receipt, the key of one that comes in now.
+    fn moved_if_late(&mut self, from: &From, key: CallKey) -> rusqlite::Result<CallKey> {
+        if from.received_at.unix_ms().saturating_mul(1_000).saturating_sub(key.received_at_us()) < LATE_US {
+            return Ok(key);
+        }
+        let moved = self.next_key(from)?;
+        for sql in [
+            "UPDATE calls SET id = ?2 WHERE id = ?1",
+            "UPDATE spans SET call = ?2 WHERE call = ?1",
+            "UPDATE subjects SET call = ?2 WHERE call = ?1",
+        ] {
+            self.conn.prepare_cached(sql)?.execute([key.number(), moved.number()])?;
+        }
+        self.hours.insert(key.hour());
+        Ok(moved)
     }
 
     fn begin_call(
         &mut self,
+        from: &From,
         span: &ReportedSpan<'_>,
         account: &Account<'_>,
         words: &CallWords<i64>,
-        subject: Option<[u8; 16]>,
+        marks: Marks,
+        known: &Known<i64>,
     ) -> rusqlite::Result<CallKey> {
+        let key = self.next_key(from)?;
         let sides = bit(account.side);
+        let row = CallRow {
+            key,
+            sides,
+            words: *words,
+            duration_class: duration_class(span.duration_us),
+            marks,
+            spans: 1,
+            bytes: self.row_bytes(),
+            outcomes: if account.side == Side::Consumer { [words.outcome, 0] } else { [0, words.outcome] },
+            about: account.subject.map_or(About::Nobody, About::Known),
+        };
         let awaited = if account.awaits_other { awaited_after(sides) } else { 0 };
-        let class = duration_class(span.duration_us);
-        let mut key = CallKey::new(span.started_at_us, &account.call_id);
-        // Another call may have begun in the same microsecond, with the same eleven bits: the next number is as good.
-        while self.calls.begin.execute(params![
+        self.calls.begin.execute(params![
             key.number(),
             &account.call_id[..],
             &span.trace_id[..],
@@ -181,22 +295,56 @@ impl Appender<'_> {
             words.reason,
             span.started_at_us,
             span.duration_us,
-            class,
+            row.duration_class,
             signed(account.request_bytes),
             signed(account.response_bytes),
             sides,
             awaited,
-        ])? == 0
-        {
-            key = key.next();
-        }
+            row.marks.bits(),
+            row.bytes,
+            row.outcomes[0],
+            row.outcomes[1],
+        ])?;
+        self.shares.charge(charged(sides, words, known.none), 1, row.bytes);
         if awaited != 0 {
             if self.awaiting.len() >= AWAITING_MAX {
                 self.awaiting.clear();
             }
-            self.awaiting.insert(account.call_id, CallRow { key, sides, words: *words, duration_class: class, subject });
+            self.awaiting.insert(account.call_id, row);
         }
         Ok(key)
+    }
+
+    /// The key of a call that comes in now.
+    fn next_key(&mut self, from: &From) -> rusqlite::Result<CallKey> {
+        let newest = match self.newest_call {
+            Some(newest) => newest,
+            None => {
+                let highest: Option<i64> = self.conn.query_row("SELECT MAX(id) FROM calls", [], |row| row.get(0))?;
+                CallKey::from_number(highest.unwrap_or_default())
+            }
+        };
+        let key = CallKey::received(from.received_at, newest);
+        self.newest_call = Some(key);
+        Ok(key)
+    }
+}
+
+impl CallRow {
+    /// Whether an account says otherwise than those before it: the other side's, or its own side's once more.
+    fn contradicted(&self, account: &Account<'_>, told: &CallWords<i64>, known: &Known<i64>) -> Marks {
+        let own = self.outcomes[usize::from(account.side == Side::Provider)];
+        let told_otherwise = own != 0 && own != told.outcome;
+        let others = self.sides & !bit(account.side) != 0;
+        let about_otherwise = match (self.about, account.subject) {
+            (About::Nobody, None) | (About::Somebody, Some(_)) => false,
+            // A call that a side refused may never have been looked into, and a key comes to one side before the other.
+            (About::Nobody, Some(_)) | (About::Somebody | About::Known(_), None) => {
+                self.words.outcome == known.served && told.outcome == known.served
+            }
+            (About::Known(held), Some(subject)) => held.key == subject.key && held.hash != subject.hash,
+        };
+        Marks::DISAGREES.when(told_otherwise || (others && (about_otherwise || self.words.disagrees_with(told, known))))
     }
 }
 
@@ -210,6 +358,7 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("../migrations/0001_ledger.sql")).unwrap();
         conn.execute_batch(include_str!("../migrations/0002_calls_by_reason.sql")).unwrap();
+        conn.execute_batch(include_str!("../migrations/0003_receipt.sql")).unwrap();
         let plan_of = |sql: &str| {
             let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let plan = statement.query_row(params![[0_u8; 16], 1, 2], |row| row.get::<_, String>("detail"));

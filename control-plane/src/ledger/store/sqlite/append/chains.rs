@@ -3,7 +3,7 @@
 use chapar_core::record::chain::{self, ChainId};
 use rusqlite::{OptionalExtension as _, params};
 
-use super::Appender;
+use super::{Appender, From, shares::CHAINS_MAX};
 use crate::ledger::{
     chain::Form,
     intake::Ingested,
@@ -40,19 +40,23 @@ impl Appender<'_> {
     }
 
     /// The number of a chain's row; a new chain gets one. A chain speaks for one sidecar only, for good.
-    pub(super) fn chain_key(&mut self, id: ChainId, reporter: i64) -> rusqlite::Result<Result<i64, Rejection>> {
+    pub(super) fn chain_key(&mut self, id: ChainId, from: &From) -> rusqlite::Result<Result<i64, Rejection>> {
         let chain = match self.chains.get(&id) {
             Some(chain) => *chain,
             None => {
                 let chain = match self.held_chain(id)? {
                     Some(chain) => chain,
-                    None => self.new_chain(id, reporter)?,
+                    None if self.shares.named(self.conn, from.agency)?.1 >= CHAINS_MAX => return Ok(Err(Rejection::NewChains)),
+                    None => {
+                        self.shares.count_chain(self.conn, from.agency)?;
+                        self.new_chain(id, from.reporter)?
+                    }
                 };
                 self.chains.insert(id, chain);
                 chain
             }
         };
-        Ok(if chain.reporter == reporter { Ok(chain.key) } else { Err(Rejection::ForeignChain(id)) })
+        Ok(if chain.reporter == from.reporter { Ok(chain.key) } else { Err(Rejection::ForeignChain(id)) })
     }
 
     fn held_chain(&self, id: ChainId) -> rusqlite::Result<Option<ChainRow>> {
@@ -112,12 +116,12 @@ impl Appender<'_> {
     /// Keeps a signature under a piece of a chain, once.
     pub(super) fn append_checkpoint(
         &mut self,
-        reporter: i64,
+        from: &From,
         signed_by: &SignedCheckpoint<'_>,
         ingested: &mut Ingested,
     ) -> rusqlite::Result<()> {
         let checkpoint = &signed_by.checkpoint;
-        let chain = match self.chain_key(checkpoint.chain, reporter)? {
+        let chain = match self.chain_key(checkpoint.chain, from)? {
             Ok(chain) => chain,
             Err(why) => {
                 ingested.rejected.push(why);

@@ -22,6 +22,7 @@ pub(super) enum Column {
     Status,
     Reason,
     Awaited,
+    Marks,
     DurationClass,
 }
 
@@ -39,6 +40,7 @@ impl Column {
             Self::Status => "status",
             Self::Reason => "reason",
             Self::Awaited => "awaited",
+            Self::Marks => "marks",
             Self::DurationClass => "duration_class",
         }
     }
@@ -56,6 +58,7 @@ impl Column {
             Self::Status => "calls_by_status",
             Self::Reason => "calls_by_reason",
             Self::Awaited => "calls_awaiting",
+            Self::Marks => "calls_marked",
             Self::DurationClass => "calls_by_duration",
         }
     }
@@ -69,9 +72,9 @@ impl Condition {
     /// The condition in SQL, on the table that goes by this name, with one place for the value.
     pub(super) fn sql_on(&self, table: &str) -> String {
         let column = format!("{table}.{}", self.column.name());
-        // These two indexes leave out most calls. SQLite uses such an index only where the statement itself leaves them out, too.
+        // These indexes leave out most calls. SQLite uses such an index only where the statement itself leaves them out, too.
         match self.column {
-            Column::Awaited => format!("{column} = ? AND {column} <> 0"),
+            Column::Awaited | Column::Marks => format!("{column} = ? AND {column} <> 0"),
             Column::Reason => format!("{column} = ? AND {column} <> 1"),
             _ => format!("{column} = ?"),
         }

@@ -10,6 +10,7 @@ use super::{
 use crate::ledger::{
     call::{CallQuery, Ending, Missing},
     key::CallKey,
+    pairing::Marks,
     store::duration_class,
 };
 
@@ -36,6 +37,11 @@ impl Plan {
         }
         if let Some(missing) = query.missing {
             plan.add_missing(missing);
+        }
+        if let Some(marks) = query.marked {
+            let with = (1..=Marks::ALL).filter(|bits| Marks::from_bits(*bits).has(marks));
+            let conditions = with.map(|bits| Condition::number(Column::Marks, bits)).collect();
+            plan.add_any_of(conditions, "(marks & ?) <> 0", marks.bits());
         }
         let (outcome, status) = match &query.ending {
             Some(Ending::Outcome(outcome)) => (Some(outcome), None),

@@ -1,0 +1,166 @@
+//! The account of calls under attack by agencies that are enrolled, and lie.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result};
+use chapar_tests::{
+    attacker::Disguise,
+    cli::Chapar,
+    echo::pb::EchoRequest,
+    hostile::{self, Act, ForgedAccount, ForgedReport},
+    mesh::{CONSUMER, Mesh, PROVIDER, STRANGER},
+    wait,
+};
+use serde_json::{Value, json};
+
+/// How long what was reported may take to show on a loaded machine.
+const SHOWN_LIMIT: Duration = Duration::from_secs(60);
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
+
+/// An exchange with an honest call that both sides have reported, and an agency that lies.
+struct World {
+    mesh: Mesh,
+    chapar: Chapar,
+    honest: String,
+}
+
+impl World {
+    async fn start(ledger: Value) -> Result<Self> {
+        let mesh = Mesh::start_with(&json!({"ledger": ledger}), &json!({})).await?;
+        let chapar = Chapar::at(&mesh.control_plane.endpoint(), mesh.folder())?;
+        let answer = mesh.client()?.unary(EchoRequest::default()).await?;
+        let honest = answer.metadata().get("chapar-call-id").context("a tracking ID")?.to_str()?.to_owned();
+        let world = Self { mesh, chapar, honest };
+        world.call_is(&world.honest, "AGREES").await?;
+        Ok(world)
+    }
+
+    /// Waits until the accounts of a call stand so to each other.
+    async fn call_is(&self, call_id: &str, accounts: &str) -> Result<Value> {
+        wait::until(&format!("the call {call_id} to be told as {accounts}"), SHOWN_LIMIT, || async {
+            let found = self.chapar.json(&format!("trace list --call-id {call_id}")).ok()?["traces"][0].take();
+            (found["accounts"] == json!(accounts)).then_some(found)
+        })
+        .await
+    }
+
+    /// The liar with this disguise reports these exports, in a process of its own.
+    async fn lied(&self, who: &str, disguise: &Disguise, exports: Vec<Vec<ForgedAccount>>) -> Result<Vec<Value>> {
+        let file = |of: &str| self.mesh.folder().join(format!("{who}.{of}"));
+        disguise.write(&file("chain"), &file("key"))?;
+        let report = ForgedReport {
+            address: self.mesh.control_plane.address("sidecars").to_owned(),
+            chain: hostile::text(&file("chain")),
+            key: hostile::text(&file("key")),
+            exports,
+        };
+        let outcome = hostile::outcome_of(&Act::ForgedReport(report)).await?;
+        Ok(outcome["exports"].as_array().cloned().unwrap_or_default())
+    }
+
+    async fn stranger(&self) -> Result<Disguise> {
+        let uri = format!("spiffe://exchange.example/agency/{STRANGER}/sidecar/main");
+        Disguise::enrolled(&self.mesh.control_plane, STRANGER, &uri).await
+    }
+}
+
+fn now_us() -> Result<i64> {
+    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros())?)
+}
+
+fn account(first: u32, started_at_us: i64, texts: &[(&str, &str)]) -> ForgedAccount {
+    let told = [("chapar.inquiry", "echo-unary"), ("chapar.outcome", "served"), ("rpc.response.status_code", "OK")];
+    let texts: BTreeMap<_, _> =
+        told.iter().chain(texts).map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+    ForgedAccount { count: 1, first, started_at_us, texts, counts: BTreeMap::new(), name: "forged".into() }
+}
+
+/// 24,000 accounts of one agency that all claim one instant and end in the same digits: half of them long past, half tomorrow. The
+/// ledger has room for a tenth of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn made_up_times_push_out_nobody_elses_account_and_delay_nobody() -> Result<()> {
+    let world = World::start(json!({"spansMax": 2_400})).await?;
+    let claims = [("chapar.side", "consumer"), ("chapar.provider", PROVIDER)];
+    let exports = (0..6_u32).map(|export| {
+        let at = if export % 2 == 0 { 1_000 } else { now_us()? + DAY_US };
+        Ok(vec![ForgedAccount { count: 4_000, ..account(export * 4_000, at, &claims) }])
+    });
+    let answers = world.lied("flooder", &world.stranger().await?, exports.collect::<Result<_>>()?).await?;
+    assert!(answers.iter().all(|answer| answer["refused"] == json!("")), "{answers:?}");
+    wait::until("the flood to be evicted", SHOWN_LIMIT, || async {
+        let text = world.mesh.control_plane.metrics().await.ok()?;
+        let evicted = text.lines().find_map(|line| line.strip_prefix("chapar_control_plane_spans_evicted_total "))?;
+        (evicted.trim().parse::<f64>().ok()? >= 21_000.0).then_some(())
+    })
+    .await?;
+    // The honest account is the oldest of all, and whole; nothing is dated before it or pushed on top of it.
+    let honest = world.call_is(&world.honest, "AGREES").await?;
+    assert_eq!((&honest["spans"], &honest["marks"]), (&json!(2), &json!([])));
+    let flood = world.chapar.json(&format!("trace list --consumer {STRANGER} --limit 1"))?["traces"][0].take();
+    assert_eq!(flood["marks"], json!(["TIME_DOUBTED"]));
+    let again = world.mesh.client()?.unary(EchoRequest::default()).await?;
+    let again = again.metadata().get("chapar-call-id").context("a tracking ID")?.to_str()?;
+    world.call_is(again, "AGREES").await?;
+    let newest = world.chapar.json("trace list --limit 1")?["traces"][0].take();
+    assert_eq!(newest["callId"], json!(again), "what claims tomorrow is not on top");
+    // Retention is not taken for tampering.
+    let verified = world.chapar.run(&format!("ledger verify -o json --reporter spiffe://exchange.example/agency/{CONSUMER}/sidecar/main"))?;
+    assert!(!verified.stdout.contains("FORGOTTEN_EARLY"), "{}", verified.stdout);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_tells_otherwise_than_the_other_side_is_seen_everywhere() -> Result<()> {
+    let world = World::start(json!({"pairingGraceS": 1})).await?;
+    world.chapar.run("ledger verify")?.ends(0).says("Nothing was removed or altered.");
+
+    // A consumer that got data says afterwards that it was refused.
+    let got = world.mesh.client()?.unary(EchoRequest::default()).await?;
+    let got = got.metadata().get("chapar-call-id").context("a tracking ID")?.to_str()?.to_owned();
+    world.call_is(&got, "AGREES").await?;
+    let consumer = Disguise::stolen_from(&world.mesh.consumer.state())?;
+    let denied = [
+        ("chapar.call_id", got.as_str()),
+        ("chapar.side", "consumer"),
+        ("chapar.provider", PROVIDER),
+        ("chapar.outcome", "refused"),
+        ("rpc.response.status_code", "PERMISSION_DENIED"),
+    ];
+    world.lied("consumer", &consumer, vec![vec![account(1, now_us()?, &denied)]]).await?;
+    let told = world.call_is(&got, "DISAGREES").await?;
+    assert_eq!((&told["outcome"], &told["providerOutcome"]), (&json!("served"), &json!("served")), "{told}");
+    world.chapar.run(&format!("trace show {got}"))?.ends(0).says("DISAGREES");
+
+    // An agency claims that another one has asked it, which has not, and names a grant that it has not got.
+    let asked = [("chapar.side", "provider"), ("chapar.consumer", CONSUMER), ("chapar.grant", "test-1/1/asker/echo-unary")];
+    let mut asked = account(2, now_us()?, &asked);
+    asked.counts.insert("chapar.policy_version".into(), 1);
+    world.lied("provider", &world.stranger().await?, vec![vec![asked]]).await?;
+    let claimed = format!("{:08x}{:024x}", 2, 7);
+    world.call_is(&claimed, "ONE-SIDED").await?;
+    wait::until("the claim to be marked", SHOWN_LIMIT, || async {
+        let found = world.chapar.json("trace list --mark NO_GRANT_IN_FORCE").ok()?;
+        (found["traces"][0]["callId"] == json!(claimed)).then_some(())
+    })
+    .await?;
+
+    let disagreeing = world.chapar.json("trace list --accounts DISAGREES")?;
+    assert_eq!(disagreeing["traces"].as_array().map(Vec::len), Some(1), "{disagreeing}");
+    let one_sided = world.chapar.json("trace list --accounts ONE-SIDED")?;
+    assert_eq!(one_sided["traces"][0]["callId"], json!(claimed));
+    world.chapar.run("ledger verify")?.ends(1).says("DISAGREES").says("ONE-SIDED").says("NO_GRANT_IN_FORCE");
+    let metrics = world.mesh.control_plane.metrics().await?;
+    for line in
+        ["chapar_control_plane_calls_disagreeing_total 1", "chapar_control_plane_calls_marked_total{mark=\"NO_GRANT_IN_FORCE\"} 1"]
+    {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+    // The honest notice nothing.
+    let honest = world.call_is(&world.honest, "AGREES").await?;
+    assert_eq!(honest["marks"], json!([]));
+    Ok(())
+}
