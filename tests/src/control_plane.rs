@@ -104,6 +104,14 @@ impl ControlPlane {
         &mut self.process
     }
 
+    /// What it counts, in Prometheus' text.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metrics(&self) -> Result<String> {
+        Ok(process::http_get(self.address("http"), "/metrics").await?.1)
+    }
+
     /// A published address: "sidecars", "admin", "adminSocket" or "http".
     #[must_use]
     pub fn address(&self, listener: &str) -> &str {

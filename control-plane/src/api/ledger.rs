@@ -19,7 +19,9 @@ use crate::{
     authority::{Authority, Kind},
     caller::Caller,
     clock::{instant_of, wire_of},
-    ledger::{Call, CallKey, CallQuery, Finding, HourSum as Sum, Ledger, Missing, NoEvidence, Progress, ProvenRecord, SumQuery, Trust},
+    ledger::{
+        Call, CallKey, CallQuery, Finding, HourSum as Sum, Ledger, Missing, NoEvidence, Progress, ProvenRecord, SumQuery, Trust,
+    },
     page::Page,
     problem::Problem,
 };
@@ -102,7 +104,10 @@ impl LedgerService for Ledgers {
         };
         let (calls, next_page_token) = self.ledger.unpaired(query, self.pairing_grace_s, &page).await?;
         let due = self.ledger.unpaired_before(self.pairing_grace_s);
-        Ok(Response::new(ListUnpairedResponse { calls: calls.into_iter().map(|call| unpaired(call, due)).collect(), next_page_token }))
+        Ok(Response::new(ListUnpairedResponse {
+            calls: calls.into_iter().map(|call| unpaired(call, due)).collect(),
+            next_page_token,
+        }))
     }
 
     async fn list_sums(&self, request: Request<ListSumsRequest>) -> Result<Response<ListSumsResponse>, Status> {

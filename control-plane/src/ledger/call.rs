@@ -1,6 +1,9 @@
 //! A call as the ledger tells of it, and what can be asked for.
 
-use super::{key::CallKey, pairing::{BOTH, Marks}};
+use super::{
+    key::CallKey,
+    pairing::{BOTH, Marks},
+};
 
 /// A call, made of what both sides reported.
 #[derive(Clone, Debug, PartialEq, Eq)]

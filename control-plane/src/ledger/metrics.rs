@@ -44,12 +44,7 @@ impl Metrics {
             let made = IntGauge::new(name, about)?;
             registry.register(Box::new(made.clone())).map(|()| made)
         };
-        let unpaired = Opts::new(
-            "chapar_control_plane_calls_unpaired",
-            "Calls that one side has reported and the other has not, after the time it is given; by the side that is missing",
-        );
-        let unpaired = IntGaugeVec::new(unpaired, &["missing"])?;
-        registry.register(Box::new(unpaired.clone()))?;
+        let unpaired = unpaired(registry)?;
         let ingest_lag_s = Gauge::new(
             "chapar_control_plane_ingest_lag_seconds",
             "Age of the oldest new call of the last export, from its end until its record was durable here",
@@ -138,4 +133,14 @@ impl Metrics {
         self.evicted.inc_by(spans);
         self.forgotten.inc_by(spans);
     }
+}
+
+fn unpaired(registry: &Registry) -> prometheus::Result<IntGaugeVec> {
+    let about = Opts::new(
+        "chapar_control_plane_calls_unpaired",
+        "Calls that one side has reported and the other has not, after the time it is given; by the side that is missing",
+    );
+    let unpaired = IntGaugeVec::new(about, &["missing"])?;
+    registry.register(Box::new(unpaired.clone()))?;
+    Ok(unpaired)
 }

@@ -18,8 +18,8 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::{
     call::{Call, CallAbout, CallQuery},
-    claims::Claims,
     chain::{ChainRecord, HeldChain, HeldEntry, SignedPiece, UnsignedEntries},
+    claims::Claims,
     intake::{Export, Ingested},
     key::CallKey,
     pairing::Marks,

@@ -205,7 +205,10 @@ async fn a_claim_of_another_time_neither_outlives_nor_takes_along() {
     report(&ledger, "ipm", vec![dated(1, 1_000), dated(2, tomorrow_ns)]).await;
     clock.advance(Duration::from_secs(1));
     report(&ledger, "cra", vec![honest(1), honest(2), honest(3)]).await;
-    assert_eq!(found(&ledger, CallQuery::default()).await, ["1", "2", "3"].map(str::to_owned).iter().rev().cloned().collect::<Vec<_>>());
+    assert_eq!(
+        found(&ledger, CallQuery::default()).await,
+        ["1", "2", "3"].map(str::to_owned).iter().rev().cloned().collect::<Vec<_>>()
+    );
     let (calls, _) = ledger.calls(&CallQuery::default(), &first_page(9)).await.unwrap();
     assert_eq!(calls.iter().map(|call| call.marks.has(Marks::TIME)).collect::<Vec<_>>(), [false, true, true]);
     assert_eq!(ledger.evict_old(&config::Ledger::default()).await.unwrap(), 0);

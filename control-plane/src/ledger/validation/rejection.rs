@@ -33,7 +33,9 @@ pub enum Rejection {
         reporter: String,
     },
     /// The agency has named as many new things as it may.
-    #[error("it names what nobody has named before, and its agency has done so too often; the exchange's operator must look into it")]
+    #[error(
+        "it names what nobody has named before, and its agency has done so too often; the exchange's operator must look into it"
+    )]
     NewWords,
     /// The agency has begun as many chains as it may.
     #[error("its agency has begun too many evidence chains; the exchange's operator must look into it")]

@@ -142,12 +142,7 @@ impl<'c> Appender<'c> {
         Ok(())
     }
 
-    fn append_span(
-        &mut self,
-        from: &From,
-        span: &ReportedSpan<'_>,
-        ingested: &mut Ingested,
-    ) -> rusqlite::Result<()> {
+    fn append_span(&mut self, from: &From, span: &ReportedSpan<'_>, ingested: &mut Ingested) -> rusqlite::Result<()> {
         if let Content::Checkpoint(signed) = &span.content {
             return self.append_checkpoint(from, signed, ingested);
         }
@@ -171,28 +166,7 @@ impl<'c> Appender<'c> {
             }
             return Ok(());
         }
-        let call = match &span.content {
-            Content::Call(account) => {
-                let ended_us = span.started_at_us.saturating_add(span.duration_us);
-                ingested.oldest_ended_us = Some(ingested.oldest_ended_us.map_or(ended_us, |oldest| oldest.min(ended_us)));
-                match self.append_account(from, span, account)? {
-                    Some((key, marks)) => {
-                        ingested.disagreeing += u64::from(marks.has(Marks::DISAGREES));
-                        ingested.times_doubted += u64::from(marks.has(Marks::TIME));
-                        Some(key)
-                    }
-                    None => {
-                        ingested.rejected.push(Rejection::NewWords);
-                        return Ok(());
-                    }
-                }
-            }
-            Content::Loss(loss) => {
-                ingested.lost.push((loss.cause, loss.records));
-                None
-            }
-            Content::Checkpoint(_) | Content::Other => None,
-        };
+        let Ok(call) = self.append_content(from, span, ingested)? else { return Ok(()) };
         let id = self.next_number()?;
         let of_no_chain = place.is_none();
         self.insert.execute(params![
@@ -216,6 +190,31 @@ impl<'c> Appender<'c> {
         }
         ingested.stored += 1;
         Ok(())
+    }
+
+    /// What a span tells: the call that it accounts for. `Err`: it is not taken, and that is told.
+    fn append_content(
+        &mut self,
+        from: &From,
+        span: &ReportedSpan<'_>,
+        ingested: &mut Ingested,
+    ) -> rusqlite::Result<Result<Option<CallKey>, ()>> {
+        match &span.content {
+            Content::Call(account) => {
+                let ended_us = span.started_at_us.saturating_add(span.duration_us);
+                ingested.oldest_ended_us = Some(ingested.oldest_ended_us.map_or(ended_us, |oldest| oldest.min(ended_us)));
+                let Some((key, marks)) = self.append_account(from, span, account)? else {
+                    ingested.rejected.push(Rejection::NewWords);
+                    return Ok(Err(()));
+                };
+                ingested.disagreeing += u64::from(marks.has(Marks::DISAGREES));
+                ingested.times_doubted += u64::from(marks.has(Marks::TIME));
+                return Ok(Ok(Some(key)));
+            }
+            Content::Loss(loss) => ingested.lost.push((loss.cause, loss.records)),
+            Content::Checkpoint(_) | Content::Other => {}
+        }
+        Ok(Ok(None))
     }
 
     /// Writes what is to be kept to `self.body`: the canonical bytes of an entry of a chain. What is in no chain, or says more than

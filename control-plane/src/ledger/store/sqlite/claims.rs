@@ -98,7 +98,9 @@ fn claim_of_span(call: CallKey, span: &Span) -> Option<Claim> {
 }
 
 fn claims(outcome: &str, grant: &str) -> bool {
-    outcome == Outcome::Served.as_str() || outcome == Outcome::Failed.as_str() || !grant.is_empty() && outcome != Outcome::Refused.as_str()
+    outcome == Outcome::Served.as_str()
+        || outcome == Outcome::Failed.as_str()
+        || !grant.is_empty() && outcome != Outcome::Refused.as_str()
 }
 
 fn mark_claims(conn: &Connection, calls: &[CallKey], marks: Marks, read_until: i64) -> rusqlite::Result<u64> {

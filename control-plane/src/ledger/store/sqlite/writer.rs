@@ -91,7 +91,8 @@ impl Room {
         // Sums, put right by whoever leaves: nothing is half done if a holder panicked.
         let mut held = waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let (exports, own) = held.agencies.get(&agency).copied().unwrap_or_default();
-        let full = exports >= AGENCY_EXPORTS_MAX || own.saturating_add(bytes) > AGENCY_BYTES_MAX || held.bytes >= WAITING_BYTES_MAX;
+        let full =
+            exports >= AGENCY_EXPORTS_MAX || own.saturating_add(bytes) > AGENCY_BYTES_MAX || held.bytes >= WAITING_BYTES_MAX;
         if exports > 0 && full {
             return Err(ShareSpent);
         }
@@ -244,12 +245,7 @@ fn begin(conn: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(conn, TransactionBehavior::Immediate)
 }
 
-fn write(
-    conn: &Connection,
-    appender: &mut Appender<'_>,
-    turns: &mut Turns<Box<Appending>>,
-    group: Vec<Box<Appending>>,
-) {
+fn write(conn: &Connection, appender: &mut Appender<'_>, turns: &mut Turns<Box<Appending>>, group: Vec<Box<Appending>>) {
     let appended = begin(conn).and_then(|tx| {
         let mut appended = Vec::with_capacity(group.len());
         for Appending { export, room, .. } in group.iter().map(|appending| &**appending) {

@@ -53,9 +53,7 @@ fn rows_too_many(conn: &Connection, spans_max: u64, bytes_max: u64) -> rusqlite:
 
 fn fullest(conn: &Connection) -> rusqlite::Result<Vec<Share>> {
     conn.prepare_cached("SELECT agency, bytes, other_bytes, swept FROM shares ORDER BY bytes + other_bytes DESC")?
-        .query_map([], |row| {
-            Ok(Share { agency: row.get(0)?, bytes: row.get(1)?, other_bytes: row.get(2)?, swept: row.get(3)? })
-        })?
+        .query_map([], |row| Ok(Share { agency: row.get(0)?, bytes: row.get(1)?, other_bytes: row.get(2)?, swept: row.get(3)? }))?
         .collect()
 }
 
