@@ -105,7 +105,7 @@ impl Ledger {
         }
         let missing = CallQuery { missing: Some(Missing::Either), ..all() };
         calls.extend(self.store.calls(missing, Some(due), FINDINGS_MAX).await?);
-        calls.sort_by(|one, other| other.key.cmp(&one.key));
+        calls.sort_by_key(|call| std::cmp::Reverse(call.key));
         calls.dedup_by_key(|call| call.key);
         Ok(calls.iter().flat_map(|call| Finding::of_accounts(call, due)).collect())
     }

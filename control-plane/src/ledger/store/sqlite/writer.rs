@@ -57,7 +57,7 @@ struct Appending {
 }
 
 enum Job {
-    Append(Box<Appending>),
+    Append(Appending),
     Do(Task),
     End,
 }
@@ -138,7 +138,7 @@ impl Writer {
             Err(spent) => return Ok(Err(spent)),
         };
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job::Append(Box::new(Appending { export, answer, room }))).map_err(|_| closed())?;
+        self.jobs.send(Job::Append(Appending { export, answer, room })).map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?.map(Ok)
     }
 
@@ -222,7 +222,7 @@ fn run(conn: Connection, mut queue: mpsc::UnboundedReceiver<Job>) {
 }
 
 /// The exports that are written together next.
-fn group(turns: &mut Turns<Box<Appending>>) -> Vec<Box<Appending>> {
+fn group(turns: &mut Turns<Appending>) -> Vec<Appending> {
     let mut group = Vec::new();
     let mut room = GROUP_SPANS_MAX;
     let part = GROUP_SPANS_MAX / AGENCY_PARTS;
@@ -245,10 +245,10 @@ fn begin(conn: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(conn, TransactionBehavior::Immediate)
 }
 
-fn write(conn: &Connection, appender: &mut Appender<'_>, turns: &mut Turns<Box<Appending>>, group: Vec<Box<Appending>>) {
+fn write(conn: &Connection, appender: &mut Appender<'_>, turns: &mut Turns<Appending>, group: Vec<Appending>) {
     let appended = begin(conn).and_then(|tx| {
         let mut appended = Vec::with_capacity(group.len());
-        for Appending { export, room, .. } in group.iter().map(|appending| &**appending) {
+        for Appending { export, room, .. } in &group {
             let began = Instant::now();
             appended.push(appender.append(export)?);
             turns.took(&room.agency, room.bytes, began.elapsed());
