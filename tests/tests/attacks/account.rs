@@ -123,7 +123,7 @@ async fn whoever_tells_otherwise_than_the_other_side_is_seen_everywhere() -> Res
     let got = world.mesh.client()?.unary(EchoRequest::default()).await?;
     let got = got.metadata().get("chapar-call-id").context("a tracking ID")?.to_str()?.to_owned();
     world.call_is(&got, "AGREES").await?;
-    let consumer = Disguise::stolen_from(&world.mesh.consumer.state())?;
+    let consumer = Disguise::stolen_from(world.mesh.consumer.state())?;
     let denied = [
         ("chapar.call_id", got.as_str()),
         ("chapar.side", "consumer"),
