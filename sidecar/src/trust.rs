@@ -13,10 +13,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use chapar_core::{
     identity::{SpiffeId, TrustDomain},
-    policy::PeerCertificate,
+    policy::{PeerCertificate, PolicySnapshot},
     time::Timestamp,
 };
-use rustls::{ClientConfig, ServerConfig, crypto::CryptoProvider, pki_types::CertificateDer, sign::SingleCertAndKey};
+use rustls::{
+    ClientConfig, ServerConfig,
+    crypto::CryptoProvider,
+    pki_types::CertificateDer,
+    sign::{CertifiedKey, SingleCertAndKey},
+};
 use tokio::sync::watch;
 
 pub use self::{
@@ -29,7 +34,7 @@ pub use self::{
 };
 use self::{
     material::{Material, certified, verify, vouched_for},
-    verifier::{Anchors, Expected, PeerVerifier},
+    verifier::{Anchors, Expected, InForce, PeerVerifier},
 };
 use crate::{
     clock::{Clock, unix_time},
@@ -63,6 +68,8 @@ struct Shared {
     changing: Mutex<()>,
     cryptography: Arc<CryptoProvider>,
     clock: Clock,
+    /// Whose revocations handshakes heed.
+    in_force: InForce,
 }
 
 impl Trust {
@@ -83,13 +90,15 @@ impl Trust {
         let anchors = Arc::new(Anchors::new(bundle)?);
         let certified = certified(credentials)?;
         vouched_for(&anchors, &certified)?;
-        let material = Material::new(anchors, certified, &cryptography, &clock)?;
+        let in_force = InForce::default();
+        let material = Material::new(anchors, certified, &cryptography, &clock, &in_force)?;
         let shared = Shared {
             material: ArcSwap::from_pointee(material),
             generation: watch::Sender::new(1),
             changing: Mutex::new(()),
             cryptography,
             clock,
+            in_force,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -105,7 +114,8 @@ impl Trust {
     #[must_use]
     pub fn client_config(&self, expected: &SpiffeId) -> Arc<ClientConfig> {
         let material = self.shared.material.load();
-        let verifier = PeerVerifier::new(Arc::clone(&material.anchors), Expected::Exactly(expected.clone()));
+        let expected = Expected::Exactly(expected.clone());
+        let verifier = PeerVerifier::heeding(Arc::clone(&self.shared.in_force), Arc::clone(&material.anchors), expected);
         let own = Arc::new(SingleCertAndKey::from(Arc::clone(&material.certified)));
         Arc::new(tls::client(&self.shared.cryptography, Arc::new(verifier), Some(own), &self.shared.clock))
     }
@@ -181,6 +191,21 @@ impl Trust {
         verify(&self.shared.material.load().anchors, chain, Expected::Exactly(expected.clone()), unix_time(at))
     }
 
+    /// Judges `chain` as [`Trust::verify_chain`] does, by other roots than those in use.
+    ///
+    /// # Errors
+    /// What is wrong with it, or with the roots.
+    pub fn verify_chain_by(
+        &self,
+        bundle: Bundle,
+        chain: &[CertificateDer<'_>],
+        expected: &SpiffeId,
+        at: Timestamp,
+    ) -> Result<(), PeerProblem> {
+        let anchors = Anchors::new(bundle).map_err(|error| PeerProblem::Malformed(error.to_string()))?;
+        verify(&Arc::new(anchors), chain, Expected::Exactly(expected.clone()), unix_time(at))
+    }
+
     /// Takes a renewed certificate into use: new connections show it, running ones go on.
     ///
     /// # Errors
@@ -189,7 +214,7 @@ impl Trust {
         let certified = certified(credentials)?;
         self.change(|held| {
             vouched_for(&held.anchors, &certified)?;
-            Material::new(Arc::clone(&held.anchors), Arc::clone(&certified), &self.shared.cryptography, &self.shared.clock)
+            self.material(Arc::clone(&held.anchors), Arc::clone(&certified))
         })
     }
 
@@ -203,8 +228,17 @@ impl Trust {
             return Ok(());
         }
         let anchors = Arc::new(Anchors::new(bundle)?);
-        let shared = &self.shared;
-        self.change(|held| Material::new(Arc::clone(&anchors), Arc::clone(&held.certified), &shared.cryptography, &shared.clock))
+        self.change(|held| self.material(Arc::clone(&anchors), Arc::clone(&held.certified)))
+    }
+
+    fn material(&self, anchors: Arc<Anchors>, certified: Arc<CertifiedKey>) -> Result<Material, TrustError> {
+        let Shared { cryptography, clock, in_force, .. } = &*self.shared;
+        Material::new(anchors, certified, cryptography, clock, in_force)
+    }
+
+    /// Heeds the revocations of this snapshot in every handshake from now on.
+    pub fn heed(&self, in_force: Option<Arc<PolicySnapshot>>) {
+        self.shared.in_force.store(in_force);
     }
 
     fn change(&self, make: impl FnOnce(&Material) -> Result<Material, TrustError>) -> Result<(), TrustError> {

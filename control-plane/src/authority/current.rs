@@ -47,6 +47,8 @@ pub struct Current {
     pub own: Arc<Own>,
     /// Trust anchors: every root that is not retired.
     pub roots: Arc<RootCertStore>,
+    /// Certificates of the issuing CAs that are not retired: a client's certificate must have been issued by one of them.
+    pub issuers: Arc<[CertificateDer<'static>]>,
 }
 
 impl Current {
@@ -99,6 +101,12 @@ pub(super) fn anchors(generations: &[Generation]) -> Result<RootCertStore, Autho
             .map_err(|error| AuthorityError::StoredCertificate(format!("{}: {error}", root.name)))?;
     }
     Ok(store)
+}
+
+/// Certificates of the issuing CAs that are not retired.
+pub(super) fn issuers(generations: &[Generation]) -> Arc<[CertificateDer<'static>]> {
+    let trusted = generations.iter().filter(|generation| generation.kind == Kind::Issuing && generation.is_trusted());
+    trusted.map(|issuing| CertificateDer::from(issuing.certificate.clone())).collect()
 }
 
 /// The control plane's certificate as TLS presents it.

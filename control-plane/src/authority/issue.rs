@@ -123,7 +123,8 @@ pub(super) async fn picture(
         not_after: issued.not_after,
         issuer: issued.issuer,
     };
-    Ok(Current { generations, issuing: Arc::new(issuing), own: Arc::new(own), roots: Arc::new(roots) })
+    let issuers = current::issuers(&generations);
+    Ok(Current { generations, issuing: Arc::new(issuing), own: Arc::new(own), roots: Arc::new(roots), issuers })
 }
 
 fn leaf_params(

@@ -73,7 +73,7 @@ impl Gate {
             Peer::Local { uid } => return Ok(Caller::Local { uid: *uid, powers: self.access.of_local(*uid) }),
             Peer::Anonymous { address } => (Ok(Caller::Anonymous { address: *address }), *address),
             Peer::Certified { certificate, address } => {
-                let standing = self.authority.standing(&certificate.serial, &certificate.id).await?;
+                let standing = self.authority.standing_of(&certificate.serial, &certificate.id, &certificate.fingerprint).await?;
                 let good = standing.require_good(&certificate.id, &certificate.serial);
                 let known = good.and_then(|()| {
                     certificate

@@ -9,6 +9,7 @@ use x509_parser::{parse_x509_certificate, prelude::GeneralName};
 
 use crate::{
     access::{Access, EXTENSION, Powers},
+    authority::sha256,
     caller::{Caller, SidecarCaller},
 };
 
@@ -40,6 +41,8 @@ pub struct Certified {
     pub id: SpiffeId,
     /// Lowercase hex, two digits a byte.
     pub serial: String,
+    /// Hex SHA-256 of the whole certificate.
+    pub fingerprint: String,
     pub not_after: Timestamp,
     /// An admin's. `None`: the certificate is older than roles.
     pub powers: Option<Powers>,
@@ -88,6 +91,7 @@ impl Certified {
             id,
             powers: extension.map(|extension| Powers::from_der(extension.value)),
             serial: HEXLOWER.encode(certificate.raw_serial()),
+            fingerprint: HEXLOWER.encode(&sha256(der)),
             not_after: Timestamp::from_unix_s(certificate.validity().not_after.timestamp()),
         })
     }
@@ -95,7 +99,7 @@ impl Certified {
     /// The caller that this certificate makes its holder. `None`: the control plane's own, which calls nobody.
     #[must_use]
     pub fn caller(&self, access: &Access) -> Option<Caller> {
-        let Self { id, serial, not_after, powers } = self.clone();
+        let Self { id, serial, not_after, powers, .. } = self.clone();
         match id.role().clone() {
             Role::Sidecar { agency, .. } => Some(Caller::Sidecar(SidecarCaller { id, agency, serial, not_after })),
             Role::Admin(name) => {

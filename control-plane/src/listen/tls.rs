@@ -31,7 +31,7 @@ impl Acceptor {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let current = authority.current();
         let trust_domain = authority.trust_domain().clone();
-        let verifier = PeerVerifier::new(trust_domain, current.roots.clone(), provider.clone(), mandatory)?;
+        let verifier = PeerVerifier::new(trust_domain, &current, provider.clone(), mandatory)?;
         let verifier = Arc::new(verifier);
         let presented = Arc::new(Presented(ArcSwap::new(current.own.presented.clone())));
 
@@ -46,8 +46,8 @@ impl Acceptor {
 
         authority.on_change(move |current| {
             presented.0.store(current.own.presented.clone());
-            if let Err(error) = verifier.trust(current.roots.clone()) {
-                tracing::error!(%error, "keeps the roots trusted so far");
+            if let Err(error) = verifier.trust(current) {
+                tracing::error!(%error, "keeps the roots and issuing CAs trusted so far");
             }
         });
         Ok(Self { tls: TlsAcceptor::from(Arc::new(config)) })

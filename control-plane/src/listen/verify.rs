@@ -16,32 +16,45 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::peer::Certified;
+use crate::authority::Current;
 
 /// Judges client certificates by the roots in use; they are exchanged while connections come in.
 pub(super) struct PeerVerifier {
     trust_domain: TrustDomain,
-    chains: ArcSwap<Arc<dyn ClientCertVerifier>>,
+    trusted: ArcSwap<Trusted>,
     provider: Arc<CryptoProvider>,
     /// False: a client without a certificate may connect, and is nobody.
     mandatory: bool,
 }
 
+/// By whom a client's certificate may have been issued.
+struct Trusted {
+    roots: Arc<dyn ClientCertVerifier>,
+    /// The only issuing CAs that are looked at. What a client shows beside its own certificate is not: with the key of a retired CA
+    /// somebody could still sign, and show that CA's certificate.
+    issuers: Arc<[CertificateDer<'static>]>,
+}
+
 impl PeerVerifier {
     pub(super) fn new(
         trust_domain: TrustDomain,
-        roots: Arc<RootCertStore>,
+        current: &Current,
         provider: Arc<CryptoProvider>,
         mandatory: bool,
     ) -> Result<Self, Error> {
-        let chains = ArcSwap::from_pointee(by_roots(roots, provider.clone())?);
-        Ok(Self { trust_domain, chains, provider, mandatory })
+        let trusted = ArcSwap::from_pointee(trusted(current, provider.clone())?);
+        Ok(Self { trust_domain, trusted, provider, mandatory })
     }
 
-    /// Trusts these roots from now on.
-    pub(super) fn trust(&self, roots: Arc<RootCertStore>) -> Result<(), Error> {
-        self.chains.store(Arc::new(by_roots(roots, self.provider.clone())?));
+    /// Trusts these roots and issuing CAs from now on.
+    pub(super) fn trust(&self, current: &Current) -> Result<(), Error> {
+        self.trusted.store(Arc::new(trusted(current, self.provider.clone())?));
         Ok(())
     }
+}
+
+fn trusted(current: &Current, provider: Arc<CryptoProvider>) -> Result<Trusted, Error> {
+    Ok(Trusted { roots: by_roots(current.roots.clone(), provider)?, issuers: current.issuers.clone() })
 }
 
 fn by_roots(roots: Arc<RootCertStore>, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Error> {
@@ -73,10 +86,11 @@ impl ClientCertVerifier for PeerVerifier {
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        _intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.chains.load().verify_client_cert(end_entity, intermediates, now)?;
+        let trusted = self.trusted.load();
+        let verified = trusted.roots.verify_client_cert(end_entity, &trusted.issuers, now)?;
         Certified::read(end_entity, &self.trust_domain)
             .map_err(|problem| Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(problem)))))?;
         Ok(verified)
@@ -88,7 +102,7 @@ impl ClientCertVerifier for PeerVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.load().verify_tls12_signature(message, cert, dss)
+        self.trusted.load().roots.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -97,10 +111,10 @@ impl ClientCertVerifier for PeerVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.load().verify_tls13_signature(message, cert, dss)
+        self.trusted.load().roots.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.load().supported_verify_schemes()
+        self.trusted.load().roots.supported_verify_schemes()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{env, fs};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use chapar_core::identity::{AgencyName, IdentityError, SpiffeId, TrustDomain, WorkloadName};
 use chapar_proto::{
     token::EnrolmentToken,
@@ -139,7 +140,7 @@ async fn enrol(config: &Config, token: &Token, clock: &Clock) -> Result<(Credent
     let mut backoff = Backoff::new(&config.control_plane);
     loop {
         match ask(config, channel.clone(), &message).await {
-            Ok(answer) => return issued(answer, request.key, &identity),
+            Ok(answer) => return introduced(issued(answer, request.key, &identity)?, token.parsed.root_sha256),
             Err(ControlChannelError::Away(error)) => {
                 let wait = backoff.next_wait();
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -149,6 +150,19 @@ async fn enrol(config: &Config, token: &Token, clock: &Clock) -> Result<(Credent
             Err(error) => return Err(EnrolError::Control(error)),
         }
     }
+}
+
+/// Keeps of the roots in the answer the one that the token vouches for. Further ones come with the first signed snapshot, which hangs
+/// from this one.
+fn introduced(
+    (credentials, mut bundle): (Credentials, Bundle),
+    root_sha256: [u8; 32],
+) -> Result<(Credentials, Bundle), EnrolError> {
+    bundle.roots.retain(|root| digest(&SHA256, root).as_ref() == root_sha256);
+    if bundle.roots.is_empty() {
+        return Err(EnrolError::Answer("its trust bundle lacks the root whose fingerprint is in the token".to_owned()));
+    }
+    Ok((credentials, bundle))
 }
 
 async fn ask(

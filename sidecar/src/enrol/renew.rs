@@ -163,12 +163,11 @@ impl Renewal {
             Ok(Err(status)) => return Err(EnrolError::Control(status.into())),
             Err(_elapsed) => return Err(EnrolError::Control(ControlChannelError::Away("it does not answer".to_owned()))),
         };
-        let (credentials, bundle) = issued(answer, request.key, &identity)?;
-        // First the roots: the new certificate may hang from one that is new itself.
-        self.trust.replace_bundle(bundle.clone())?;
-        self.state.keep_bundle(&bundle)?;
-        self.state.keep_credentials(&credentials)?;
+        // Roots come with signed snapshots alone: whoever answers here may be a thief of the control plane's key. The certificate has
+        // to hang from a root that is held already, if need be by that root's signature on a newer one, which is in its chain.
+        let (credentials, _roots) = issued(answer, request.key, &identity)?;
         self.trust.replace_credentials(&credentials)?;
+        self.state.keep_credentials(&credentials)?;
         Ok(())
     }
 }

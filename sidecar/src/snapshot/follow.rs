@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chapar_core::identity::SpiffeId;
 use chapar_proto::{
     convert::snapshot::{Contents, Settings},
     v1::{self, follow_request::Message, snapshot_service_client::SnapshotServiceClient},
@@ -247,7 +248,7 @@ impl Follower {
         let own = held.manifest.trust_domain.clone();
         if let Some(roots) = contents.bundles.get(&own) {
             let roots = roots.iter().map(|root| CertificateDer::from(root.clone())).collect();
-            self.take_roots(Bundle { trust_domain: own, roots });
+            self.take_roots(&held, Bundle { trust_domain: own, roots });
         }
         self.settings.send_if_modified(|settings| {
             let changed = *settings != contents.settings;
@@ -255,11 +256,24 @@ impl Follower {
             changed
         });
         self.current.replace(contents.snapshot());
+        self.trust.heed(self.current.load());
         self.held = Some(held);
     }
 
-    fn take_roots(&self, bundle: Bundle) {
+    /// Takes the roots that `signed` brings, unless they leave out the one by which it was signed itself: who says that nobody is to
+    /// be believed who hangs from a root is not to be believed either when he hangs from it.
+    fn take_roots(&self, signed: &VerifiedSet, bundle: Bundle) {
         if self.trust.bundle() == bundle {
+            return;
+        }
+        let chain: Vec<_> = signed.signed.signer_chain_der.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+        let control_plane = SpiffeId::control_plane(bundle.trust_domain.clone());
+        if let Err(error) = self.trust.verify_chain_by(bundle.clone(), &chain, &control_plane, signed.manifest.issued_at) {
+            tracing::error!(
+                error = sentence(&error),
+                revision = signed.manifest.revision,
+                "the trust bundle leaves out the root of whoever signed it; the one before stays in use"
+            );
             return;
         }
         let count = bundle.roots.len();

@@ -15,7 +15,7 @@ use super::{
     certificate::peer_certificate,
     problem::{PeerProblem, TrustError},
     tls::{self, nominal_server_name},
-    verifier::{Anchors, Expected, PeerVerifier},
+    verifier::{Anchors, Expected, InForce, PeerVerifier},
 };
 use crate::clock::{Clock, unix_time};
 
@@ -49,12 +49,13 @@ impl Material {
         certified: Arc<CertifiedKey>,
         cryptography: &Arc<CryptoProvider>,
         clock: &Clock,
+        in_force: &InForce,
     ) -> Result<Self, TrustError> {
         let own = peer_certificate(&certified.cert).map_err(TrustError::Certificate)?;
         let Role::Sidecar { .. } = own.spiffe_id.role() else {
             return Err(TrustError::Certificate(PeerProblem::NotASidecar(own.spiffe_id)));
         };
-        let verifier = PeerVerifier::new(Arc::clone(&anchors), Expected::AnySidecar);
+        let verifier = PeerVerifier::heeding(Arc::clone(in_force), Arc::clone(&anchors), Expected::AnySidecar);
         let shown = Arc::new(SingleCertAndKey::from(Arc::clone(&certified)));
         let server = Arc::new(tls::server(cryptography, Arc::new(verifier), shown, clock));
         Ok(Self { anchors, own: Arc::new(own), certified, server })

@@ -1,6 +1,6 @@
 //! Why the other end of a connection is not who it should be.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use chapar_core::{
     identity::{IdentityError, SpiffeId, TrustDomain},
@@ -38,6 +38,9 @@ pub enum PeerProblem {
     /// It does not chain to a root of its trust domain.
     #[error("the peer's certificate does not chain to a root of its trust domain: {0}")]
     Untrusted(String),
+    /// The snapshot in force has revoked it, or the CA that issued it.
+    #[error("the certificate {0}, which the peer's chain holds, is revoked by the snapshot in force")]
+    Revoked(Arc<str>),
     /// Its validity has ended.
     #[error("the peer's certificate has expired; its sidecar must renew it")]
     Expired,
@@ -69,6 +72,7 @@ impl PeerProblem {
             Self::NotAnIdentity(_) => "not_an_identity",
             Self::OtherTrustDomain { .. } => "other_trust_domain",
             Self::Untrusted(_) => "untrusted_chain",
+            Self::Revoked(_) => "revoked",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::WrongIdentity { .. } => "wrong_identity",
@@ -81,6 +85,7 @@ impl PeerProblem {
     pub const fn reason(&self) -> Reason {
         match self {
             Self::Expired => Reason::CertificateExpired,
+            Self::Revoked(_) => Reason::CertificateRevoked,
             Self::WrongIdentity { .. } => Reason::PeerIdentityMismatch,
             _ => Reason::PeerNotIdentified,
         }
@@ -105,7 +110,7 @@ impl From<PeerProblem> for rustls::Error {
         Self::InvalidCertificate(match problem {
             // Told to the peer as an alert of its own (RFC 8446, section 6.2), so that its operator sees why.
             PeerProblem::Expired => CertificateError::Expired,
-            other => CertificateError::Other(OtherError(std::sync::Arc::new(other))),
+            other => CertificateError::Other(OtherError(Arc::new(other))),
         })
     }
 }

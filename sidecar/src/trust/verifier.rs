@@ -1,8 +1,12 @@
 //! The judge of a peer's certificate during a handshake, on either side.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
-use chapar_core::identity::{Role, SpiffeId, TrustDomain};
+use arc_swap::ArcSwapOption;
+use chapar_core::{
+    identity::{Role, SpiffeId, TrustDomain},
+    policy::PolicySnapshot,
+};
 use rustls::{
     DistinguishedName, Error, RootCertStore,
     client::{
@@ -32,27 +36,42 @@ pub(super) enum Expected {
     Exactly(SpiffeId),
 }
 
+/// The snapshot in force, for its revocations. Shared by all verifiers of a sidecar.
+pub(super) type InForce = Arc<ArcSwapOption<PolicySnapshot>>;
+
 /// Accepts who is expected: a chain to a root of our own trust domain and exactly one SPIFFE ID. Host names say nothing
 /// here, since identities do not move with addresses.
 #[derive(Debug)]
 pub(super) struct PeerVerifier {
     anchors: Arc<Anchors>,
     expected: Expected,
+    in_force: InForce,
     provider: Arc<CryptoProvider>,
     /// Judges chain, validity and purpose of a client's certificate.
     of_clients: Arc<dyn ClientCertVerifier>,
 }
 
 impl PeerVerifier {
+    /// Knows of no revocation.
     pub(super) fn new(anchors: Arc<Anchors>, expected: Expected) -> Self {
+        Self::heeding(InForce::default(), anchors, expected)
+    }
+
+    /// Refuses chains of which the snapshot in force has revoked a CA.
+    pub(super) fn heeding(in_force: InForce, anchors: Arc<Anchors>, expected: Expected) -> Self {
         let provider = tls::provider();
         let of_clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&anchors.store), Arc::clone(&provider))
             .build()
             .expect("anchors are never empty, and there are no revocation lists to be wrong");
-        Self { anchors, expected, provider, of_clients }
+        Self { anchors, expected, in_force, provider, of_clients }
     }
 
-    fn judge(&self, leaf: &CertificateDer<'_>, chain: impl FnOnce() -> Result<(), Error>) -> Result<(), PeerProblem> {
+    fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        issuers: &[CertificateDer<'_>],
+        chain: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), PeerProblem> {
         let found = peer_certificate(std::slice::from_ref(leaf))?.spiffe_id;
         let own = &self.anchors.trust_domain;
         if found.trust_domain() != own {
@@ -60,11 +79,28 @@ impl PeerVerifier {
             return Err(PeerProblem::OtherTrustDomain { expected: own.clone(), found });
         }
         chain().map_err(|error| PeerProblem::from_chain(&error))?;
+        self.not_revoked(leaf, issuers)?;
         match &self.expected {
             Expected::AnySidecar if matches!(found.role(), Role::Sidecar { .. }) => Ok(()),
             Expected::AnySidecar => Err(PeerProblem::NotASidecar(found)),
             Expected::Exactly(expected) if *expected == found => Ok(()),
             Expected::Exactly(expected) => Err(PeerProblem::WrongIdentity { expected: expected.clone(), found }),
+        }
+    }
+}
+
+impl PeerVerifier {
+    /// A sidecar's own revoked certificate passes: each of its calls is refused with the reason, which tells its operator more than a
+    /// broken handshake. A revoked CA's does not, whose key may be anybody's; nor does the control plane's.
+    fn not_revoked(&self, leaf: &CertificateDer<'_>, issuers: &[CertificateDer<'_>]) -> Result<(), PeerProblem> {
+        let in_force = self.in_force.load();
+        let Some(in_force) = in_force.as_deref().filter(|snapshot| snapshot.something_is_revoked()) else { return Ok(()) };
+        let shown: Vec<_> = iter::once(leaf).chain(issuers).cloned().collect();
+        let shown = peer_certificate(&shown)?;
+        let own = matches!(shown.spiffe_id.role(), Role::ControlPlane).then_some(&shown.serial);
+        match own.into_iter().chain(shown.issuers.iter()).find(|serial| in_force.revocation(serial).is_some()) {
+            Some(serial) => Err(PeerProblem::Revoked(Arc::clone(serial))),
+            None => Ok(()),
         }
     }
 }
@@ -78,7 +114,7 @@ impl ServerCertVerifier for PeerVerifier {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.judge(leaf, || {
+        self.judge(leaf, intermediates, || {
             verify_server_cert_signed_by_trust_anchor(
                 &ParsedCertificate::try_from(leaf)?,
                 &self.anchors.store,
@@ -105,7 +141,7 @@ impl ClientCertVerifier for PeerVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.judge(leaf, || self.of_clients.verify_client_cert(leaf, intermediates, now).map(drop))?;
+        self.judge(leaf, intermediates, || self.of_clients.verify_client_cert(leaf, intermediates, now).map(drop))?;
         Ok(ClientCertVerified::assertion())
     }
 

@@ -35,6 +35,8 @@ pub struct CertificateRow {
 pub struct CertificateState {
     /// The identity that it was issued for.
     pub spiffe_id: String,
+    /// Hex SHA-256 of the certificate.
+    pub fingerprint: String,
     /// Until when it is valid.
     pub not_after: Timestamp,
     /// Why it was revoked. `None`: it is not.

@@ -32,7 +32,7 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadCertificates for Session
 
     async fn certificate_state(&mut self, serial: &str) -> Result<Option<CertificateState>, StoreError> {
         let row = sqlx::query(
-            "SELECT c.spiffe_id, c.not_after_ms, c.revoked_at_ms, c.revocation_reason, g.state AS issuer_state, \
+            "SELECT c.spiffe_id, c.fingerprint, c.not_after_ms, c.revoked_at_ms, c.revocation_reason, g.state AS issuer_state, \
              a.suspended_at_ms, a.suspension_reason \
              FROM certificates c JOIN authority_generations g ON g.name = c.issuer \
              LEFT JOIN agencies a ON a.name = c.agency WHERE c.serial = $1",
@@ -190,6 +190,7 @@ fn state_of(row: &SqliteRow) -> Result<CertificateState, StoreError> {
     };
     Ok(CertificateState {
         spiffe_id: row.try_get("spiffe_id")?,
+        fingerprint: row.try_get("fingerprint")?,
         not_after: instant(row, "not_after_ms")?,
         revocation: ended("revoked_at_ms", "revocation_reason")?,
         issuer_retired: row.try_get::<String, _>("issuer_state")? == "retired",

@@ -319,7 +319,8 @@ impl PolicySnapshot {
     }
 
     /// Whether it says of any certificate that it was revoked: the common case, of none, spares looking for each.
-    pub(super) fn something_is_revoked(&self) -> bool {
+    #[must_use]
+    pub fn something_is_revoked(&self) -> bool {
         !self.revocations.is_empty()
     }
 
