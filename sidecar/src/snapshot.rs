@@ -1,6 +1,7 @@
 //! What the control plane last said: verified, persisted, and in force until something newer is.
 
 mod follow;
+mod heads;
 mod kept;
 pub mod verify;
 
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 
 pub use self::{
     follow::Follower,
+    heads::HeadsProblem,
     kept::{revocation_of_own, was_refused},
 };
 

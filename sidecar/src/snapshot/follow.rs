@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
 use super::{
-    Current, kept,
+    Current, heads, kept,
     verify::{UpdateProblem, VerifiedSet, fresh, short, verified},
 };
 use crate::{
@@ -50,6 +50,8 @@ pub struct Follower {
     settings: watch::Sender<Settings>,
     sessions: watch::Sender<u64>,
     held: Option<Arc<VerifiedSet>>,
+    /// How far the exchange had got, as it said last.
+    heads: Option<heads::KeptHeads>,
     /// What is held did not fit the last delta: ask for the whole set.
     wants_full: bool,
 }
@@ -74,6 +76,7 @@ impl Follower {
         current: Current,
         clock: Clock,
     ) -> Result<Self, StateError> {
+        let heads = heads::load(&state)?;
         let mut follower = Self {
             control_channel,
             trust,
@@ -83,6 +86,7 @@ impl Follower {
             settings: watch::Sender::default(),
             sessions: watch::Sender::new(0),
             held: None,
+            heads,
             wants_full: false,
         };
         if let Some((held, contents)) = kept::load(&follower.state, &follower.trust, follower.clock.now())? {
@@ -201,12 +205,13 @@ impl Follower {
             revision: held.map_or(0, |held| held.manifest.revision),
             digest: held.map_or_else(Vec::new, |held| held.manifest.digest.to_vec()),
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
-            heads: None,
+            heads: self.heads.as_ref().map(|heads| heads.wire.clone()),
         }
     }
 
-    async fn take(&mut self, update: v1::Update) -> Result<(), UpdateProblem> {
+    async fn take(&mut self, mut update: v1::Update) -> Result<(), UpdateProblem> {
         let now = self.clock.now();
+        let told = update.heads.take();
         let unchanged = !update.full && update.changed.is_empty() && update.removed.is_empty();
         let (held, trust) = (self.held.clone(), self.trust.clone());
         // A million grants take a second: what else this thread has to do must not wait for it.
@@ -218,6 +223,7 @@ impl Follower {
             Err(Err(_cancelled)) => std::future::pending().await,
         };
         fresh(&held.manifest, now)?;
+        let heads = heads::judged(told, self.heads.as_ref(), &self.trust, now)?;
         let held = Arc::new(held);
         if unchanged {
             tracing::debug!(revision = held.manifest.revision, valid_until = %held.manifest.valid_until, "snapshot prolonged");
@@ -234,7 +240,13 @@ impl Follower {
         self.put_in_force(Arc::clone(&held), contents);
         self.wants_full = false;
         let state = self.state.clone();
-        match tokio::task::spawn_blocking(move || kept::keep(&state, &held)).await {
+        let newer = heads.filter(|heads| self.heads.as_ref() != Some(heads));
+        self.heads = newer.clone().or(self.heads.take());
+        let keep = move || {
+            newer.map_or(Ok(()), |heads| heads::keep(&state, &heads))?;
+            kept::keep(&state, &held)
+        };
+        match tokio::task::spawn_blocking(keep).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::error!(error = sentence(&error), "the snapshot is in force but could not be kept for the next start");

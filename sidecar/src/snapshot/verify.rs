@@ -93,6 +93,9 @@ pub enum UpdateProblem {
     /// The resulting set is not the one that was signed.
     #[error("the resulting set has not the digest that was signed")]
     Digest,
+    /// The exchange went back behind what it once said of itself, or does not say it properly.
+    #[error(transparent)]
+    Heads(#[from] super::HeadsProblem),
     /// A resource that this software does not understand.
     #[error(transparent)]
     Contents(#[from] ConvertError),

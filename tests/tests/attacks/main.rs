@@ -4,5 +4,6 @@
 
 mod account;
 mod audit;
+mod heads;
 mod power;
 mod tokens;
