@@ -7,6 +7,7 @@ use chapar_proto::v1::{EnrolRequest, enrolment_service_client::EnrolmentServiceC
 use hyper_util::rt::TokioIo;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+    SerialNumber,
 };
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme,
@@ -63,7 +64,7 @@ impl Disguise {
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = authority.self_signed(&authority_key)?;
         let issuer = Issuer::new(authority, authority_key);
-        Self::signed(&[uri], OffsetDateTime::now_utc() + LIFE, &issuer, certificate.der().clone())
+        Self::signed(&leaf(&[uri], OffsetDateTime::now_utc() + LIFE)?, &issuer, certificate.der().clone())
     }
 
     /// Made with the issuing key of the control plane whose state is in `folder`: worse than any thief without that key could
@@ -80,11 +81,26 @@ impl Disguise {
     /// # Errors
     /// When the key cannot be read.
     pub fn by_stolen_authority_until(folder: &Path, uris: &[&str], not_after: OffsetDateTime) -> Result<Self> {
-        let authority = folder.join("authority");
-        let key = KeyPair::from_pem(&fs::read_to_string(authority.join("issuing-1.key")).context("the issuing key")?)?;
-        let certificate = CertificateDer::from_pem_file(authority.join("issuing-1.pem"))?;
+        Self::by_stolen_issuer(&folder.join("authority"), "issuing-1", leaf(uris, not_after)?)
+    }
+
+    /// Made with the key of the issuing CA `name`, and bears the serial number of a certificate that somebody else holds, in
+    /// lowercase hex. `authority` is a copy of the control plane's folder of that name.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn double(authority: &Path, name: &str, uri: &str, serial: &str) -> Result<Self> {
+        let mut params = leaf(&[uri], OffsetDateTime::now_utc() + LIFE)?;
+        let bytes = (0..serial.len()).step_by(2).map(|at| Ok(u8::from_str_radix(serial.get(at..at + 2).context("hex")?, 16)?));
+        params.serial_number = Some(SerialNumber::from(bytes.collect::<Result<Vec<u8>>>()?));
+        Self::by_stolen_issuer(authority, name, params)
+    }
+
+    fn by_stolen_issuer(authority: &Path, name: &str, params: CertificateParams) -> Result<Self> {
+        let key = KeyPair::from_pem(&fs::read_to_string(authority.join(format!("{name}.key"))).context("the issuing key")?)?;
+        let certificate = CertificateDer::from_pem_file(authority.join(format!("{name}.pem")))?;
         let issuer = Issuer::from_ca_cert_der(&certificate, &key)?;
-        Self::signed(uris, not_after, &issuer, certificate.clone())
+        Self::signed(&params, &issuer, certificate.clone())
     }
 
     /// The key and certificate of a real sidecar, out of its state folder.
@@ -123,13 +139,12 @@ impl Disguise {
     }
 
     fn signed<K: rcgen::SigningKey>(
-        uris: &[&str],
-        not_after: OffsetDateTime,
+        params: &CertificateParams,
         issuer: &Issuer<'_, K>,
         issuer_der: CertificateDer<'static>,
     ) -> Result<Self> {
         let key = KeyPair::generate()?;
-        let certificate = leaf(uris, not_after)?.signed_by(&key, issuer)?;
+        let certificate = params.signed_by(&key, issuer)?;
         Ok(Self { chain: vec![certificate.der().clone(), issuer_der], key: key.serialize_der().into() })
     }
 

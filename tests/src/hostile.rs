@@ -5,6 +5,7 @@
 
 mod file_access;
 mod forged_report;
+mod forgery;
 mod refused_calls;
 mod token_race;
 
@@ -18,6 +19,7 @@ use tokio::process::{Child, Command};
 pub use self::{
     file_access::FileAccess,
     forged_report::{ForgedAccount, ForgedReport},
+    forgery::Forgery,
     refused_calls::RefusedCalls,
     token_race::TokenRace,
 };
@@ -38,6 +40,8 @@ pub enum Act {
     RefusedCalls(RefusedCalls),
     /// An agency reports what it made up.
     ForgedReport(ForgedReport),
+    /// A thief of an issuing key shows certificates of its own making.
+    Forgery(Forgery),
 }
 
 impl Act {
@@ -51,6 +55,7 @@ impl Act {
             Self::FileAccess(access) => access.run(),
             Self::RefusedCalls(calls) => calls.run().await,
             Self::ForgedReport(report) => report.run().await,
+            Self::Forgery(forgery) => forgery.run().await,
         }
     }
 }

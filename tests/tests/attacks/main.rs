@@ -4,6 +4,7 @@
 
 mod account;
 mod audit;
+mod authority;
 mod heads;
 mod power;
 mod tokens;

@@ -1,0 +1,111 @@
+//! Thieves of a key of the authority.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+use chapar_tests::{
+    attacker::{self, Disguise},
+    cli::Chapar,
+    echo::pb::EchoRequest,
+    hostile::{self, Act, Forgery, text},
+    mesh::{CONSUMER, EchoClient, Mesh},
+    traffic::Load,
+    wait,
+};
+use serde_json::{Value, json};
+
+const CONSUMER_ID: &str = "spiffe://exchange.example/agency/asker/sidecar/main";
+const ADMIN_ID: &str = "spiffe://exchange.example/admin/ali";
+/// How long sidecars may take to renew after another CA took over: the jitter of 10 s that the exchange allows them, and as much
+/// again; and how long they may take to hear of a revocation.
+const CHANGE_LIMIT: Duration = Duration::from_secs(30);
+/// Calls of others that go on after each attack.
+const OTHERS_CALLS: u64 = 50;
+
+/// A mesh, and what a thief took from it.
+struct Scene {
+    mesh: Mesh,
+    /// A copy of the issuing CA's key and certificate.
+    loot: PathBuf,
+    admin_serial: String,
+}
+
+impl Scene {
+    async fn new() -> Result<Self> {
+        let mesh = Mesh::start().await?;
+        let folder = mesh.folder().to_owned();
+        Chapar::at(&mesh.control_plane.endpoint(), &folder)?.run("admin-cert issue ali --out certs")?.ends(0);
+        let certs = folder.join("admin/certs");
+        let admin_serial = Disguise::read(&certs.join("ali.crt"), &certs.join("ali.key"))?.serial()?;
+        let loot = folder.join("loot");
+        fs::create_dir(&loot)?;
+        for file in ["issuing-1.key", "issuing-1.pem"] {
+            fs::copy(mesh.control_plane.folder().join("authority").join(file), loot.join(file))?;
+        }
+        Ok(Self { mesh, loot, admin_serial })
+    }
+
+    /// A certificate like the one that the consumer's sidecar holds now, down to its serial number.
+    fn double(&self) -> Result<Disguise> {
+        let serial = Disguise::stolen_from(self.mesh.consumer.state())?.serial()?;
+        Disguise::double(&self.loot, "issuing-1", CONSUMER_ID, &serial)
+    }
+
+    /// What doubles of the consumer's and an admin's certificate are good for.
+    async fn forgery(&self) -> Result<Value> {
+        let written = |name: &str, disguise: Disguise| -> Result<(String, String)> {
+            let (chain, key) = (self.loot.join(format!("{name}.crt")), self.loot.join(format!("{name}.key")));
+            disguise.write(&chain, &key)?;
+            Ok((text(&chain), text(&key)))
+        };
+        let plane = &self.mesh.control_plane;
+        let forgery = Forgery {
+            sidecars: plane.address("sidecars").to_owned(),
+            admin: plane.address("admin").to_owned(),
+            uri: CONSUMER_ID.to_owned(),
+            sidecar: written("sidecar", self.double()?)?,
+            administrator: written("admin", Disguise::double(&self.loot, "issuing-1", ADMIN_ID, &self.admin_serial)?)?,
+            agency: CONSUMER.to_owned(),
+        };
+        hostile::outcome_of(&Act::Forgery(forgery)).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thief_of_an_issuing_key_is_nobody_before_and_after_its_retirement() -> Result<()> {
+    let scene = Scene::new().await?;
+    let plane = &scene.mesh.control_plane;
+    let load = Load::start(&scene.mesh.consumer, 2, 1).await?;
+
+    let forged = json!("CERTIFICATE_FORGED");
+    let everywhere = |reason: &Value| json!({"renew": reason, "export": reason, "token": reason, "suspend": reason});
+    assert_eq!(scene.forgery().await?, everywhere(&forged));
+    load.further(OTHERS_CALLS).await?;
+    // What runs on a certificate of the retired CA ends with it, so this part of the control group ends before.
+    load.unbroken().await?;
+
+    let issuer = plane.rotate_issuer().await?;
+    for agency in ["asker", "answerer"] {
+        wait::until(&format!("{agency} to hold a certificate of {issuer}"), CHANGE_LIMIT, || async {
+            plane.certificates(agency).await.ok()?.first().filter(|newest| newest.issuer == issuer).map(drop)
+        })
+        .await?;
+    }
+    plane.retire("issuing-1", true).await?;
+    assert_eq!(scene.forgery().await?, everywhere(&json!("handshake")));
+
+    // A sidecar hears of it with its snapshot; from then on its handshakes fail, and are counted by their cause.
+    let inbound = scene.mesh.provider.address("inbound");
+    let counted = "chapar_sidecar_handshakes_failed_total{cause=\"revoked\"} ";
+    wait::until("the provider to refuse the handshake", CHANGE_LIMIT, || async {
+        let mut peer = EchoClient::new(attacker::channel(inbound, Some(&scene.double().ok()?)).ok()?);
+        peer.unary(EchoRequest::default()).await.err()?;
+        scene.mesh.provider.counted(counted).await.ok().filter(|count| *count > 0)
+    })
+    .await
+    .context("by its metric")?;
+    let load = Load::start(&scene.mesh.consumer, 2, 1).await?;
+    load.further(OTHERS_CALLS).await?;
+    load.unbroken().await?;
+    Ok(())
+}
