@@ -197,7 +197,8 @@ impl Parts {
         .await
         .context("cannot start distribution")?;
         let ledger = Ledger::open(&config.ledger_file(), store.clone(), ledger::Metrics::registered(&registry)?)
-            .context("cannot open the ledger")?;
+            .context("cannot open the ledger")?
+            .with_notary(api::ledger::notary(&authority));
         let access = Arc::new(config.access.resolved(own_uid(&config.state_dir)?, &config.inspectors));
         let (pairing_grace_s, repeats) = (config.ledger.pairing_grace_s, Repeats::new(store.clone()));
         let refusals = Refusals::registered(store.clone(), &registry)?;

@@ -12,6 +12,7 @@ mod intake;
 mod key;
 pub mod maintenance;
 mod metrics;
+mod notary;
 mod pairing;
 mod refusals;
 mod retention;
@@ -35,6 +36,7 @@ pub use self::{
     intake::{IngestError, Ingested},
     key::CallKey,
     metrics::Metrics,
+    notary::Notary,
     pairing::Marks,
     span::StoredSpan,
     sum::{HourSum, SumKey, SumQuery},
@@ -58,6 +60,8 @@ pub struct Ledger {
     audit: Store,
     metrics: Metrics,
     refusals: Refusals,
+    /// `None`: signatures prove nothing here.
+    notary: Option<Notary>,
 }
 
 impl Ledger {
@@ -66,7 +70,13 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version of this program.
     pub fn open(file: &Path, audit: Store, metrics: Metrics) -> Result<Self, StoreError> {
-        Ok(Self { store: store::open(file)?, audit, metrics, refusals: Refusals::default() })
+        Ok(Self { store: store::open(file)?, audit, metrics, refusals: Refusals::default(), notary: None })
+    }
+
+    /// The same, with `notary` to verify signatures when they come in, and to sign their receipt. Without one they prove nothing.
+    #[must_use]
+    pub fn with_notary(self, notary: Notary) -> Self {
+        Self { notary: Some(notary), ..self }
     }
 
     /// Takes an `ExportTraceServiceRequest`: what may be taken is durable when this returns. Sent again, it changes nothing.
@@ -75,7 +85,7 @@ impl Ledger {
     /// When it is unreadable, or the ledger cannot be written; then nothing was taken.
     pub async fn ingest(&self, reporter: &SidecarCaller, export: Bytes) -> Result<Ingested, IngestError> {
         let received_at = self.now();
-        let export = Export::read(reporter.clone(), export, received_at)?;
+        let export = Export::read(reporter.clone(), export, received_at, self.notary.as_ref())?;
         let ingested = self.store.append(export).await?.ok_or(IngestError::ShareSpent)?;
         if let Some(entry) = self.refusals.entry_for(&reporter.id, &ingested, received_at) {
             self.audit.audit(entry).await?;

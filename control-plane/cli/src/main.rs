@@ -31,6 +31,9 @@ use crate::{
     verdict::Verdict,
 };
 
+/// Exit code of an answer that is neither yes nor no, as of evidence that is one side's word.
+const PARTLY: u8 = 8;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     // Clap itself ends the process with 2 on wrong usage, and with 0 on --help.
@@ -39,6 +42,7 @@ async fn main() -> ExitCode {
     match run(cli).await {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::from(1),
+        Ok(Verdict::Partly) => ExitCode::from(PARTLY),
         Err(failure) => report(&failure, format),
     }
 }

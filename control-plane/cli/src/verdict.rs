@@ -7,4 +7,6 @@ pub(crate) enum Verdict {
     Yes,
     /// The answer is no: not permitted, or not the same.
     No,
+    /// Neither: what is there is right, and not all that it takes.
+    Partly,
 }

@@ -20,10 +20,11 @@ use crate::{
     caller::Caller,
     clock::{instant_of, wire_of},
     ledger::{
-        Call, CallKey, CallQuery, Finding, HourSum as Sum, Ledger, Missing, NoEvidence, Progress, ProvenRecord, SumQuery, Trust,
+        Call, CallKey, CallQuery, Finding, HourSum as Sum, Ledger, Missing, NoEvidence, Notary, Progress, ProvenRecord, SumQuery,
+        Trust,
     },
     page::Page,
-    problem::Problem,
+    problem::{Problem, WithSources},
 };
 
 /// The service, for the admins' listeners.
@@ -40,16 +41,33 @@ pub struct Ledgers {
 }
 
 impl Ledgers {
-    /// Every certificate that one of a sidecar may lead to, or may have.
     fn trust(&self) -> Trust {
-        let current = self.authority.current();
-        let of = |kind: Kind| current.generations.iter().filter(move |generation| generation.kind == kind);
-        let crossed = of(Kind::Root).filter_map(|root| root.cross_certificate.clone());
-        Trust {
-            roots: of(Kind::Root).map(|root| root.certificate.clone()).collect(),
-            issuers: of(Kind::Issuing).map(|issuing| issuing.certificate.clone()).chain(crossed).collect(),
-        }
+        trust_of(&self.authority)
     }
+}
+
+/// Every certificate that one of a sidecar may lead to, or may have.
+#[must_use]
+pub fn trust_of(authority: &Authority) -> Trust {
+    let current = authority.current();
+    let of = |kind: Kind| current.generations.iter().filter(move |generation| generation.kind == kind);
+    let crossed = of(Kind::Root).filter_map(|root| root.cross_certificate.clone());
+    Trust {
+        roots: of(Kind::Root).map(|root| root.certificate.clone()).collect(),
+        issuers: of(Kind::Issuing).map(|issuing| issuing.certificate.clone()).chain(crossed).collect(),
+    }
+}
+
+/// Verifies signatures of sidecars when they come in, and signs their receipt with the control plane's own key.
+#[must_use]
+pub fn notary(authority: &Authority) -> Notary {
+    let (signer, authority) = (authority.signer(), authority.clone());
+    let seal = move |bytes: &[u8]| {
+        let signature = signer.sign(bytes).map_err(|error| WithSources(&error).to_string())?;
+        let certificate = signature.chain.into_iter().next().ok_or("the control plane has no certificate")?;
+        Ok((signature.der, certificate))
+    };
+    Notary::new(move || trust_of(&authority), seal)
 }
 
 #[tonic::async_trait]
@@ -82,12 +100,13 @@ impl LedgerService for Ledgers {
         let asked = request.into_inner().call_id;
         let unknown = |told: &str| Problem::not_found("CALL_UNKNOWN", told);
         let call_id = CallId::parse(asked.as_bytes()).map_err(|error| unknown(&error.to_string()))?;
-        let recorded = self.ledger.evidence(call_id).await.map_err(|none| match none {
+        let (recorded, unsigned) = self.ledger.evidence(call_id).await.map_err(|none| match none {
             NoEvidence::Unknown => unknown(&none.to_string()),
             NoEvidence::NotYetSigned(_) => Problem::precondition("EVIDENCE_NOT_YET_SIGNED", none.to_string()),
             NoEvidence::Store(error) => Problem::from(error),
         })?;
-        let evidence = evidence_of(self.authority.trust_domain().as_str(), call_id, recorded, &self.trust().issuers);
+        let mut evidence = evidence_of(self.authority.trust_domain().as_str(), call_id, recorded, &self.trust().issuers);
+        evidence.unsigned = unsigned;
         Ok(Response::new(ExportEvidenceResponse { evidence: Some(evidence) }))
     }
 
@@ -151,26 +170,34 @@ fn step_of(progress: Progress) -> VerifyLedgerResponse {
 /// The file of what proves a call. `issuers` are whatever may lead to a root.
 pub(crate) fn evidence_of(trust_domain: &str, call_id: CallId, recorded: Vec<ProvenRecord>, issuers: &[Vec<u8>]) -> Evidence {
     let count = |number: i64| u64::try_from(number).unwrap_or_default();
-    let record = |recorded: ProvenRecord| RecordEvidence {
-        reporter: recorded.reporter,
-        record: recorded.record,
-        chain: recorded.chain.0.to_vec(),
-        sequence: count(recorded.sequence),
-        first: count(recorded.signed.first),
-        before: recorded.signed.before.0.to_vec(),
-        digests: recorded.digests.iter().map(|digest| digest.to_vec()).collect(),
-        position: u32::try_from(recorded.position).unwrap_or(u32::MAX),
-        last: count(recorded.signed.last),
-        signed_at: Some(wire_of(recorded.signed.signed_at)),
-        scheme: recorded.signed.scheme,
-        signature: recorded.signed.signature,
-        chain_der: std::iter::once(recorded.signed.certificate).chain(issuers.iter().cloned()).collect(),
+    let with_issuers = |leaf: Vec<u8>| std::iter::once(leaf).chain(issuers.iter().cloned()).collect::<Vec<_>>();
+    let record = |recorded: ProvenRecord| {
+        let received = recorded.signed.received;
+        RecordEvidence {
+            reporter: recorded.reporter,
+            record: recorded.record,
+            chain: recorded.chain.0.to_vec(),
+            sequence: count(recorded.sequence),
+            first: count(recorded.signed.first),
+            before: recorded.signed.before.0.to_vec(),
+            digests: recorded.digests.iter().map(|digest| digest.to_vec()).collect(),
+            position: u32::try_from(recorded.position).unwrap_or(u32::MAX),
+            last: count(recorded.signed.last),
+            signed_at: Some(wire_of(recorded.signed.signed_at)),
+            scheme: recorded.signed.scheme,
+            signature: recorded.signed.signature,
+            chain_der: with_issuers(recorded.signed.certificate),
+            received_at: received.as_ref().map(|received| wire_of(received.at)),
+            receipt: received.as_ref().map(|received| received.receipt.clone()).unwrap_or_default(),
+            receipt_chain_der: received.map(|received| with_issuers(received.certificate)).unwrap_or_default(),
+        }
     };
     Evidence {
         version: EVIDENCE_VERSION,
         trust_domain: trust_domain.to_owned(),
         call_id: call_id.to_string(),
         records: recorded.into_iter().map(record).collect(),
+        unsigned: Vec::new(),
     }
 }
 

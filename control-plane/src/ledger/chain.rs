@@ -37,6 +37,19 @@ pub struct SignedPiece {
     pub signature: Vec<u8>,
     /// Certificate of the signer, DER.
     pub certificate: Vec<u8>,
+    /// When it came in, and what the control plane signed then. `None`: it came before there were receipts.
+    pub received: Option<Received>,
+}
+
+/// The receipt of a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// When it came in.
+    pub at: Timestamp,
+    /// The control plane's signature.
+    pub receipt: Vec<u8>,
+    /// The control plane's certificate, DER.
+    pub certificate: Vec<u8>,
 }
 
 /// What is held of an entry or a span.

@@ -42,14 +42,18 @@ pub enum NoEvidence {
 }
 
 impl Ledger {
-    /// All that proves a call, a record a sidecar, in the order in which they came.
+    /// All that proves a call, a record a sidecar, in the order in which they came; and who reported it and has signed nothing of it,
+    /// which takes nothing from what others have signed.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn evidence(&self, call_id: CallId) -> Result<Vec<ProvenRecord>, NoEvidence> {
-        let mut proven = Vec::new();
+    pub async fn evidence(&self, call_id: CallId) -> Result<(Vec<ProvenRecord>, Vec<String>), NoEvidence> {
+        let (mut proven, mut unsigned) = (Vec::new(), Vec::new());
         for held in self.store.records_of_call(call_id).await? {
-            let Some((signed, digests)) = held.signed else { return Err(NoEvidence::NotYetSigned(held.reporter)) };
+            let Some((signed, digests)) = held.signed else {
+                unsigned.push(held.reporter);
+                continue;
+            };
             let digest = chain::digest(&held.record).0;
             // A piece that lacks the record was tampered with; `verify` says so of the ledger.
             let position = digests.iter().position(|held| *held == digest).unwrap_or(usize::MAX);
@@ -63,6 +67,10 @@ impl Ledger {
                 position,
             });
         }
-        if proven.is_empty() { Err(NoEvidence::Unknown) } else { Ok(proven) }
+        match unsigned.first() {
+            None if proven.is_empty() => Err(NoEvidence::Unknown),
+            Some(reporter) if proven.is_empty() => Err(NoEvidence::NotYetSigned(reporter.clone())),
+            _ => Ok((proven, unsigned)),
+        }
     }
 }

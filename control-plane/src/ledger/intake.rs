@@ -4,13 +4,17 @@ use bytes::Bytes;
 use chapar_core::{record::LossCause, time::Timestamp};
 
 use super::{
-    validation::{Rejection, ReportedSpan, validate},
+    notary::{Notary, Receipt, Receipts},
+    validation::{self, Rejection, ReportedSpan, validate},
     wire::{self, Unreadable},
 };
 use crate::{caller::SidecarCaller, store::StoreError};
 
 /// Rejections that are told in full, to the reporter and the audit.
 const TOLD_MAX: usize = 5;
+
+/// Checkpoints of one export that are verified: a sidecar sends one. Each costs some hundred microseconds.
+const CHECKPOINTS_MAX: usize = 8;
 
 /// One reporter's export that is to be kept.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub(super) struct Export {
     /// An `ExportTraceServiceRequest`.
     bytes: Bytes,
     received_at: Timestamp,
+    /// `None`: nobody vouches for signatures here; they are kept as they come, and prove nothing.
+    receipts: Option<Receipts>,
 }
 
 /// What became of an export.
@@ -71,9 +77,37 @@ impl Export {
     ///
     /// # Errors
     /// When it is none, or too large.
-    pub(super) fn read(reporter: SidecarCaller, bytes: Bytes, received_at: Timestamp) -> Result<Self, Unreadable> {
-        wire::spans(&bytes)?;
-        Ok(Self { reporter, bytes, received_at })
+    pub(super) fn read(
+        reporter: SidecarCaller,
+        bytes: Bytes,
+        received_at: Timestamp,
+        notary: Option<&Notary>,
+    ) -> Result<Self, Unreadable> {
+        let spans = wire::spans(&bytes)?;
+        let receipts = notary.map(|notary| {
+            let mut receipts = Receipts::new();
+            validation::checkpoints(spans.iter(), |signed| {
+                if receipts.len() < CHECKPOINTS_MAX {
+                    receipts.insert(signed.signature.into(), notary.receipt(signed, &reporter.id, received_at));
+                }
+            });
+            receipts
+        });
+        drop(spans);
+        Ok(Self { reporter, bytes, received_at, receipts })
+    }
+
+    /// The receipt of the checkpoint with this signature. `Ok(None)`: nobody gives any here.
+    ///
+    /// # Errors
+    /// Why it must not be taken.
+    pub(super) fn receipt(&self, signature: &[u8]) -> Result<Option<&Receipt>, &'static str> {
+        let Some(receipts) = &self.receipts else { return Ok(None) };
+        match receipts.get(signature) {
+            Some(Ok(receipt)) => Ok(Some(receipt)),
+            Some(Err(why)) => Err(why),
+            None => Err("an export holds one checkpoint a chain, and not so many"),
+        }
     }
 
     /// SPIFFE ID of the sidecar that sent it.

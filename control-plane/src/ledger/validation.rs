@@ -55,6 +55,20 @@ pub(super) fn validate<'a>(
     Ok(ReportedSpan { arrived, trace_id, span_id, started_at_us, duration_us, place, content })
 }
 
+/// The checkpoints of an export, as far as they are any: what else is in it is not looked at.
+pub(super) fn checkpoints<'a>(spans: impl Iterator<Item = Arrived<'a>>, mut with: impl FnMut(&SignedCheckpoint<'a>)) {
+    for arrived in spans {
+        if arrived.name() != CHECKPOINT.as_bytes() || arrived.len() > SPAN_BYTES_MAX {
+            continue;
+        }
+        if let Ok(span) = Span::read(arrived)
+            && let Ok(signed) = checkpoint(&span)
+        {
+            with(&signed);
+        }
+    }
+}
+
 fn times(span: &Span<'_>) -> Result<(i64, i64), Rejection> {
     let started_at_us = span.start_ns / 1_000;
     if started_at_us == 0 || span.end_ns < span.start_ns {

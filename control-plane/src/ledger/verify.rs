@@ -34,9 +34,9 @@ pub struct Trust {
 }
 
 /// The same, read.
-struct Anchors {
-    roots: Vec<TrustAnchor<'static>>,
-    issuers: Vec<CertificateDer<'static>>,
+pub(super) struct Anchors {
+    pub(super) roots: Vec<TrustAnchor<'static>>,
+    pub(super) issuers: Vec<CertificateDer<'static>>,
 }
 
 impl From<Trust> for Anchors {

@@ -40,6 +40,8 @@ pub struct ForgedAccount {
     pub texts: BTreeMap<String, String>,
     /// Attributes as numbers.
     pub counts: BTreeMap<String, i64>,
+    /// Attributes as bytes.
+    pub bytes: BTreeMap<String, Vec<u8>>,
     /// Name of the spans.
     pub name: String,
 }
@@ -76,13 +78,14 @@ async fn send(client: &mut TraceServiceClient<Channel>, spans: Vec<Span>) -> Res
 impl ForgedAccount {
     fn spans(&self) -> impl Iterator<Item = Span> + '_ {
         (self.first..self.first + self.count).map(|number| {
-            let call_id = ("chapar.call_id".to_owned(), format!("{number:08x}{:024x}", 7));
-            let mut texts = BTreeMap::from([call_id]);
+            let mut texts = BTreeMap::from([("chapar.call_id".to_owned(), format!("{number:08x}{:024x}", 7))]);
             texts.extend(self.texts.clone());
             let ns = u64::try_from(self.started_at_us).unwrap_or_default() * 1_000;
             let mut attributes: Vec<_> =
                 texts.into_iter().map(|(key, text)| attribute(key, AttributeValue::StringValue(text))).collect();
             attributes.extend(self.counts.iter().map(|(key, count)| attribute(key.clone(), AttributeValue::IntValue(*count))));
+            attributes
+                .extend(self.bytes.iter().map(|(key, bytes)| attribute(key.clone(), AttributeValue::BytesValue(bytes.clone()))));
             Span {
                 trace_id: [&[7; 12], &number.to_be_bytes()[..]].concat(),
                 span_id: [&[7; 4], &number.to_be_bytes()[..]].concat(),

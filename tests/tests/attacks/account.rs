@@ -75,7 +75,7 @@ fn now_us() -> Result<i64> {
 fn account(first: u32, started_at_us: i64, texts: &[(&str, &str)]) -> ForgedAccount {
     let told = [("chapar.inquiry", "echo-unary"), ("chapar.outcome", "served"), ("rpc.response.status_code", "OK")];
     let texts: BTreeMap<_, _> = told.iter().chain(texts).map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
-    ForgedAccount { count: 1, first, started_at_us, texts, counts: BTreeMap::new(), name: "forged".into() }
+    ForgedAccount { count: 1, first, started_at_us, texts, name: "forged".into(), ..ForgedAccount::default() }
 }
 
 /// 24,000 accounts of one agency that all claim one instant and end in the same digits: half of them long past, half tomorrow. The
@@ -164,5 +164,70 @@ async fn whoever_tells_otherwise_than_the_other_side_is_seen_everywhere() -> Res
     // The honest notice nothing.
     let honest = world.call_is(&world.honest, "AGREES").await?;
     assert_eq!(honest["marks"], json!([]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_proves_what_it_says_whatever_outsiders_add() -> Result<()> {
+    let world = World::start(json!({})).await?;
+    world.chapar.run("admin-cert issue sara --out certs")?.ends(0);
+    let verify = |file: &str| world.chapar.run(&format!("evidence verify {file} --bundle certs/ca.crt"));
+
+    // An outsider puts an entry with the same call ID into a chain of its own and signs nothing, or not with its key.
+    let chain = "0f".repeat(16);
+    let claims = [("chapar.call_id", world.honest.as_str()), ("chapar.side", "provider"), ("chapar.consumer", CONSUMER)];
+    let mut claim = account(1, now_us()?, &claims);
+    claim.texts.extend([
+        ("chapar.chain.id".to_owned(), chain.clone()),
+        ("chapar.kind".to_owned(), "data".to_owned()),
+        ("rpc.method".to_owned(), "x.Y/Z".to_owned()),
+    ]);
+    claim.counts.insert("chapar.chain.sequence".into(), 1);
+    let mut checkpoint = account(2, now_us()?, &[]);
+    checkpoint.name = "chapar.checkpoint".into();
+    checkpoint.texts = BTreeMap::from([
+        ("chapar.chain.id".to_owned(), chain),
+        ("chapar.checkpoint.scheme".to_owned(), "ECDSA_NISTP256_SHA256".to_owned()),
+    ]);
+    checkpoint.counts = BTreeMap::from([("chapar.checkpoint.first".to_owned(), 1), ("chapar.checkpoint.last".to_owned(), 1)]);
+    checkpoint.bytes = ["before", "after"].map(|which| (format!("chapar.checkpoint.{which}"), vec![1; 32])).into();
+    checkpoint.bytes.extend(["signature", "certificate"].map(|which| (format!("chapar.checkpoint.{which}"), vec![1; 64])));
+    let answers = world.lied("outsider", &world.stranger().await?, vec![vec![claim, checkpoint]]).await?;
+    assert_eq!(answers[0]["rejected"], json!(1), "{answers:?}");
+    assert!(answers[0]["told"].as_str().is_some_and(|told| told.starts_with("CHECKPOINT_UNPROVEN")), "{answers:?}");
+
+    let export = format!("evidence export {} --out call.json", world.honest);
+    wait::until("evidence of the honest call", SHOWN_LIMIT, || async {
+        world.chapar.run(&export).ok().filter(|ended| !ended.stderr.contains("EVIDENCE_NOT_YET_SIGNED")).map(|_| ())
+    })
+    .await?;
+    verify("call.json")?.ends(0).says("PROVEN").says("consumer's side, by").says("provider's side, by").says("received ");
+
+    let text = std::fs::read_to_string(world.chapar.folder().join("call.json"))?;
+    let changed = |file: &str, change: &dyn Fn(&mut Value)| -> Result<()> {
+        let mut evidence: Value = serde_json::from_str(&text)?;
+        change(&mut evidence["records"]);
+        world.chapar.write(file, &evidence.to_string())
+    };
+    // One side's word is no proof of a call, whichever side it is.
+    for side in [0, 1] {
+        changed("one.json", &|records| {
+            records.as_array_mut().map(|records| records.remove(side));
+        })?;
+        verify("one.json")?.ends(8).says("ONE-SIDED");
+    }
+    // Without the exchange's receipt whoever has got the keys meanwhile may have signed; and a receipt is of one moment.
+    changed("bare.json", &|records| {
+        for record in records.as_array_mut().into_iter().flatten() {
+            record["receipt"] = json!("");
+        }
+    })?;
+    verify("bare.json")?.ends(8).says("NOT RECEIVED");
+    changed("dated.json", &|records| {
+        for record in records.as_array_mut().into_iter().flatten() {
+            record["receivedAt"] = json!("2020-01-01T00:00:00Z");
+        }
+    })?;
+    verify("dated.json")?.ends(1).says("NOT PROVEN");
     Ok(())
 }

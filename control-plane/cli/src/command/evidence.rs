@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 
 use chapar_proto::{
     admin::v1::{Evidence, ExportEvidenceRequest},
-    evidence::{self, Proven},
+    evidence::{self, Finding, Proof, Proven},
 };
 use clap::Subcommand;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
@@ -28,7 +28,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Prove from such a file, without the control plane, that the call was recorded so and not changed since
+    /// Prove from such a file, without the control plane, that the call was recorded so and not changed since. Exit code 0: proven by
+    /// both sides; 1: not proven, or they disagree; 8: one side's word, or without the exchange's receipt
     Verify {
         /// File of `chapar evidence export`
         file: PathBuf,
@@ -65,9 +66,13 @@ fn verify(file: &PathBuf, bundle: &PathBuf, output: &Output) -> Result<Verdict, 
         return Err(Failure::Input(format!("{} holds no certificate", bundle.display())));
     }
     match evidence::verify(&evidence, &roots) {
-        Ok(proven) => {
-            output.print(&drawn(&evidence, &proven))?;
-            Ok(Verdict::Yes)
+        Ok(proof) => {
+            output.print(&drawn(&evidence, &proof))?;
+            Ok(match proof.finding {
+                Finding::Proven => Verdict::Yes,
+                Finding::Disagree => Verdict::No,
+                Finding::OneSided | Finding::NotReceived => Verdict::Partly,
+            })
         }
         Err(why) => {
             output.print(&format!("NOT PROVEN  {}: {why}", evidence.call_id))?;
@@ -76,13 +81,20 @@ fn verify(file: &PathBuf, bundle: &PathBuf, output: &Output) -> Result<Verdict, 
     }
 }
 
-fn drawn(evidence: &Evidence, proven: &[Proven<'_>]) -> String {
-    let mut text = format!("PROVEN  the call {}", evidence.call_id);
-    for Proven { reporter, record, signed_at, sequence } in proven {
+fn drawn(evidence: &Evidence, proof: &Proof<'_>) -> String {
+    let finding = match proof.finding {
+        Finding::Proven => "PROVEN",
+        Finding::OneSided => "ONE-SIDED",
+        Finding::Disagree => "DISAGREES",
+        Finding::NotReceived => "NOT RECEIVED",
+    };
+    let mut text = format!("{finding}  the call {}", evidence.call_id);
+    for Proven { reporter, record, signed_at, received_at, sequence } in &proof.records {
         let or_nobody = |name: &str| if name.is_empty() { "-".to_owned() } else { name.to_owned() };
+        let received = received_at.map_or_else(|| "without a receipt".to_owned(), |at| format!("received {at}"));
         let _ = write!(
             text,
-            "\n{}'s side, by {reporter}\n  {} asked {} for {}: {} ({}), begun {}, {} µs\n  entry {sequence} of its chain, signed {signed_at}",
+            "\n{}'s side, by {reporter}\n  {} asked {} for {}: {} ({}), begun {}, {} µs\n  entry {sequence} of its chain, signed {signed_at}, {received}",
             record.side.as_str(),
             or_nobody(record.consumer),
             or_nobody(record.provider),
@@ -93,8 +105,17 @@ fn drawn(evidence: &Evidence, proven: &[Proven<'_>]) -> String {
             record.duration_us,
         );
     }
-    if proven.len() == 1 {
-        text.push_str("\nOnly this side's record is in the evidence.");
+    text.push_str(match proof.finding {
+        Finding::Proven => "",
+        Finding::OneSided => "\nOnly this side's record is in the evidence: that there was such a call is its word.",
+        Finding::Disagree => "\nBoth have signed, and both cannot be true.",
+        Finding::NotReceived => "\nThe exchange has not signed when this came in: whoever has a key by now may have made it.",
+    });
+    for why in &proof.left_out {
+        let _ = write!(text, "\nLeft out: {why}");
+    }
+    for reporter in &evidence.unsigned {
+        let _ = write!(text, "\nNot in it: the record of {reporter}, which has signed nothing of it");
     }
     text
 }

@@ -289,12 +289,14 @@ async fn what_retention_evicted_is_no_finding() {
 async fn evidence_of_a_call_is_proven_by_the_root_alone() {
     let (_folder, ledger, _, signer) = signed().await;
     let call_id = CallId::parse(format!("{:032x}", 2).as_bytes()).unwrap();
-    let recorded = ledger.evidence(call_id).await.unwrap();
+    let (recorded, unsigned) = ledger.evidence(call_id).await.unwrap();
+    assert_eq!(unsigned, [""; 0]);
     assert_eq!((recorded.len(), recorded[0].sequence, recorded[0].position), (1, 2, 1));
     let evidence = crate::api::ledger::evidence_of("exchange.example", call_id, recorded, &[]);
     let root: rustls_pki_types::CertificateDer<'_> = signer.root.as_slice().into();
     let proven = chapar_proto::evidence::verify(&evidence, std::slice::from_ref(&root)).unwrap();
-    assert_eq!((proven[0].record.consumer, proven[0].record.duration_us), ("ipm", 10_000));
+    assert_eq!(proven.finding, chapar_proto::evidence::Finding::NotReceived, "nobody has signed when it came in");
+    assert_eq!((proven.records[0].record.consumer, proven.records[0].record.duration_us), ("ipm", 10_000));
 
     use chapar_proto::{admin::v1::Evidence, evidence::Unproven};
     let changed = |change: fn(&mut Evidence)| {

@@ -93,7 +93,8 @@ impl ChainCheck<'_> {
             self.find("CHECKPOINT_FORGED", piece.first, piece.last, "the signature is not over this checkpoint");
             return Ok(());
         }
-        let signer = certified(&leaf, &self.anchors.issuers, &self.anchors.roots, piece.signed_at).map(|id| id.to_string());
+        let known_at = piece.received.as_ref().map_or(piece.signed_at, |received| received.at);
+        let signer = certified(&leaf, &self.anchors.issuers, &self.anchors.roots, known_at).map(|id| id.to_string());
         if signer.as_deref() != Some(self.chain.reporter.as_str()) {
             self.find("CHECKPOINT_FORGED", piece.first, piece.last, "its signer's certificate is not the reporter's");
             return Ok(());

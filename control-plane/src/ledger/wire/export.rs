@@ -39,6 +39,9 @@ pub(in crate::ledger) struct Scope<'a> {
     pub(super) bytes: usize,
 }
 
+/// Number of a span's name.
+const SPAN_NAME: u32 = 5;
+
 /// One span as it arrived.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ledger) struct Arrived<'a> {
@@ -103,6 +106,17 @@ impl<'a> Scope<'a> {
 }
 
 impl<'a> Arrived<'a> {
+    /// The span's name; empty when it has none, or is not readable.
+    pub(in crate::ledger) fn name(&self) -> &'a [u8] {
+        let (mut fields, mut name) = (Fields::new(self.bytes), &[][..]);
+        while let Ok(Some((number, value))) = fields.next() {
+            if let (SPAN_NAME, Field::Bytes(named)) = (number, value) {
+                name = named;
+            }
+        }
+        name
+    }
+
     /// Length of the span with what its scope says.
     pub(in crate::ledger) const fn len(&self) -> usize {
         self.bytes.len() + self.scope.bytes

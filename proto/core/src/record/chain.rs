@@ -89,6 +89,9 @@ pub struct Checkpoint {
 /// Tells what is signed here from everything else that the same key signs.
 const DOMAIN: &[u8; 21] = b"chapar.checkpoint.v1\0";
 
+/// Begins every message that is signed on receipt.
+const RECEIPT_DOMAIN: &[u8] = b"chapar.receipt.v1\0";
+
 impl Checkpoint {
     /// Length of the signed message, in bytes.
     pub const SIGNED_BYTES: usize = DOMAIN.len() + 16 + 8 + 8 + 32 + 32 + 8;
@@ -115,6 +118,13 @@ impl Checkpoint {
             rest = after;
         }
         message
+    }
+
+    /// The message that the ledger signs when this came in: `"chapar.receipt.v1\0"`, the message of the checkpoint, the instant in Unix
+    /// ms in eight bytes, big-endian. A key that leaks later cannot make it appear to have come in earlier.
+    #[must_use]
+    pub fn receipt_bytes(&self, received_at: Timestamp) -> Vec<u8> {
+        [RECEIPT_DOMAIN, &self.signed_bytes()[..], &received_at.unix_ms().to_be_bytes()].concat()
     }
 }
 
@@ -152,6 +162,9 @@ mod tests {
             Checkpoint { at: Timestamp::from_unix_ms(6), ..one },
         ];
         assert!(others.iter().all(|other| other.signed_bytes() != one.signed_bytes()));
+        let at = Timestamp::from_unix_ms;
+        assert!(others.iter().all(|other| other.receipt_bytes(at(7)) != one.receipt_bytes(at(7))));
+        assert_ne!(one.receipt_bytes(at(7)), one.receipt_bytes(at(8)));
         assert!(one.signed_bytes().starts_with(DOMAIN) && one.signed_bytes().ends_with(&5_i64.to_be_bytes()));
     }
 }

@@ -119,6 +119,9 @@ impl<'c> Appender<'c> {
         };
         let mut room = std::mem::take(&mut self.room);
         let appended = export.each_span(&mut room, |validated| match validated {
+            Ok(ReportedSpan { content: Content::Checkpoint(signed), .. }) => {
+                self.append_checkpoint(&from, &signed, export.receipt(signed.signature), &mut ingested)
+            }
             Ok(span) => self.append_span(&from, &span, &mut ingested),
             Err(why) => {
                 ingested.rejected.push(why);
@@ -143,9 +146,6 @@ impl<'c> Appender<'c> {
     }
 
     fn append_span(&mut self, from: &From, span: &ReportedSpan<'_>, ingested: &mut Ingested) -> rusqlite::Result<()> {
-        if let Content::Checkpoint(signed) = &span.content {
-            return self.append_checkpoint(from, signed, ingested);
-        }
         let form = self.write_body(span);
         let place = match span.place {
             Some(place) => match self.chain_key(place.chain, from)? {

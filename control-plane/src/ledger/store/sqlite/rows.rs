@@ -9,7 +9,14 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use rusqlite::{Connection, Row};
 
 use super::dictionary::Spelling;
-use crate::ledger::{call::Call, chain::SignedPiece, key::CallKey, pairing::Marks, span::span_of_body, store::form_of_number};
+use crate::ledger::{
+    call::Call,
+    chain::{Received, SignedPiece},
+    key::CallKey,
+    pairing::Marks,
+    span::span_of_body,
+    store::form_of_number,
+};
 
 /// The columns that [`call_of`] reads.
 pub(super) const CALL_COLUMNS: &str = "id, call_id, trace_id, consumer, provider, inquiry, kind, resolution, outcome, status, reason, \
@@ -81,7 +88,8 @@ pub(super) fn spans_of_call(conn: &Connection, call: i64) -> rusqlite::Result<Ve
 }
 
 /// The columns that [`piece_of`] reads, of `checkpoints p JOIN certificates c ON c.id = p.certificate`.
-pub(super) const PIECE_COLUMNS: &str = "p.first, p.last, p.before, p.after, p.at_ms, p.scheme, p.signature, c.der";
+pub(super) const PIECE_COLUMNS: &str = "p.first, p.last, p.before, p.after, p.at_ms, p.scheme, p.signature, c.der, p.received_at_ms, \
+                                   p.receipt, (SELECT n.der FROM certificates n WHERE n.id = p.notary)";
 
 /// A row of [`PIECE_COLUMNS`].
 pub(super) fn piece_of(row: &Row<'_>) -> rusqlite::Result<SignedPiece> {
@@ -94,5 +102,9 @@ pub(super) fn piece_of(row: &Row<'_>) -> rusqlite::Result<SignedPiece> {
         scheme: row.get(5)?,
         signature: row.get(6)?,
         certificate: row.get(7)?,
+        received: match row.get::<_, Option<Vec<u8>>>(10)? {
+            Some(certificate) => Some(Received { at: Timestamp::from_unix_ms(row.get(8)?), receipt: row.get(9)?, certificate }),
+            None => None,
+        },
     })
 }

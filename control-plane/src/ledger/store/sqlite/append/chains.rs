@@ -1,15 +1,22 @@
 //! Rows of evidence chains, and of what sidecars signed of them.
 
-use chapar_core::record::chain::{self, ChainId};
+use chapar_core::record::chain::{self, ChainId, Checkpoint};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Appender, From, shares::CHAINS_MAX};
 use crate::ledger::{
     chain::Form,
     intake::Ingested,
+    notary::Receipt,
     store::{form_of_number, signed},
     validation::{Rejection, ReportedSpan, SignedCheckpoint},
 };
+
+/// Entries at the end of a signed piece that need not have come: those that were rejected.
+const UNSEEN_MAX: i64 = 4_096;
+
+/// Signatures that end at the same entry: what was not acknowledged is sent again in other cuts.
+const AGAIN_MAX: i64 = 8;
 
 /// A chain as its row holds it.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +125,7 @@ impl Appender<'_> {
         &mut self,
         from: &From,
         signed_by: &SignedCheckpoint<'_>,
+        receipt: Result<Option<&Receipt>, &'static str>,
         ingested: &mut Ingested,
     ) -> rusqlite::Result<()> {
         let checkpoint = &signed_by.checkpoint;
@@ -128,12 +136,27 @@ impl Appender<'_> {
                 return Ok(());
             }
         };
+        let receipt = match receipt {
+            Ok(receipt) => receipt,
+            Err(why) => {
+                ingested.rejected.push(Rejection::Unproven(why));
+                return Ok(());
+            }
+        };
+        if !self.covers_what_is_here(chain, checkpoint)? {
+            ingested.rejected.push(Rejection::Unproven("it covers entries that are not here, or were signed often enough"));
+            return Ok(());
+        }
         let certificate = self.certificate_key(signed_by.certificate)?;
+        let notary = match receipt {
+            Some(receipt) => self.certificate_key(&receipt.certificate)?,
+            None => 0,
+        };
         let new = self
             .conn
             .prepare_cached(
-                "INSERT OR IGNORE INTO checkpoints (chain, first, last, before, after, at_ms, certificate, scheme, serial, signature) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT OR IGNORE INTO checkpoints (chain, first, last, before, after, at_ms, certificate, scheme, serial, signature, \
+                 received_at_ms, receipt, notary) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute(params![
                 chain,
@@ -146,9 +169,29 @@ impl Appender<'_> {
                 signed_by.scheme,
                 signed_by.serial,
                 signed_by.signature,
+                from.received_at.unix_ms(),
+                receipt.map_or(&[][..], |receipt| &receipt.signature),
+                notary,
             ])?;
         ingested.checkpoints += new;
         Ok(())
+    }
+
+    /// Whether a checkpoint is of entries that came, and not one more of what was signed often enough: signatures take room as well.
+    fn covers_what_is_here(&self, chain: i64, checkpoint: &Checkpoint) -> rusqlite::Result<bool> {
+        let high = self.chains.get(&checkpoint.chain).map_or(0, |chain| chain.high);
+        if signed(checkpoint.first) > high || signed(checkpoint.last).saturating_sub(high) > UNSEEN_MAX {
+            return Ok(false);
+        }
+        let again: i64 = self
+            .conn
+            .prepare_cached(
+                "SELECT COUNT(*) FROM checkpoints WHERE chain = ?1 AND last = ?2 AND NOT (first = ?3 AND after = ?4)",
+            )?
+            .query_row(params![chain, signed(checkpoint.last), signed(checkpoint.first), &checkpoint.after.0[..]], |row| {
+                row.get(0)
+            })?;
+        Ok(again < AGAIN_MAX)
     }
 
     fn certificate_key(&self, der: &[u8]) -> rusqlite::Result<i64> {
