@@ -19,6 +19,7 @@ mod retention;
 mod span;
 mod store;
 mod sum;
+mod trust;
 mod validation;
 mod verify;
 mod wire;
@@ -40,8 +41,9 @@ pub use self::{
     pairing::Marks,
     span::StoredSpan,
     sum::{HourSum, SumKey, SumQuery},
+    trust::Trust,
     validation::Rejection,
-    verify::{Finding, Progress, Trust},
+    verify::{Finding, Progress},
     wire::{EXPORT_SPANS_MAX, Unreadable},
 };
 use self::{intake::Export, refusals::Refusals, store::LedgerStore};

@@ -8,8 +8,8 @@ use chapar_proto::evidence::{certified, signed_by};
 use rustls_pki_types::CertificateDer;
 
 use super::{
+    trust::{Anchors, Trust},
     validation::SignedCheckpoint,
-    verify::{Anchors, Trust},
 };
 
 /// Signs these bytes with the control plane's key (ECDSA P-256 with SHA-256): the signature, and the certificate. An error is told.

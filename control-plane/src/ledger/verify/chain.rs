@@ -11,7 +11,6 @@ use chapar_proto::evidence::{NotSigned, certified, signed_by};
 use rustls_pki_types::CertificateDer;
 
 use super::{
-    Anchors,
     call::difference,
     finding::{FINDINGS_MAX, Finding, Progress},
 };
@@ -19,6 +18,7 @@ use crate::{
     ledger::{
         chain::{Form, HeldChain, HeldEntry, SignedPiece},
         store::ChainView,
+        trust::Anchors,
     },
     store::StoreError,
 };

@@ -56,6 +56,7 @@ struct Appending {
     room: Room,
 }
 
+#[allow(clippy::large_enum_variant)] // Nearly every job is an export.
 enum Job {
     Append(Appending),
     Do(Task),

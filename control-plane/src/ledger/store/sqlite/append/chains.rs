@@ -1,7 +1,7 @@
 //! Rows of evidence chains, and of what sidecars signed of them.
 
 use chapar_core::record::chain::{self, ChainId, Checkpoint};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Appender, From, shares::CHAINS_MAX};
 use crate::ledger::{
@@ -143,13 +143,14 @@ impl Appender<'_> {
                 return Ok(());
             }
         };
-        if !self.covers_what_is_here(chain, checkpoint)? {
+        let high = self.chains.get(&checkpoint.chain).map_or(0, |chain| chain.high);
+        if !covers_what_is_here(self.conn, chain, high, checkpoint)? {
             ingested.rejected.push(Rejection::Unproven("it covers entries that are not here, or were signed often enough"));
             return Ok(());
         }
-        let certificate = self.certificate_key(signed_by.certificate)?;
+        let certificate = certificate_key(self.conn, signed_by.certificate)?;
         let notary = match receipt {
-            Some(receipt) => self.certificate_key(&receipt.certificate)?,
+            Some(receipt) => certificate_key(self.conn, &receipt.certificate)?,
             None => 0,
         };
         let new = self
@@ -176,36 +177,28 @@ impl Appender<'_> {
         ingested.checkpoints += new;
         Ok(())
     }
+}
 
-    /// Whether a checkpoint is of entries that came, and not one more of what was signed often enough: signatures take room as well.
-    fn covers_what_is_here(&self, chain: i64, checkpoint: &Checkpoint) -> rusqlite::Result<bool> {
-        let high = self.chains.get(&checkpoint.chain).map_or(0, |chain| chain.high);
-        if signed(checkpoint.first) > high || signed(checkpoint.last).saturating_sub(high) > UNSEEN_MAX {
-            return Ok(false);
-        }
-        let again: i64 = self
-            .conn
-            .prepare_cached(
-                "SELECT COUNT(*) FROM checkpoints WHERE chain = ?1 AND last = ?2 AND NOT (first = ?3 AND after = ?4)",
-            )?
-            .query_row(params![chain, signed(checkpoint.last), signed(checkpoint.first), &checkpoint.after.0[..]], |row| {
-                row.get(0)
-            })?;
-        Ok(again < AGAIN_MAX)
+/// Whether a checkpoint is of entries that came, and not one more of what was signed often enough: signatures take room as well.
+fn covers_what_is_here(conn: &Connection, chain: i64, high: i64, checkpoint: &Checkpoint) -> rusqlite::Result<bool> {
+    if signed(checkpoint.first) > high || signed(checkpoint.last).saturating_sub(high) > UNSEEN_MAX {
+        return Ok(false);
     }
+    let again: i64 = conn
+        .prepare_cached("SELECT COUNT(*) FROM checkpoints WHERE chain = ?1 AND last = ?2 AND NOT (first = ?3 AND after = ?4)")?
+        .query_row(params![chain, signed(checkpoint.last), signed(checkpoint.first), &checkpoint.after.0[..]], |row| {
+            row.get(0)
+        })?;
+    Ok(again < AGAIN_MAX)
+}
 
-    fn certificate_key(&self, der: &[u8]) -> rusqlite::Result<i64> {
-        let held = self
-            .conn
-            .prepare_cached("SELECT id FROM certificates WHERE der = ?1")?
-            .query_row([der], |row| row.get(0))
-            .optional()?;
-        match held {
-            Some(id) => Ok(id),
-            None => self
-                .conn
-                .prepare_cached("INSERT INTO certificates (der) VALUES (?1) RETURNING id")?
-                .query_row([der], |row| row.get(0)),
+fn certificate_key(conn: &Connection, der: &[u8]) -> rusqlite::Result<i64> {
+    let held =
+        conn.prepare_cached("SELECT id FROM certificates WHERE der = ?1")?.query_row([der], |row| row.get(0)).optional()?;
+    match held {
+        Some(id) => Ok(id),
+        None => {
+            conn.prepare_cached("INSERT INTO certificates (der) VALUES (?1) RETURNING id")?.query_row([der], |row| row.get(0))
         }
     }
 }
