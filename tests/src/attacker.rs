@@ -236,6 +236,19 @@ async fn handshake(connector: &TlsConnector, tcp: TcpStream) -> io::Result<TlsSt
     connector.connect(name, tcp).await
 }
 
+/// Takes connections as `disguise` says, and lets everyone in.
+///
+/// # Errors
+/// When the disguise cannot be worn.
+pub fn acceptor(disguise: &Disguise) -> Result<TlsAcceptor> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_cert_resolver(disguise.shown()?);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
 /// Believes every server: the attacker does not care whom it attacks.
 #[derive(Debug)]
 struct Gullible;
@@ -292,12 +305,7 @@ impl Impostor {
     pub async fn start(address: &str, disguise: &Disguise) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| format!("bind {address}"))?;
         let address = listener.local_addr()?.to_string();
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_no_client_auth()
-            .with_cert_resolver(disguise.shown()?);
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor(disguise)?;
         let ((visited, visits), (hearing, heard)) = (watch::channel(0), watch::channel(0));
         let task = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {

@@ -3,6 +3,7 @@
 //!
 //! A test describes an [`Act`], starts it as [`Hostile`], and reads what came of it as JSON.
 
+mod false_renewal;
 mod file_access;
 mod forged_report;
 mod forgery;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 
 pub use self::{
+    false_renewal::FalseRenewal,
     file_access::FileAccess,
     forged_report::{ForgedAccount, ForgedReport},
     forgery::Forgery,
@@ -42,6 +44,8 @@ pub enum Act {
     ForgedReport(ForgedReport),
     /// A thief of an issuing key shows certificates of its own making.
     Forgery(Forgery),
+    /// A false control plane answers a renewal.
+    FalseRenewal(FalseRenewal),
 }
 
 impl Act {
@@ -56,6 +60,7 @@ impl Act {
             Self::RefusedCalls(calls) => calls.run().await,
             Self::ForgedReport(report) => report.run().await,
             Self::Forgery(forgery) => forgery.run().await,
+            Self::FalseRenewal(renewal) => renewal.run().await,
         }
     }
 }

@@ -7,7 +7,7 @@ use chapar_tests::{
     attacker::{self, Disguise},
     cli::Chapar,
     echo::pb::EchoRequest,
-    hostile::{self, Act, Forgery, text},
+    hostile::{self, Act, FalseRenewal, Forgery, text},
     mesh::{CONSUMER, EchoClient, Mesh},
     traffic::Load,
     wait,
@@ -107,5 +107,31 @@ async fn a_thief_of_an_issuing_key_is_nobody_before_and_after_its_retirement() -
     let load = Load::start(&scene.mesh.consumer, 2, 1).await?;
     load.further(OTHERS_CALLS).await?;
     load.unbroken().await?;
+    Ok(())
+}
+
+/// Life of a sidecar's certificate, in seconds: the shortest that there is, so that it is renewed half a minute after the start.
+const SHORT_LIFE_S: u32 = 60;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_answers_a_renewal_cannot_put_his_root_in_the_place_of_the_exchanges() -> Result<()> {
+    let mut mesh = Mesh::start_with(&json!({"certificates": {"sidecarLifetimeS": SHORT_LIFE_S}}), &json!({})).await?;
+    let loot = mesh.folder().join("loot");
+    fs::create_dir(&loot)?;
+    for file in ["issuing-1.key", "issuing-1.pem"] {
+        fs::copy(mesh.control_plane.folder().join("authority").join(file), loot.join(file))?;
+    }
+    let bundles = [&mesh.consumer, &mesh.provider].map(|sidecar| sidecar.state().join("bundle.pem"));
+    let kept = || bundles.iter().map(fs::read).collect::<Result<Vec<_>, _>>();
+    let roots = kept()?;
+    mesh.client()?.unary(EchoRequest::default()).await?;
+    let address = mesh.control_plane.address("sidecars").to_owned();
+    mesh.control_plane.kill().await?;
+
+    let outcome = hostile::outcome_of(&Act::FalseRenewal(FalseRenewal { address, authority: loot })).await?;
+    assert_eq!(outcome, json!({"answered": true}));
+    assert_eq!(kept()?, roots, "the thief's root is not kept");
+    // Whoever trusted the thief's root alone would not know the other any more.
+    mesh.client()?.unary(EchoRequest::default()).await.context("a call afterwards")?;
     Ok(())
 }
