@@ -83,8 +83,7 @@ impl FalseAuthority {
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root = root.self_signed(&KeyPair::generate()?)?;
         // The genuine root is not in a PEM of the thief's: it leaves its own in its place.
-        let bundle =
-            TrustBundle { trust_domain: TRUST_DOMAIN.to_owned(), roots_der: vec![root.der().to_vec()], ..Default::default() };
+        let bundle = TrustBundle { trust_domain: TRUST_DOMAIN.to_owned(), roots_der: vec![root.der().to_vec()] };
         Ok(Credentials { chain_der: vec![leaf.der().to_vec(), issuer_der.to_vec()], bundle: Some(bundle), ..Default::default() })
     }
 }
