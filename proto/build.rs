@@ -9,6 +9,7 @@ const FILES: &[&str] = &[
     "chapar/v1/enrolment.proto",
     "chapar/v1/registration.proto",
     "chapar/v1/snapshot.proto",
+    "chapar/admin/v1/access.proto",
     "chapar/admin/v1/agencies.proto",
     "chapar/admin/v1/passports.proto",
     "chapar/admin/v1/policy.proto",

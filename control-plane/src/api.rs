@@ -1,5 +1,6 @@
 //! The gRPC services: a thin file each that parses, calls and replies.
 
+pub mod access;
 pub mod agencies;
 pub mod audit;
 pub mod certificates;

@@ -149,9 +149,19 @@ impl App {
     }
 
     fn serve(&self, name: &'static str, audience: Audience, routes: Routes, listener: Listener) {
-        let Parts { authority, refusals, access, repeats, .. } = self.parts.clone();
+        let Parts { authority, refusals, access, repeats, store, .. } = self.parts.clone();
         let stopping = self.stopping.clone();
-        self.tasks.spawn(listener.serve(Serving { name, audience, routes, authority, refusals, access, repeats, stopping }));
+        self.tasks.spawn(listener.serve(Serving {
+            name,
+            audience,
+            routes,
+            authority,
+            refusals,
+            access,
+            repeats,
+            store,
+            stopping,
+        }));
     }
 
     fn opened(&mut self, listener: &'static str, address: String) {
@@ -224,6 +234,7 @@ impl Parts {
             .build_v1()
             .context("the embedded descriptors are malformed")?;
         Ok(Routes::new(api::agencies::service(store.clone(), authority.clone(), distribution.clone()))
+            .add_service(api::access::service(store.clone()))
             .add_service(api::tokens::service(store.clone(), authority.clone()))
             .add_service(api::certificates::service(store.clone(), authority.clone()))
             .add_service(api::passports::service(store.clone()))

@@ -23,6 +23,7 @@ pub mod problem;
 pub mod registry;
 pub mod resources;
 pub mod retention;
+pub mod second;
 pub mod store;
 pub mod subject;
 pub mod telemetry;

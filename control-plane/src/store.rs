@@ -21,9 +21,9 @@ pub use self::{
     error::{Source, StoreError},
     seam::{
         AUDIT_BEGINNING, AgencyInStore, AgencyState, AuditEntry, AuditFilter, AuditHash, AuditHead, AuditLine, CertificateFilter,
-        CertificateRow, CertificateState, EndpointInStore, Generation, GenerationKind, GenerationState, HeadRow, InquiryInStore,
-        OfferedInquiry, PassportFilter, PassportRow, PassportState, PolicyVersion, Read, RegistrationRow, RevokedCertificate,
-        SYSTEM, SidecarRow, TokenRow, Write,
+        CertificateRow, CertificateState, ChangeRow, EndpointInStore, Generation, GenerationKind, GenerationState, HeadRow,
+        InquiryInStore, OfferedInquiry, PassportFilter, PassportRow, PassportState, PolicyVersion, Read, RegistrationRow,
+        RevokedCertificate, SYSTEM, SidecarRow, TokenRow, Write,
     },
 };
 use self::{seam::Database, sqlite::SqliteDatabase};
@@ -43,6 +43,22 @@ pub struct Store {
     changes: Arc<dyn Changes>,
     /// Of the audit's chain, as this process knows it: not as the file, which others may have altered, tells it.
     audit_head: Arc<Mutex<AuditHead>>,
+}
+
+tokio::task_local! {
+    /// Who agreed, as the second person, to what this task carries out.
+    static SECOND: String;
+}
+
+/// Carries `act` out with the agreement of a second person, whom every audit entry of it names.
+pub async fn with_second<T>(second: String, act: impl Future<Output = T>) -> T {
+    SECOND.scope(second, act).await
+}
+
+/// Who agreed, as the second person, to what this task carries out.
+#[must_use]
+pub fn second() -> Option<String> {
+    SECOND.try_with(Clone::clone).ok()
 }
 
 /// Lines of the audit that are read at once while it is gone through.
@@ -180,8 +196,11 @@ impl Transaction {
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn audit(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
+    pub async fn audit(&mut self, mut entry: AuditEntry) -> Result<(), StoreError> {
         let at = self.clock.now();
+        if let (Some(second), Some(details)) = (second(), entry.details.as_object_mut()) {
+            details.insert("second".to_owned(), second.into());
+        }
         let (known, head) = match self.audited.take() {
             Some(audited) => audited,
             // Whoever else holds it has just ended its write: there is one writer at a time.

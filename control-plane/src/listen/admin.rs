@@ -4,17 +4,20 @@ use bytes::{Buf as _, Bytes};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
+use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use std::sync::LazyLock;
 use tonic::{Code, Status, body::Body, service::Routes};
 use tower::Service as _;
 
 use crate::{
-    access::{Rule, rule},
+    access::{Access, Guard, Kind, Role, Rule, rule},
     audit::{Act, Repeats, shortened},
+    authority::sha256,
     caller::Caller,
     problem::Problem,
-    store::AuditEntry,
+    second::{self, Asked},
+    store::{AuditEntry, Store, with_second},
     telemetry::RpcSpans,
 };
 
@@ -33,12 +36,7 @@ static MESSAGES: LazyLock<DescriptorPool> = LazyLock::new(|| {
 });
 
 /// Serves a call, if the caller's role may make it. Every refusal is on record, and so is every reading of account and audit.
-pub(super) async fn serve(
-    repeats: &Repeats,
-    caller: Caller,
-    request: Request<Incoming>,
-    routes: RpcSpans<Routes>,
-) -> Response<Body> {
+pub(super) async fn serve(desk: &Desk, caller: Caller, request: Request<Incoming>, routes: RpcSpans<Routes>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let found = rule(&path);
     let act = Act::default();
@@ -46,7 +44,7 @@ pub(super) async fn serve(
         None => {
             Err(Problem::new(Code::Unimplemented, "METHOD_UNKNOWN", format!("{} is no method of the admin API", short(&path))))
         }
-        Some(rule) => admitted(rule, repeats, caller.clone(), request, routes, &act).await,
+        Some(rule) => admitted(rule, desk, caller.clone(), request, routes, &act).await,
     };
     let response = served.unwrap_or_else(|problem| Status::from(problem).into_http());
     let Some(refused) = refusal_in(&response) else { return response };
@@ -55,15 +53,15 @@ pub(super) async fn serve(
         let action = found.map_or("request.refuse", |rule| rule.action);
         AuditEntry::refused(caller.actor(), action, short(&path), reason_of(&refused)).with(details)
     });
-    match repeats.refused(entry).await {
+    match desk.repeats.refused(entry).await {
         Ok(()) => response,
         Err(error) => Status::from(Problem::internal(&error)).into_http(),
     }
 }
 
 async fn admitted(
-    rule: &Rule,
-    repeats: &Repeats,
+    rule: &'static Rule,
+    desk: &Desk,
     caller: Caller,
     request: Request<Incoming>,
     mut routes: RpcSpans<Routes>,
@@ -74,7 +72,8 @@ async fn admitted(
         return Err(not_yours(rule, &caller));
     }
     let only_own = rule.only_own(&powers);
-    if !only_own && !rule.is_recorded() {
+    let guard = if let Kind::Guarded(guard) = rule.kind { Some(guard) } else { None };
+    if !only_own && !rule.is_recorded() && guard.is_none() {
         let mut request = request;
         request.extensions_mut().insert(caller);
         return told(act.carry_out(routes.call(request)).await);
@@ -94,10 +93,50 @@ async fn admitted(
         // Before it is answered: what cannot be put on record is not read.
         let question = serde_json::to_string(&message).unwrap_or_default();
         let question = &question[..question.floor_char_boundary(QUESTION_BYTES_MAX)];
-        repeats.done(AuditEntry::done(caller.actor(), rule.action, question)).await?;
+        desk.repeats.done(AuditEntry::done(caller.actor(), rule.action, question)).await?;
     }
+    let waits = guard.filter(|guard| demands_second(&desk.access, *guard, &message, &caller));
+    let agreed = match waits {
+        Some(guard) => Some(second::agreed(&desk.store, &caller, asked(rule, guard, message, &bytes)).await?),
+        None => None,
+    };
     head.extensions.insert(caller);
-    told(act.carry_out(routes.call(Request::from_parts(head, Full::new(bytes)))).await)
+    let served = act.carry_out(routes.call(Request::from_parts(head, Full::new(bytes))));
+    let Some((id, second)) = agreed else { return told(served.await) };
+    let response = told(with_second(second, served).await)?;
+    if Status::from_header_map(response.headers()).is_some_and(|status| status.code() != Code::Ok) {
+        second::failed(&desk.store, id).await?;
+    }
+    Ok(response)
+}
+
+/// Whether this very request waits for a second person.
+fn demands_second(access: &Access, guard: Guard, message: &DynamicMessage, caller: &Caller) -> bool {
+    if message.get_field_by_name("dry_run").is_some_and(|dry_run| dry_run.as_bool() == Some(true)) {
+        return false;
+    }
+    if guard != Guard::Inspector {
+        return access.demands_second(guard);
+    }
+    let roles = message.get_field_by_name("roles");
+    let words = roles.iter().filter_map(|roles| roles.as_list()).flatten().filter_map(|role| role.as_str());
+    let needs_two = words.filter_map(|word| word.parse::<Role>().ok()).any(|role| role.needs_two());
+    needs_two && (access.demands_second(guard) || !matches!(caller, Caller::Local { .. }))
+}
+
+fn asked(rule: &'static Rule, guard: Guard, mut message: DynamicMessage, bytes: &Bytes) -> Asked {
+    // Whoever asks again has made another key meanwhile: a second person agrees to who becomes what.
+    message.clear_field_by_name("csr_der");
+    let digest = sha256(&message.encode_to_vec());
+    Asked { guard, method: rule.method, request: bytes.get(PREFIX_BYTES..).unwrap_or_default().to_vec(), digest }
+}
+
+/// What an admin's call is judged by, and where it is put on record.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) access: std::sync::Arc<Access>,
+    pub(super) repeats: Repeats,
+    pub(super) store: Store,
 }
 
 fn told(served: Result<Response<Body>, std::convert::Infallible>) -> Result<Response<Body>, Problem> {
@@ -146,7 +185,6 @@ fn refusal_in(response: &Response<Body>) -> Option<Status> {
 }
 
 fn reason_of(status: &Status) -> String {
-    use prost::Message as _;
     let full = chapar_proto::rpc::Status::decode(status.details()).unwrap_or_default();
     let info = full.details.iter().find_map(|detail| detail.to_msg::<chapar_proto::rpc::ErrorInfo>().ok());
     info.map_or_else(|| format!("{:?}", status.code()), |info| info.reason)

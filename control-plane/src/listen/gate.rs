@@ -7,8 +7,12 @@ use hyper::body::Incoming;
 use tonic::{Status, body::Body, service::Routes};
 use tower::Service as _;
 
-use super::{admin, peer::Peer, refusals::Refusals};
-use crate::{access::Access, audit::Repeats, authority::Authority, caller::Caller, problem::Problem, telemetry::RpcSpans};
+use super::{
+    admin::{self, Desk},
+    peer::Peer,
+    refusals::Refusals,
+};
+use crate::{authority::Authority, caller::Caller, problem::Problem, telemetry::RpcSpans};
 
 /// The one method that needs no certificate: there is none before it.
 const ENROL_PATH: &str = "/chapar.v1.EnrolmentService/Enrol";
@@ -29,8 +33,7 @@ pub(super) struct Gate {
     pub(super) listener: &'static str,
     pub(super) authority: Authority,
     pub(super) refusals: Refusals,
-    pub(super) access: Arc<Access>,
-    pub(super) repeats: Repeats,
+    pub(super) desk: Desk,
 }
 
 /// A connection's requests, each admitted on its own.
@@ -56,7 +59,7 @@ impl hyper::service::Service<Request<Incoming>> for Gated {
         let Self { gate, peer, mut routes } = self.clone();
         Box::pin(async move {
             match gate.admit(&peer, request.uri().path()).await {
-                Ok(caller) if gate.audience == Audience::Admins => Ok(admin::serve(&gate.repeats, caller, request, routes).await),
+                Ok(caller) if gate.audience == Audience::Admins => Ok(admin::serve(&gate.desk, caller, request, routes).await),
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
                     routes.call(request).await
@@ -70,14 +73,14 @@ impl hyper::service::Service<Request<Incoming>> for Gated {
 impl Gate {
     async fn admit(&self, peer: &Peer, path: &str) -> Result<Caller, Problem> {
         let (caller, address) = match peer {
-            Peer::Local { uid } => return Ok(Caller::Local { uid: *uid, powers: self.access.of_local(*uid) }),
+            Peer::Local { uid } => return Ok(Caller::Local { uid: *uid, powers: self.desk.access.of_local(*uid) }),
             Peer::Anonymous { address } => (Ok(Caller::Anonymous { address: *address }), *address),
             Peer::Certified { certificate, address } => {
                 let standing = self.authority.standing_of(&certificate.serial, &certificate.id, &certificate.fingerprint).await?;
                 let good = standing.require_good(&certificate.id, &certificate.serial);
                 let known = good.and_then(|()| {
                     certificate
-                        .caller(&self.access)
+                        .caller(&self.desk.access)
                         .ok_or_else(|| Problem::denied("CALLER_UNEXPECTED", "the control plane's own certificate calls nobody"))
                 });
                 (known, *address)

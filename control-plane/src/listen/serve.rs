@@ -16,6 +16,7 @@ use tower::Layer as _;
 
 use super::{
     Acceptor, AdminSocket, Audience,
+    admin::Desk,
     gate::{Gate, Gated},
     peer::{Certified, Peer},
     refusals::{HandshakeRefusal, Refusals},
@@ -24,6 +25,7 @@ use crate::{
     access::Access,
     audit::Repeats,
     authority::Authority,
+    store::Store,
     telemetry::{RpcSpans, RpcSpansLayer},
 };
 
@@ -66,6 +68,8 @@ pub struct Serving {
     pub access: Arc<Access>,
     /// Puts on record what they were refused, and what they read.
     pub repeats: Repeats,
+    /// Where changes wait.
+    pub store: Store,
     /// Ends it.
     pub stopping: CancellationToken,
 }
@@ -96,9 +100,10 @@ pub async fn bind(name: &str, address: SocketAddr) -> io::Result<TcpListener> {
 impl Listener {
     /// Serves until the stop; then lets running calls end, within a limit.
     pub async fn serve(self, serving: Serving) {
-        let Serving { name, audience, routes, authority, refusals, access, repeats, stopping } = serving;
+        let Serving { name, audience, routes, authority, refusals, access, repeats, store, stopping } = serving;
         let trust_domain = authority.trust_domain().clone();
-        let gate = Arc::new(Gate { audience, listener: name, authority, refusals: refusals.clone(), access, repeats });
+        let desk = Desk { access, repeats, store };
+        let gate = Arc::new(Gate { audience, listener: name, authority, refusals: refusals.clone(), desk });
         let served = Connections { gate, routes: RpcSpansLayer.layer(routes.prepare()), stopping: stopping.clone() };
         let capacity = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let connections = TaskTracker::new();

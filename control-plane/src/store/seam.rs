@@ -6,6 +6,7 @@
 mod agencies;
 mod audit;
 mod certificates;
+mod changes;
 mod generations;
 mod inquiries;
 mod passports;
@@ -22,6 +23,7 @@ pub use self::{
     certificates::{
         CertificateFilter, CertificateRow, CertificateState, ReadCertificates, RevokedCertificate, WriteCertificates,
     },
+    changes::{ChangeRow, ReadChanges, WriteChanges},
     generations::{Generation, GenerationKind, GenerationState, ReadGenerations, WriteGenerations},
     inquiries::{InquiryInStore, OfferedInquiry, ReadInquiries, WriteInquiries},
     passports::{PassportFilter, PassportRow, PassportState, ReadPassports, WritePassports},
@@ -60,6 +62,7 @@ pub trait Read:
     ReadAgencies
     + ReadAudit
     + ReadCertificates
+    + ReadChanges
     + ReadGenerations
     + ReadInquiries
     + ReadPassports
@@ -81,6 +84,7 @@ pub trait Write:
     + WriteAgencies
     + WriteAudit
     + WriteCertificates
+    + WriteChanges
     + WriteGenerations
     + WriteInquiries
     + WritePassports

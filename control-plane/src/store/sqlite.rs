@@ -3,6 +3,7 @@
 mod agencies;
 mod audit;
 mod certificates;
+mod changes;
 mod generations;
 mod inquiries;
 mod passports;

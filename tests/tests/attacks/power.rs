@@ -7,6 +7,7 @@ use chapar_tests::{
     hostile::{self, Act, RefusedCalls},
     mesh::AGENCIES,
 };
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A made-up ID with a right check digit.
@@ -23,13 +24,23 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Result<Self> {
+        let scene = Self::with(&json!({})).await?;
+        scene.plane.apply("agencies.yaml", AGENCIES).await?;
+        Ok(scene)
+    }
+
+    async fn with(overlay: &Value) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("chapar-attacks-").tempdir()?;
-        let plane = ControlPlane::start(folder.path()).await?;
-        plane.apply("agencies.yaml", AGENCIES).await?;
+        let plane = ControlPlane::start_with(folder.path(), overlay).await?;
         let chapar = Chapar::at(&plane.endpoint(), folder.path())?;
-        for (name, role) in
-            [("ali", "admin"), ("sara", "inspector"), ("reza", "operator:asker"), ("mina", "viewer"), ("omid", "security")]
-        {
+        for (name, role) in [
+            ("ali", "admin"),
+            ("sara", "inspector"),
+            ("reza", "operator:asker"),
+            ("mina", "viewer"),
+            ("omid", "security"),
+            ("vida", "policy-approver"),
+        ] {
             chapar.run(&format!("admin-cert issue {name} --role {role} --out certs"))?.ends(0);
         }
         Ok(Self { _folder: folder, plane, chapar })
@@ -48,7 +59,7 @@ impl Scene {
     }
 
     /// The audit's entries of this action.
-    fn audit(&self, action: &str) -> Result<Vec<serde_json::Value>> {
+    fn audit(&self, action: &str) -> Result<Vec<Value>> {
         let told = self.chapar.json(&format!("audit list --action {action} --limit 1000"))?;
         Ok(told["entries"].as_array().cloned().unwrap_or_default())
     }
@@ -129,6 +140,56 @@ async fn every_act_of_power_is_on_record_and_a_flood_does_not_fill_it() -> Resul
     // Acts that failed, of services that told nobody before.
     scene.run("ali", "token revoke none")?.ends(4);
     assert_eq!(scene.audit("token.revoke")?.len(), 1);
+    scene.chapar.run("audit verify")?.ends(0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_waits_for_a_second_person_who_is_named_in_the_audit() -> Result<()> {
+    let scene = Scene::with(&json!({"access": {"fourEyes": ["policy", "root"]}})).await?;
+    scene.chapar.write("agencies.yaml", AGENCIES)?;
+    let apply = "apply -f agencies.yaml --reason founding";
+    let waits = |ended: Ended| ended.ends(4).complains("[SECOND_PERSON_REQUIRED]");
+    let refused = |name: &str, line: &str, reason: &str| -> Result<()> {
+        scene.run(name, line)?.ends(4).complains(&format!("[{reason}]"));
+        Ok(())
+    };
+    // What only looks does not wait, and what waits is not done: not over the network, not on the machine itself.
+    scene.run("ali", "apply -f agencies.yaml --dry-run")?.ends(0);
+    waits(scene.run("ali", apply)?).complains("change 1");
+    waits(scene.run("ali", apply)?).complains("change 1");
+    waits(scene.chapar.run("apply -f agencies.yaml --reason mine")?).complains("change 2");
+    waits(scene.chapar.run("ca rotate-root --reason mine")?).complains("change 3");
+    scene.run("ali", "resource list -o json")?.ends(0);
+    assert!(!scene.run("ali", "agency list")?.ends(0).stdout.contains("asker"));
+
+    // Nobody is two: not he himself, nor whom he makes an admin, nor who has another role.
+    refused("ali", "change approve 1", "SAME_PERSON")?;
+    scene.run("ali", "admin-cert issue ali-2 --out certs")?.ends(0);
+    refused("ali-2", "change approve 1", "SAME_PERSON")?;
+    refused("mina", "change approve 1", "ROLE_MISSING")?;
+    refused("omid", "change approve 1", "ROLE_MISSING")?;
+    waits(scene.run("ali", apply)?);
+
+    // The second person sees what is asked, and agrees to that and nothing else.
+    scene.run("vida", "change show 1")?.ends(0).says("name: asker").says("founding");
+    scene.run("vida", "change approve 1")?.ends(0);
+    refused("vida", "change reject 1", "CHANGE_DECIDED")?;
+    waits(scene.run("ali", "apply -f agencies.yaml --reason another")?).complains("change 4");
+    waits(scene.run("ali-2", apply)?).complains("change 5");
+    scene.run("ali", apply)?.ends(0);
+    let applied = scene.audit("policy.apply")?.into_iter().find(|entry| entry["succeeded"] == true).expect("it was applied");
+    assert_eq!(applied["actor"], "spiffe://exchange.example/admin/ali");
+    assert!(applied["details"].as_str().is_some_and(|told| told.contains("spiffe://exchange.example/admin/vida")), "{applied}");
+
+    // A new inspector over the network waits, whatever the configuration says.
+    waits(scene.run("ali", "admin-cert issue nora --role inspector --out certs")?).complains("change 6");
+    refused("vida", "change approve 6", "ROLE_MISSING")?;
+    scene.run("omid", "change approve 6")?.ends(0);
+    scene.run("ali", "admin-cert issue nora --role inspector --out certs")?.ends(0);
+    scene.run_with("nora", "subject calls --reason complaint", ID)?.ends(0);
+    // Taking away never waits.
+    scene.run("ali", "agency suspend stranger --reason test")?.ends(0);
     scene.chapar.run("audit verify")?.ends(0);
     Ok(())
 }

@@ -34,7 +34,8 @@ answers! {
     ExplainResponse ListGrantsResponse RevokeGrantResponse RestoreGrantResponse
     ListCertificatesResponse RevokeCertificateResponse GetAuthorityResponse RotateIssuerResponse RotateRootResponse
     RetireGenerationResponse IssueAdminCertificateResponse
-    VerifyLedgerResponse VerifyAuditResponse CheckHeadsResponse ExportEvidenceResponse Evidence FindCallsResponse RotateSubjectKeyResponse
+    GetSelfResponse ListChangesResponse GetChangeResponse ApproveChangeResponse RejectChangeResponse
+    VerifyAuditResponse CheckHeadsResponse VerifyLedgerResponse ExportEvidenceResponse Evidence FindCallsResponse RotateSubjectKeyResponse
     ListTracesResponse ListUnpairedResponse ListSumsResponse GetTraceResponse ListAuditResponse
 }
 
