@@ -8,7 +8,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-pub use self::walk::{Coding, INFLATED_BYTES_MAX, Unreadable, of_message};
+pub use self::walk::{Coding, INFLATED_BYTES_MAX, SUBJECTS_MAX, Unreadable, of_message};
 use crate::passport::SubjectKind;
 
 /// What is hashed begins so, so that the key cannot be made to answer for anything else.

@@ -1,14 +1,14 @@
 //! Whom a call asks about: found in its first message, kept as a keyed hash, forgotten otherwise.
 //!
 //! A call whose passport marks such fields, and whose first message cannot be read for them, is refused: whoever could pad or pack a
-//! message until nobody can read it would ask without a trace. A message that can be read and names nobody passes: the field may be
-//! optional.
+//! message, or spell an ID, until nobody can read it would ask without a trace. A message that leaves the fields empty passes: they may
+//! be optional.
 
 use std::rc::Rc;
 
 use chapar_core::{
     policy::{Reason, Refusal},
-    subject::{Coding, INFLATED_BYTES_MAX, SubjectField, SubjectHash, SubjectKey, Unreadable, of_message},
+    subject::{Coding, INFLATED_BYTES_MAX, SUBJECTS_MAX, SubjectField, SubjectHash, SubjectKey, Unreadable, of_message},
 };
 use chapar_relay::{FirstMessage, RequestHead, hpack::KnownName};
 
@@ -91,6 +91,15 @@ fn hash(
             unreadable(&format!("is longer than {INFLATED_BYTES_MAX} bytes once it is inflated; it must send a shorter one"))
         }
         Unreadable::Malformed => unreadable("is no Protocol Buffers message; it must send what the passport describes"),
+        Unreadable::OtherType => {
+            unreadable("holds a field that names its subject as something else than a text; it must send what the passport describes")
+        }
+        Unreadable::NoId => {
+            unreadable("names its subject by what is no national ID; it must send the ID's digits, or leave the field empty")
+        }
+        Unreadable::Several => {
+            unreadable(&format!("holds a field that names more subjects than {SUBJECTS_MAX}; it must ask about each of them by a call of its own"))
+        }
     })
 }
 

@@ -1,19 +1,22 @@
 //! Finding the data subject in a request, without knowing more of its message than where the field is.
 //!
-//! What a server would read is what counts: of a field that occurs twice the last value holds, and messages that occur twice are
-//! merged (Protocol Buffers, "Last One Wins"), so that nobody can show one ID here and another there.
+//! All values of all marked fields count, also those that a server would overwrite, merge or skip: which one it believes depends on
+//! the server. So whoever shows one ID here and another there is refused, as is whoever writes an ID so that it cannot be read here.
 
 use std::{borrow::Cow, io::Read};
 
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 
 use super::{NormalId, SubjectField, SubjectHash, SubjectKey};
-use crate::wire::{Fields, Malformed, Value};
+use crate::wire::Fields;
 
 /// Longest message that is looked into once it is inflated, in bytes: a request that names a person is short.
 pub const INFLATED_BYTES_MAX: usize = 256 * 1024;
 /// Deepest that a field may lie: the passport's own limit is far below.
 const DEPTH_MAX: usize = 32;
+
+/// IDs that one marked field may hold in one message: as many as a record names. Whoever asks about several makes several calls.
+pub const SUBJECTS_MAX: usize = 1;
 
 /// How a message is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,20 +38,25 @@ pub enum Unreadable {
     TooLong,
     /// It is no Protocol Buffers message.
     Malformed,
+    /// A marked field, or one that it lies in, is of another type than passports describe: servers skip it, or do not.
+    OtherType,
+    /// A marked field holds what is neither empty nor an ID: a server might still read one in it.
+    NoId,
+    /// A marked field holds more IDs than [`SUBJECTS_MAX`].
+    Several,
 }
 
-/// The hash of whom `message` asks about: of the first of `fields` that holds an ID. `None` where none does.
+/// The hash of whom `message` asks about: of the first of `fields` that holds an ID. `None` where all are unset or empty.
 ///
 /// # Errors
-/// The message cannot be read, so that it may well ask about somebody.
+/// The message cannot be read, so that it may well ask about somebody, or about somebody else.
 pub fn of_message(
     message: &[u8],
     coding: Coding,
     fields: &[SubjectField],
     key: &SubjectKey,
 ) -> Result<Option<SubjectHash>, Unreadable> {
-    let id = id(&inflated(message, coding)?, fields).map_err(|_| Unreadable::Malformed)?;
-    Ok(id.map(|id| key.hash(&id)))
+    Ok(id(&inflated(message, coding)?, fields)?.map(|id| key.hash(&id)))
 }
 
 fn inflated(message: &[u8], coding: Coding) -> Result<Cow<'_, [u8]>, Unreadable> {
@@ -68,42 +76,47 @@ fn all_of(decoder: impl Read) -> Result<Vec<u8>, Unreadable> {
     if bytes.len() <= INFLATED_BYTES_MAX { Ok(bytes) } else { Err(Unreadable::TooLong) }
 }
 
-fn id(message: &[u8], fields: &[SubjectField]) -> Result<Option<NormalId>, Malformed> {
+/// The ID in the first of `fields` that holds one, once all values of all of them have been read; `None` where they hold nothing.
+fn id(message: &[u8], fields: &[SubjectField]) -> Result<Option<NormalId>, Unreadable> {
+    let mut first = None;
     for field in fields {
-        let id = match last(message, &field.path)? {
-            Some(Value::Bytes(text)) => std::str::from_utf8(text).ok().and_then(NormalId::from_text),
-            Some(Value::Varint(number) | Value::Fixed64(number)) => NormalId::from_number(number),
-            Some(Value::Fixed32(number)) => NormalId::from_number(number.into()),
-            Some(Value::Group(_)) | None => None,
-        };
-        if id.is_some() {
-            return Ok(id);
-        }
+        let mut found = None;
+        all_at(message, &field.path, &mut found)?;
+        first = first.or(found);
     }
-    Ok(None)
+    Ok(first)
 }
 
-/// The last value of the field at `path`, whatever lies beside it.
-fn last<'m>(message: &'m [u8], path: &[u32]) -> Result<Option<Value<'m>>, Malformed> {
-    let Some((number, below)) = path.split_first().filter(|_| path.len() <= DEPTH_MAX) else {
-        return Ok(None);
-    };
-    let mut found = None;
+/// Reads every value of the field at `path`, whatever lies beside it: of a field that is set twice some see the first value, some the
+/// last, and of a oneof, or of a field of another type than they know, some see what others skip.
+fn all_at(message: &[u8], path: &[u32], found: &mut Option<NormalId>) -> Result<(), Unreadable> {
+    let (number, below) = path.split_first().filter(|_| path.len() <= DEPTH_MAX).ok_or(Unreadable::Malformed)?;
     let mut fields = Fields::new(message);
-    while let Some(field) = fields.next_field()? {
+    while let Some(field) = fields.next_field().map_err(|_| Unreadable::Malformed)? {
         if field.number != *number {
             continue;
         }
-        match field.value {
-            // Groups are of an older day; servers skip those that they do not know.
-            Value::Group(_) => {}
-            value if below.is_empty() => found = Some(value),
-            Value::Bytes(message) => found = last(message, below)?.or(found),
-            // Servers skip a field of another type than they know.
-            _ => {}
+        // A passport marks texts only, within messages only.
+        let bytes = field.value.bytes().ok_or(Unreadable::OtherType)?;
+        if below.is_empty() {
+            take(bytes, found)?;
+        } else {
+            all_at(bytes, below, found)?;
         }
     }
-    Ok(found)
+    Ok(())
+}
+
+/// One value of a marked field. An empty one is what an unset one is.
+fn take(text: &[u8], found: &mut Option<NormalId>) -> Result<(), Unreadable> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let id = std::str::from_utf8(text).ok().and_then(NormalId::from_text).ok_or(Unreadable::NoId)?;
+    match found.replace(id) {
+        Some(other) if other != id => Err(Unreadable::Several),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -157,36 +170,59 @@ mod tests {
         assert_eq!(found(&message, &[&[1]]), normal(ID));
         let nested = text(3, &text(4, &text(1, ID)));
         assert_eq!(found(&nested, &[&[3, 4, 1]]), normal(ID));
-        assert_eq!((found(&nested, &[&[3, 4]]), found(&nested, &[&[1]]), found(&nested, &[&[3, 1]])), (None, None, None));
+        assert_eq!((found(&nested, &[&[1]]), found(&nested, &[&[3, 1]])), (None, None));
         assert_eq!(found(&text(1, "۰۰۱۳۵۴۲۴۱۹".as_bytes()), &[&[1]]), normal(ID));
-        assert_eq!(found(&text(1, &text(1, ID)), &[&[]]), None);
+        assert_eq!(id(&text(1, &text(1, ID)), &fields(&[&[]])), Err(Unreadable::Malformed), "a path that leads nowhere");
     }
 
     #[test]
-    fn an_id_may_be_a_number_of_any_width() {
-        let varint = [&[1 << 3][..], &[0xb3, 0xc6, 0xba, 0x06]].concat();
-        assert_eq!(found(&varint, &[&[1]]), NormalId::from_number(13_542_195));
-        let fixed = [&[1 << 3 | 1][..], &10_380_284_790_u64.to_le_bytes()].concat();
-        assert_eq!(found(&fixed, &[&[1]]), normal(OTHER));
-        let short = [&[1 << 3 | 5][..], &13_542_419_u32.to_le_bytes()].concat();
-        assert_eq!(found(&short, &[&[1]]), normal(ID));
+    fn every_value_of_every_marked_field_counts() {
+        let asked = |message: &[u8]| id(message, &fields(&[&[1], &[3, 1]]));
+        let spelt = "۰۰۱۳۵۴۲۴۱۹".as_bytes();
+        assert_eq!(asked(&[text(1, ID), text(3, &text(1, spelt)), text(1, b""), text(2, OTHER)].concat()), Ok(normal(ID)));
+        assert_eq!(asked(&[text(3, &text(1, OTHER)), text(1, ID)].concat()), Ok(normal(ID)), "the passport's first is on record");
+        for (what, parts) in [
+            ("the same field again", [text(1, OTHER), text(1, ID)]),
+            ("overwritten by nothing", [text(1, &[]), [text(1, ID), text(1, OTHER)].concat()]),
+            ("a message that is merged", [text(3, &text(1, OTHER)), text(3, &text(1, ID))]),
+            ("behind another marked field that is well", [text(1, ID), text(3, &[text(1, ID), text(1, OTHER)].concat())]),
+            ("after what is not marked", [text(3, &[text(2, ID), text(1, ID)].concat()), text(3, &text(1, OTHER))]),
+        ] {
+            assert_eq!(asked(&parts.concat()), Err(Unreadable::Several), "{what}");
+        }
     }
 
     #[test]
-    fn the_first_field_of_the_passport_that_holds_an_id_counts() {
-        let message = [text(2, OTHER), text(1, b"nobody"), text(3, ID)].concat();
-        assert_eq!(found(&message, &[&[1], &[3], &[2]]), normal(ID));
-        assert_eq!(found(&message, &[&[1], &[7]]), None);
+    fn a_marked_field_of_another_type_cannot_be_read() {
+        let group = |number: u8, inner: &[u8]| [&[number << 3 | 3][..], inner, &[number << 3 | 4]].concat();
+        let other = [
+            vec![1 << 3, 0xb3, 0xc6, 0xba, 0x06],
+            [&[1 << 3 | 1][..], &10_380_284_790_u64.to_le_bytes()].concat(),
+            [&[1 << 3 | 5][..], &13_542_419_u32.to_le_bytes()].concat(),
+            group(1, &text(1, OTHER)),
+            group(3, &text(1, OTHER)),
+            vec![3 << 3, 1],
+        ];
+        for bad in other {
+            for message in [bad.clone(), [text(1, ID), bad.clone()].concat(), [bad.clone(), text(1, ID)].concat()] {
+                assert_eq!(id(&message, &fields(&[&[1], &[3, 1]])), Err(Unreadable::OtherType), "{message:?}");
+            }
+        }
+        let beside = [text(1, ID), group(9, &text(1, OTHER))].concat();
+        assert_eq!(found(&beside, &[&[1]]), normal(ID), "a group that no passport marks is not looked into");
     }
 
     #[test]
-    fn what_a_server_would_read_counts_and_not_what_is_shown_before_or_beside_it() {
-        assert_eq!(found(&[text(1, OTHER), text(1, ID)].concat(), &[&[1]]), normal(ID));
-        let merged = [text(3, &text(1, OTHER)), text(3, &text(1, ID)), text(3, &text(2, OTHER))].concat();
-        assert_eq!(found(&merged, &[&[3, 1]]), normal(ID));
-        let in_a_group = [&[9 << 3 | 3][..], &text(1, OTHER), &[9 << 3 | 4]].concat();
-        assert_eq!(found(&[text(1, ID), in_a_group.clone()].concat(), &[&[1]]), normal(ID));
-        assert_eq!(found(&in_a_group, &[&[1]]), None);
+    fn what_a_server_might_take_for_an_id_and_nobody_here_can_read_is_refused() {
+        let odd = ["x", "1234567", "०१२३४५६७८९", "0013542419;", "\u{200e}0013542419", "0013542419\n", "+0013542419", "00000013542419"];
+        for spelling in odd {
+            assert_eq!(id(&text(1, spelling.as_bytes()), &fields(&[&[1]])), Err(Unreadable::NoId), "{spelling:?}");
+        }
+        assert_eq!(id(&text(1, b"\xff013542419"), &fields(&[&[1]])), Err(Unreadable::NoId), "no UTF-8");
+        assert_eq!(id(&[&[0x8a, 0x80, 0x80, 0x80, 0x10][..], &[10], ID].concat(), &fields(&[&[1]])), Err(Unreadable::Malformed));
+        for same in ["1111111111", "13542419", "۰۰۱۳۵۴۲۴۱۹", "٠٠١٣٥٤٢٤١٩"] {
+            assert_eq!(found(&text(1, same.as_bytes()), &[&[1]]), normal(same.as_bytes()), "{same}");
+        }
     }
 
     #[test]

@@ -45,6 +45,7 @@ fn looked_at(world: &mut World, encoding: &[&str], message: FirstMessage<'_>) ->
 fn a_first_message_that_cannot_be_read_for_its_subject_is_refused() {
     const UNREADABLE: Result<bool, Reason> = Err(Reason::SubjectUnreadable);
     let plain = [&[0x0a, 10][..], b"0013542419"].concat();
+    let several = [&plain[..], &[0x0a, 10], b"0013542427"].concat();
     let gzip =
         [31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 227, 226, 50, 48, 48, 52, 54, 53, 49, 50, 49, 180, 4, 0, 200, 162, 109, 5, 12, 0, 0, 0];
     let deflate = [120, 156, 227, 226, 50, 48, 48, 52, 54, 53, 49, 50, 49, 180, 4, 0, 11, 176, 2, 18];
@@ -58,7 +59,10 @@ fn a_first_message_that_cannot_be_read_for_its_subject_is_refused() {
         ("gzip", &["gzip"], packed(&gzip), Ok(true)),
         ("deflate", &["deflate"], packed(&deflate), Ok(true)),
         ("the field is absent", &[], whole(&[0x12, 1, 0x78]), Ok(false)),
-        ("the field holds no ID", &[], whole(&[0x0a, 1, 0x78]), Ok(false)),
+        ("the field is empty", &[], whole(&[0x0a, 0]), Ok(false)),
+        ("the field holds no ID", &[], whole(&[0x0a, 1, 0x78]), UNREADABLE),
+        ("the field is a number", &[], whole(&[0x08, 1]), UNREADABLE),
+        ("one ID and another", &[], whole(&several), UNREADABLE),
         ("empty", &[], whole(&[]), Ok(false)),
         ("missing", &[], FirstMessage::Missing, Ok(false)),
         ("torn", &[], FirstMessage::Torn, UNREADABLE),
