@@ -41,6 +41,9 @@ pub async fn submit(
             rows.push(row);
             continue;
         }
+        if let Some((element, problem)) = service.inquiries.iter().flat_map(|inquiry| &inquiry.untraceable).next() {
+            return Err(RegistryError::Incomplete(element.clone(), (*problem).to_owned()));
+        }
         ownership::check_references(tx.read(), service).await?;
         refuse_breaks(tx.read(), agency, service).await?;
         rows.push(enter(&mut tx, row, PassportState::Submitted, actor, "").await?);

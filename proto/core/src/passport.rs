@@ -14,6 +14,7 @@ mod options;
 mod read;
 mod scan;
 mod schema;
+mod untraceable;
 
 use std::{fmt, str::FromStr};
 
@@ -168,6 +169,9 @@ pub struct Inquiry {
     pub request: Document,
     /// What the provider answers.
     pub response: Document,
+    /// Why a sidecar could not tell whom some requests are about: element, and what is wrong. Such a passport may be kept from earlier
+    /// days; it cannot be submitted.
+    pub untraceable: Vec<(String, &'static str)>,
 }
 
 impl Inquiry {

@@ -91,15 +91,15 @@ fn hash(
             unreadable(&format!("is longer than {INFLATED_BYTES_MAX} bytes once it is inflated; it must send a shorter one"))
         }
         Unreadable::Malformed => unreadable("is no Protocol Buffers message; it must send what the passport describes"),
-        Unreadable::OtherType => {
-            unreadable("holds a field that names its subject as something else than a text; it must send what the passport describes")
-        }
+        Unreadable::OtherType => unreadable(
+            "holds a field that names its subject as something else than a text; it must send what the passport describes",
+        ),
         Unreadable::NoId => {
             unreadable("names its subject by what is no national ID; it must send the ID's digits, or leave the field empty")
         }
-        Unreadable::Several => {
-            unreadable(&format!("holds a field that names more subjects than {SUBJECTS_MAX}; it must ask about each of them by a call of its own"))
-        }
+        Unreadable::Several => unreadable(&format!(
+            "holds a field that names more subjects than {SUBJECTS_MAX}; it must ask about each of them by a call of its own"
+        )),
     })
 }
 

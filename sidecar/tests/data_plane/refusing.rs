@@ -189,6 +189,34 @@ async fn whoever_pads_or_packs_a_request_about_somebody_until_nobody_can_read_it
     assert_eq!(client.raw("Echo", &[], &padded).await.body, padded, "about nobody, and as long as it likes");
 }
 
+#[tokio::test]
+async fn whoever_spells_a_request_so_that_servers_may_read_another_person_in_it_is_refused_on_either_side() {
+    let pair = Pair::start().await;
+    let client = pair.client().await;
+    let id = [&[0x0a, 10][..], b"0013542419"].concat();
+    let other = [&[0x0a, 10][..], b"0013542427"].concat();
+    let odd = [&[0x0a, 13][..], "\u{200e}0013542419".as_bytes()].concat();
+    let requests = [
+        ("the same field twice", [&id[..], &other].concat()),
+        ("as a number beside", [&id[..], &[0x08, 0xb3, 0xc6, 0xba, 0x06]].concat()),
+        ("in a group of its number", [&id[..], &[0x0b], &other, &[0x0c]].concat()),
+        ("behind a mark", odd),
+        ("by a tag beyond 32 bits", [&[0x8a, 0x80, 0x80, 0x80, 0x10][..], &id[1..]].concat()),
+    ];
+    for (node, side) in [(&pair.consumer, CONSUMER), (&pair.provider, PROVIDER)] {
+        pair.both(&Changes::default());
+        node.current.replace(pair.snapshot(side, &Changes { names_subject: true, ..Changes::default() }));
+        for (what, request) in &requests {
+            let answer = client.raw("Echo", &[], &message(request)).await;
+            assert_eq!((answer.status(), answer.refusal().reason.as_str()), ("3", "SUBJECT_UNREADABLE"), "{what}, {side}");
+            let record = node.next_refused().await;
+            assert_eq!((record.reason, record.subject), (Some(Reason::SubjectUnreadable), None), "{what}, {side}");
+        }
+        let plain = message(&id);
+        assert_eq!(client.raw("Echo", &[], &plain).await.body, plain, "who is asked about as passports say is answered, {side}");
+    }
+}
+
 /// Connects with this certificate; true when the sidecar then speaks HTTP/2.
 async fn attack(pair: &Pair, leaf: Option<Leaf>) -> bool {
     let config = crate::gullible::client(leaf.as_ref());

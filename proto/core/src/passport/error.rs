@@ -173,6 +173,10 @@ impl Gaps {
         }
     }
 
+    pub(super) const fn are_none(&self) -> bool {
+        self.listed.is_empty()
+    }
+
     pub(super) fn none_or_refuse(self) -> Result<(), PassportError> {
         if self.listed.is_empty() {
             return Ok(());

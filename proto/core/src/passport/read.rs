@@ -11,6 +11,7 @@ use super::{
     limits::{DOCUMENT_DEPTH_MAX, DOCUMENT_ITEMS_MAX, ID_BYTES_MAX, INQUIRIES_MAX, ITEMS_MAX, TITLE_BYTES_MAX},
     options::{ItemOption, Options, ServiceOption, TitleOption},
     schema::{self, ItemLabel, Labels, Schema, Source},
+    untraceable,
 };
 
 /// Where a gap stands that concerns no single element.
@@ -104,6 +105,9 @@ impl Reader {
             self.gaps.add(element, format!("{option}.kind: {unknown}; set how the inquiry exchanges data"));
             InquiryKind::Data
         });
+        let request = self.document(element, &method.input(), service);
+        // With a gap the passport is refused as it is, and its documents may exceed every bound.
+        let untraceable = if self.gaps.are_none() { untraceable::of(method, &self.labels.items) } else { Vec::new() };
         Some(Inquiry {
             id: annotated.id,
             title,
@@ -112,8 +116,9 @@ impl Reader {
             path: format!("/{}/{}", method.parent_service().full_name(), method.name()),
             client_streaming: method.is_client_streaming(),
             server_streaming: method.is_server_streaming(),
-            request: self.document(element, &method.input(), service),
+            request,
             response: self.document(element, &method.output(), service),
+            untraceable,
         })
     }
 

@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn what_a_server_might_take_for_an_id_and_nobody_here_can_read_is_refused() {
-        let odd = ["x", "1234567", "०१२३४५६७८९", "0013542419;", "\u{200e}0013542419", "0013542419\n", "+0013542419", "00000013542419"];
+        let odd =
+            ["x", "1234567", "०१२३४५६७८९", "0013542419;", "\u{200e}0013542419", "0013542419\n", "+0013542419", "00000013542419"];
         for spelling in odd {
             assert_eq!(id(&text(1, spelling.as_bytes()), &fields(&[&[1]])), Err(Unreadable::NoId), "{spelling:?}");
         }
