@@ -15,6 +15,7 @@ use std::{path::Path, process::Stdio, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tempfile::NamedTempFile;
 use tokio::process::{Child, Command};
 
 pub use self::{
@@ -69,6 +70,8 @@ impl Act {
 #[derive(Debug)]
 pub struct Hostile {
     child: Child,
+    /// A command line would be too short for some.
+    _description: NamedTempFile,
 }
 
 impl Hostile {
@@ -77,17 +80,19 @@ impl Hostile {
     /// # Errors
     /// When it cannot be started.
     pub fn start(act: &Act) -> Result<Self> {
+        let mut description = NamedTempFile::new()?;
+        serde_json::to_writer(&mut description, act)?;
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .arg(binaries::path("chapar-hostile")?)
-            .arg(serde_json::to_string(act)?)
+            .arg(description.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()
             .context("start chapar-hostile")?;
-        Ok(Self { child })
+        Ok(Self { child, _description: description })
     }
 
     /// Waits for the end; what came of it.

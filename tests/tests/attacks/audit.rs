@@ -73,7 +73,10 @@ async fn whoever_writes_the_audits_file_is_found_by_its_verification() -> Result
         let scene = if at == 0 { &scenes.1 } else { &Scene::new().await? };
         let done = scene.tampered(&statement).await?;
         assert!(done["changed"][0].as_u64().is_some_and(|rows| rows > 0), "{deed}: {done}");
-        assert_eq!(scene.found()?.first().map(String::as_str), Some(kind), "{deed}");
+        // That it was read may be on record before it is: what was cut off before is then missing.
+        let kinds = if kind == "ENTRY_CUT_OFF" { [kind, "ENTRY_MISSING"] } else { [kind; 2] };
+        let found = scene.found()?;
+        assert!(found.first().is_some_and(|found| kinds.contains(&found.as_str())), "{deed}: {found:?}");
         // What is done afterwards neither heals it nor is it lost.
         scene.plane.token("asker").await?;
         assert_eq!(
