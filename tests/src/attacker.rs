@@ -1,6 +1,12 @@
 //! Who pretends to be somebody else: certificates as an attacker makes or steals them, and connections that show them.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use chapar_proto::v1::{EnrolRequest, enrolment_service_client::EnrolmentServiceClient};
@@ -18,7 +24,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime,
 use time::OffsetDateTime;
 use tokio::{
     io::AsyncReadExt as _,
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::JoinHandle,
 };
@@ -202,11 +208,23 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 /// # Errors
 /// When the disguise cannot be worn.
 pub fn channel(address: &str, disguise: Option<&Disguise>) -> Result<Channel> {
-    let (connector, address) = (connector(disguise)?, address.to_owned());
+    channel_from(Ipv4Addr::UNSPECIFIED, address, disguise)
+}
+
+/// The same, from the address `source` of this machine; unspecified: whichever the system takes.
+///
+/// # Errors
+/// When the disguise cannot be worn.
+pub fn channel_from(source: Ipv4Addr, address: &str, disguise: Option<&Disguise>) -> Result<Channel> {
+    let (connector, address) = (connector(disguise)?, address.parse::<SocketAddr>()?);
     let endpoint = Endpoint::from_static("http://victim.invalid").timeout(ANSWER_LIMIT);
     Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
-        let (connector, address) = (connector.clone(), address.clone());
-        async move { handshake(&connector, TcpStream::connect(&address).await?).await.map(TokioIo::new) }
+        let connector = connector.clone();
+        async move {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind((source, 0).into())?;
+            handshake(&connector, socket.connect(address).await?).await.map(TokioIo::new)
+        }
     })))
 }
 

@@ -1,6 +1,6 @@
 //! One token, presented by several in the same moment.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use anyhow::Result;
 use chapar_proto::v1::{EnrolRequest, enrolment_service_client::EnrolmentServiceClient};
@@ -10,6 +10,11 @@ use serde_json::{Value, json};
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{attacker, refusal};
+
+/// Races that are run from one address: fewer losers than a control plane allows an address within a minute.
+const RACES_AN_ADDRESS: usize = 20;
+/// The first of the addresses, all of them of this machine.
+const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 1);
 
 /// Races, one after the other, each for one token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,11 +38,15 @@ impl TokenRace {
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![SanType::URI(self.uri.as_str().try_into()?)];
         let csr_der = params.serialize_request(&KeyPair::generate()?)?.der().to_vec();
-        let clients: Vec<_> = (0..self.racers)
-            .map(|_| Ok(EnrolmentServiceClient::new(attacker::channel(&self.address, None)?)))
-            .collect::<Result<_>>()?;
         let mut races = Vec::with_capacity(self.tokens.len());
-        for token in self.tokens {
+        let mut clients = Vec::new();
+        for (at, token) in self.tokens.into_iter().enumerate() {
+            if at % RACES_AN_ADDRESS == 0 {
+                // Whoever fails too often is turned away: they move on.
+                let source = Ipv4Addr::from_bits(FIRST_ADDRESS.to_bits() + u32::try_from(at / RACES_AN_ADDRESS)?);
+                let client = || Ok(EnrolmentServiceClient::new(attacker::channel_from(source, &self.address, None)?));
+                clients = (0..self.racers).map(|_| client()).collect::<Result<_>>()?;
+            }
             let start = Arc::new(Barrier::new(self.racers));
             let mut racing = JoinSet::new();
             for mut client in clients.iter().cloned() {
