@@ -71,7 +71,7 @@ fn evict_calls_at(conn: &Connection, ids: &[i64]) -> rusqlite::Result<Evicted> {
 #[derive(Debug, Default)]
 struct Gone {
     spans: u64,
-    newest_ms: i64,
+    newest: Timestamp,
     /// Chains that lost entries.
     chains: BTreeSet<i64>,
 }
@@ -82,7 +82,7 @@ impl Gone {
         for chain in self.chains {
             shorten(conn, chain)?;
         }
-        Ok(Evicted { spans: self.spans, newest: Timestamp::from_unix_ms(self.newest_ms), more })
+        Ok(Evicted { spans: self.spans, newest: self.newest, more })
     }
 }
 
@@ -140,7 +140,7 @@ fn evict_spans(conn: &Connection, which: &str, value: i64, gone: &mut Gone) -> r
         .query_map([value], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
         .collect::<Result<_, _>>()?;
     for (id, chain, body, received_at_ms) in &held {
-        gone.newest_ms = gone.newest_ms.max(*received_at_ms);
+        gone.newest = gone.newest.max(Timestamp::from_unix_ms(*received_at_ms));
         match chain {
             Some(key) => {
                 gone.chains.insert(*key);
