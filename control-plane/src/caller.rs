@@ -50,7 +50,7 @@ pub struct SidecarCaller {
     pub agency: AgencyName,
     /// Serial number of its certificate: lowercase hex, two digits a byte.
     pub serial: String,
-    /// When its certificate expires.: a stream must not outlive it.
+    /// When its certificate expires: a stream must not outlive it.
     pub not_after: Timestamp,
 }
 
