@@ -29,7 +29,7 @@ use crate::{
     ledger::{self, Ledger},
     listen::{self, Acceptor, AdminSocket, Audience, Listener, Readiness, Refusals, Serving},
     registry, retention,
-    store::Store,
+    store::{Store, Tried as _, health},
     subject,
 };
 
@@ -81,6 +81,9 @@ impl App {
             let forwarding = ledger::forwarder(app.parts.ledger.clone(), forward, app.stopping.clone());
             app.tasks.spawn(forwarding.context("cannot forward the ledger")?);
         }
+        let writable = health::gauge(&app.parts.registry)?;
+        app.tasks.spawn(health::watch(app.parts.store.clone(), writable.clone(), app.stopping.clone()));
+        app.tasks.spawn(health::watch(app.parts.ledger.clone(), writable, app.stopping.clone()));
         app.tasks.spawn(subject::keys::run(app.parts.store.clone(), config.ledger.subject_key_ages(), app.stopping.clone()));
         app.tasks.spawn(audit::run(app.parts.repeats.clone(), app.stopping.clone()));
         app.tasks.spawn(heads::run(app.parts.heads.clone(), app.stopping.clone()));
@@ -142,8 +145,9 @@ impl App {
 
         let http = listen::bind("http", listen.http).await?;
         self.opened("http", http.local_addr()?.to_string());
-        let Parts { registry, store, .. } = self.parts.clone();
-        let served = listen::serve_http(http, registry, self.readiness.clone(), store, self.stopping.clone());
+        let Parts { registry, store, ledger, .. } = self.parts.clone();
+        let kept = listen::Kept { writable: [store.health().clone(), ledger.health().clone()], store };
+        let served = listen::serve_http(http, registry, self.readiness.clone(), kept, self.stopping.clone());
         self.tasks.spawn(served);
         Ok(())
     }

@@ -51,7 +51,7 @@ use crate::{
     caller::SidecarCaller,
     page::Page,
     problem::Problem,
-    store::{Store, StoreError},
+    store::{Health, Store, StoreError, Tried},
 };
 
 /// The ledger. Clones speak of the same.
@@ -178,6 +178,18 @@ impl Ledger {
 
     fn unpaired_before_us(&self, grace_s: u32) -> i64 {
         self.now().unix_ms().saturating_sub(i64::from(grace_s) * 1_000).saturating_mul(1_000)
+    }
+}
+
+impl Tried for Ledger {
+    fn health(&self) -> &Health {
+        self.store.health()
+    }
+
+    async fn try_write(&self) -> Result<(), StoreError> {
+        self.store.try_write().await?;
+        self.health().tried();
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ mod verify;
 
 pub use self::{
     gate::Audience,
-    http::{Readiness, serve as serve_http},
+    http::{Kept, Readiness, serve as serve_http},
     peer::Peer,
     refusals::Refusals,
     serve::{Listener, Serving, bind},

@@ -3,6 +3,7 @@
 
 mod digest;
 mod error;
+pub mod health;
 pub mod seam;
 mod sqlite;
 mod stored;
@@ -18,7 +19,8 @@ use chapar_core::time::Timestamp;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use self::{
-    error::{Source, StoreError},
+    error::{Shortage, Source, StoreError},
+    health::{Health, Tried},
     seam::{
         AUDIT_BEGINNING, AgencyInStore, AgencyState, AuditEntry, AuditFilter, AuditHash, AuditHead, AuditLine, CertificateFilter,
         CertificateRow, CertificateState, ChangeRow, EndpointInStore, Generation, GenerationKind, GenerationState, HeadRow,
@@ -146,6 +148,20 @@ impl Store {
     #[cfg(test)]
     pub(crate) async fn sql(&self, statement: &str) -> Result<Vec<Vec<String>>, StoreError> {
         self.database.sql(statement).await
+    }
+}
+
+impl Tried for Store {
+    fn health(&self) -> &Health {
+        self.database.health()
+    }
+
+    async fn try_write(&self) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        tx.touch().await?;
+        tx.commit().await?;
+        self.health().tried();
+        Ok(())
     }
 }
 

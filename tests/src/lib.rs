@@ -10,6 +10,7 @@ pub mod behaviour;
 pub mod binaries;
 pub mod cli;
 pub mod control_plane;
+pub mod disk;
 pub mod echo;
 pub mod evidence;
 pub mod frames;

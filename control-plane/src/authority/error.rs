@@ -94,6 +94,10 @@ impl SigningError {
 
 impl From<AuthorityError> for Problem {
     fn from(error: AuthorityError) -> Self {
+        let error = match error {
+            AuthorityError::Store(error) => return Self::from(error),
+            error => error,
+        };
         match &error {
             AuthorityError::KeyAway { generation, file } => Self::precondition("AUTHORITY_KEY_AWAY", error.to_string())
                 .with("generation", generation.clone())

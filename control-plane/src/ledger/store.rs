@@ -26,7 +26,10 @@ use super::{
     retention::{Evicted, Eviction},
     sum::{HourSum, SumKey, SumQuery},
 };
-use crate::{ledger::chain::Form, store::StoreError};
+use crate::{
+    ledger::chain::Form,
+    store::{Health, StoreError},
+};
 
 #[cfg(test)]
 pub(in crate::ledger) use self::sqlite::raw;
@@ -59,6 +62,15 @@ pub(super) trait SpanIntake {
     /// # Errors
     /// When the store cannot be written; then nothing was kept.
     async fn append(&self, export: Export) -> Result<Option<Ingested>, StoreError>;
+
+    /// How writes of the file have gone.
+    fn health(&self) -> &Health;
+
+    /// Makes a small write durable.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn try_write(&self) -> Result<(), StoreError>;
 
     /// Writes what it was given, and then nothing any more. What is there can still be read.
     async fn close(&self);

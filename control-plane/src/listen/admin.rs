@@ -55,7 +55,7 @@ pub(super) async fn serve(desk: &Desk, caller: Caller, request: Request<Incoming
     });
     match desk.repeats.refused(entry).await {
         Ok(()) => response,
-        Err(error) => Status::from(Problem::internal(&error)).into_http(),
+        Err(error) => Status::from(Problem::from(error)).into_http(),
     }
 }
 

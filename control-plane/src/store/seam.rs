@@ -34,7 +34,7 @@ pub use self::{
     subject_keys::{ReadSubjectKeys, WriteSubjectKeys},
     tokens::{ReadTokens, TokenRow, WriteTokens},
 };
-use super::error::StoreError;
+use super::{error::StoreError, health::Health};
 
 /// A database.
 #[async_trait]
@@ -47,6 +47,9 @@ pub trait Database: Send + Sync {
 
     /// Begins a write; whoever writes meanwhile waits. Nothing is kept unless it is committed.
     async fn write(&self) -> Result<Box<dyn Write>, StoreError>;
+
+    /// How its writes have gone.
+    fn health(&self) -> &Health;
 
     /// Closes all connections once their work is done.
     async fn close(&self);
@@ -96,6 +99,9 @@ pub trait Write:
 {
     /// Raises the distribution revision by one; answers the new one.
     async fn raise_revision(&mut self) -> Result<u64, StoreError>;
+
+    /// Changes something that means nothing, to see whether it can be made durable.
+    async fn touch(&mut self) -> Result<(), StoreError>;
 
     /// Makes everything durable.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;

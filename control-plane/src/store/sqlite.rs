@@ -15,18 +15,29 @@ mod subject_keys;
 mod tests;
 mod tokens;
 
-use std::{fs::OpenOptions, ops::DerefMut, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
+use std::{
+    fs::OpenOptions,
+    ops::{Deref, DerefMut},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chapar_core::time::Timestamp;
 use sqlx::{
-    ColumnIndex, Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    ColumnIndex, Connection as _, Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
 use super::{
-    error::StoreError,
+    error::{Shortage, StoreError},
+    health::Health,
     seam::{Database, Read, Write},
 };
 
@@ -48,6 +59,10 @@ const WRITER_WAIT_S: u64 = 30;
 pub(super) struct SqliteDatabase {
     readers: SqlitePool,
     writer: SqlitePool,
+    /// The writer's connection had a write that was not kept. SQLite itself undoes a transaction when its disk is full, and sqlx
+    /// 0.9.0 then believes itself in it for ever: such a connection is not used again.
+    suspect: Arc<AtomicBool>,
+    health: Health,
 }
 
 impl SqliteDatabase {
@@ -65,9 +80,19 @@ impl SqliteDatabase {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(BUSY_WAIT_S));
         let cannot_open = |source: sqlx::Error| StoreError::Open { file: file.to_owned(), source: source.into() };
+        let suspect = Arc::new(AtomicBool::new(false));
+        let unkept = suspect.clone();
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(Duration::from_secs(WRITER_WAIT_S))
+            .after_release(move |conn, _| {
+                let unkept = unkept.clone();
+                Box::pin(async move {
+                    // Whatever is still to be undone is done before the answer.
+                    conn.ping().await?;
+                    Ok(!unkept.swap(false, Ordering::AcqRel) && !conn.is_in_transaction())
+                })
+            })
             .connect_with(options.clone())
             .await
             .map_err(cannot_open)?;
@@ -80,7 +105,7 @@ impl SqliteDatabase {
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
             .map_err(cannot_open)?;
-        Ok(Self { readers, writer })
+        Ok(Self { readers, writer, suspect, health: Health::of("database") })
     }
 }
 
@@ -96,7 +121,20 @@ impl Database for SqliteDatabase {
 
     async fn write(&self) -> Result<Box<dyn Write>, StoreError> {
         // IMMEDIATE takes the lock at once: a transaction that reads first and writes later could not be waited for.
-        Ok(Box::new(Session(self.writer.begin_with("BEGIN IMMEDIATE").await?)))
+        let unkept = Unkept(self.suspect.clone());
+        match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            Ok(tx) => Ok(Box::new(Session(Writing { unkept, tx, health: self.health.clone() }))),
+            // Nobody failed: others write.
+            Err(error @ sqlx::Error::PoolTimedOut) => {
+                unkept.forgive();
+                Err(error.into())
+            }
+            Err(error) => Err(self.health.noting(error.into())),
+        }
+    }
+
+    fn health(&self) -> &Health {
+        &self.health
     }
 
     async fn close(&self) {
@@ -116,7 +154,41 @@ impl Database for SqliteDatabase {
 struct Session<C>(C);
 
 /// The transaction of a write.
-type Writing = Transaction<'static, Sqlite>;
+struct Writing {
+    /// Dropped before the transaction gives its connection back.
+    unkept: Unkept,
+    tx: Transaction<'static, Sqlite>,
+    health: Health,
+}
+
+/// Marks the writer's connection as one that is not used again, unless the write was kept.
+struct Unkept(Arc<AtomicBool>);
+
+impl Unkept {
+    fn forgive(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unkept {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Deref for Writing {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.tx
+    }
+}
+
+impl DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.tx
+    }
+}
 
 impl<C: DerefMut<Target = SqliteConnection>> Session<C> {
     fn conn(&mut self) -> &mut SqliteConnection {
@@ -141,14 +213,32 @@ impl Write for Session<Writing> {
         Ok(u64::try_from(raised).unwrap_or_default())
     }
 
+    async fn touch(&mut self) -> Result<(), StoreError> {
+        // A value that stays would not be written.
+        let statement = "INSERT INTO meta (key, value) VALUES ('tried', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1";
+        sqlx::query(statement).execute(self.conn()).await?;
+        Ok(())
+    }
+
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
+        let Writing { unkept, tx, health } = self.0;
+        match tx.commit().await {
+            Ok(()) => {
+                unkept.forgive();
+                Ok(())
+            }
+            Err(error) => Err(health.noting(error.into())),
+        }
     }
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error.into())
+        let code = error.as_database_error().and_then(|told| told.code()).and_then(|code| code.parse().ok());
+        match code.and_then(Shortage::told_by) {
+            Some(shortage) => Self::Unwritable { file: "database", shortage, source: error.into() },
+            None => Self::Failed(error.into()),
+        }
     }
 }
 

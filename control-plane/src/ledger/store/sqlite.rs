@@ -30,7 +30,7 @@ use self::{file::Readers, writer::Writer};
 use super::SpanIntake;
 use crate::{
     ledger::intake::{Export, Ingested},
-    store::StoreError,
+    store::{Health, StoreError},
 };
 
 /// The ledger's file.
@@ -49,7 +49,7 @@ impl SqliteLedger {
     pub(super) fn open(file: &Path) -> Result<Self, StoreError> {
         let conn = file::open_writer(file)?;
         let no_thread = |source| StoreError::Make { file: file.to_owned(), source };
-        let (writer, thread) = Writer::start(conn).map_err(no_thread)?;
+        let (writer, thread) = Writer::start(file, conn).map_err(no_thread)?;
         Ok(Self { writer, readers: Readers::new(file), thread: Mutex::new(Some(thread)) })
     }
 }
@@ -58,6 +58,14 @@ impl SqliteLedger {
 impl SpanIntake for SqliteLedger {
     async fn append(&self, export: Export) -> Result<Option<Ingested>, StoreError> {
         Ok(self.writer.append(export).await?.ok())
+    }
+
+    fn health(&self) -> &Health {
+        self.writer.health()
+    }
+
+    async fn try_write(&self) -> Result<(), StoreError> {
+        self.writer.write(marks::touch).await
     }
 
     async fn close(&self) {

@@ -2,6 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::store::StoreError;
+
+/// Counts how often the file was tried.
+const TRIED: &str = "tried";
+
 /// The highest number that a span which is gone had.
 const NEWEST_SPAN: &str = "span-newest";
 
@@ -13,6 +18,15 @@ pub(super) fn set_mark(conn: &Connection, name: &str, value: i64) -> rusqlite::R
     conn.prepare_cached("INSERT INTO marks VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value")?
         .execute(params![name, value])?;
     Ok(())
+}
+
+/// Changes something that means nothing, to see whether it can be made durable.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(super) fn touch(conn: &Connection) -> Result<(), StoreError> {
+    // A value that stays would not be written.
+    Ok(set_mark(conn, TRIED, mark(conn, TRIED)?.wrapping_add(1))?)
 }
 
 /// A mark; 0 when it was never set.

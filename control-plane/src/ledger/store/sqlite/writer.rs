@@ -6,6 +6,8 @@ mod turns;
 
 use std::{
     collections::HashMap,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Instant,
@@ -15,10 +17,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::turns::Turns;
-use super::append::Appender;
+use super::{append::Appender, file};
 use crate::{
     ledger::intake::{Export, Ingested},
-    store::StoreError,
+    problem::WithSources,
+    store::{Health, StoreError},
 };
 
 /// What one agency may have waiting: exports, of all its sidecars together, and bytes, some of the largest. What is beyond is refused for
@@ -47,7 +50,11 @@ const SPAN_BYTES: usize = 256;
 pub(super) struct ShareSpent;
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
-type Task = Box<dyn FnOnce(&Connection) + Send>;
+/// Answers whether the connection can be used on.
+type Task = Box<dyn FnOnce(&Connection) -> Usable + Send>;
+
+/// `Break`: a write failed for the machine's sake, and a new connection is to be used.
+type Usable = ControlFlow<()>;
 
 /// An export that waits.
 struct Appending {
@@ -70,6 +77,7 @@ pub(super) struct Writer {
     jobs: mpsc::UnboundedSender<Job>,
     tasks: Arc<Semaphore>,
     waiting: Arc<Mutex<Waiting>>,
+    health: Health,
 }
 
 /// How much waits, in exports and bytes, by agency.
@@ -123,10 +131,17 @@ impl Writer {
     ///
     /// # Errors
     /// When the machine gives no thread.
-    pub(super) fn start(conn: Connection) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(super) fn start(file: &Path, conn: Connection) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, queue) = mpsc::unbounded_channel();
-        let thread = thread::Builder::new().name("ledger".into()).spawn(move || run(conn, queue))?;
-        Ok((Self { jobs, tasks: Arc::new(Semaphore::new(TASKS_MAX)), waiting: Arc::default() }, thread))
+        let health = Health::of("ledger");
+        let writing = Writing { file: file.to_owned(), queue, turns: Turns::default(), ending: false, health: health.clone() };
+        let thread = thread::Builder::new().name("ledger".into()).spawn(move || writing.run(conn))?;
+        Ok((Self { jobs, tasks: Arc::new(Semaphore::new(TASKS_MAX)), waiting: Arc::default(), health }, thread))
+    }
+
+    /// How writes have gone.
+    pub(super) fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Writes an export; durable when this returns. `Ok(Err(_))`: it was not taken, and may be sent again later.
@@ -159,14 +174,17 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
+        let health = self.health.clone();
         let task: Task = Box::new(move |conn| {
             let done = begin(conn).map_err(StoreError::from).and_then(|tx| {
                 let result = work(&tx)?;
                 tx.commit()?;
                 Ok(result)
             });
+            let (done, usable) = noted(&health, done);
             // Whoever asked may have gone away.
             let _ = answer.send(done);
+            usable
         });
         let _turn = self.tasks.acquire().await.map_err(|_| closed())?;
         self.jobs.send(Job::Do(task)).map_err(|_| closed())?;
@@ -178,47 +196,87 @@ fn closed() -> StoreError {
     StoreError::Broken { what: "ledger".into(), why: "it is closed".into() }
 }
 
-fn run(conn: Connection, mut queue: mpsc::UnboundedReceiver<Job>) {
-    let mut appender = match Appender::new(&conn) {
-        Ok(appender) => appender,
-        Err(error) => {
-            tracing::error!(%error, "the ledger cannot be written");
-            return;
+/// How a write went, its failure noted; and whether the connection can be used on.
+fn noted<T>(health: &Health, done: Result<T, StoreError>) -> (Result<T, StoreError>, Usable) {
+    match done {
+        Ok(done) => (Ok(done), Usable::Continue(())),
+        Err(error @ (StoreError::Unwritable { .. } | StoreError::Ledger(_))) => (Err(health.noting(error)), Usable::Break(())),
+        // Not the file's fault.
+        Err(error) => (Err(error), Usable::Continue(())),
+    }
+}
+
+/// The thread's own.
+struct Writing {
+    file: PathBuf,
+    queue: mpsc::UnboundedReceiver<Job>,
+    turns: Turns<Appending>,
+    ending: bool,
+    health: Health,
+}
+
+impl Writing {
+    /// Writes until the end, on a new connection after each failure of the machine.
+    fn run(mut self, mut conn: Connection) {
+        while self.write_all(&conn).is_break() {
+            match file::open_writer(&self.file) {
+                Ok(fresh) => conn = fresh,
+                Err(error) => {
+                    tracing::warn!(error = %WithSources(&error), "the ledger cannot be opened anew; going on with what is open");
+                }
+            }
         }
-    };
-    let mut turns = Turns::default();
-    let mut ending = false;
-    loop {
+    }
+
+    /// Writes what comes, until the end or a failure of the machine.
+    fn write_all(&mut self, conn: &Connection) -> Usable {
+        let mut appender = match Appender::new(conn) {
+            Ok(appender) => appender,
+            Err(error) => {
+                let error = self.health.noting(error.into());
+                tracing::error!(error = %WithSources(&error), "the ledger cannot be written");
+                return Usable::Continue(());
+            }
+        };
+        loop {
+            let Some(task) = self.gather() else { return Usable::Continue(()) };
+            let group = group(&mut self.turns);
+            if !group.is_empty() {
+                write(conn, &mut appender, &mut self.turns, group, &self.health)?;
+            }
+            if let Some(work) = task {
+                work(conn)?;
+                // It may have removed what is remembered.
+                appender.reset();
+            }
+        }
+    }
+
+    /// Waits for something to do, and lets exports take their turns: the task that comes next, if one does. `None`: the end.
+    fn gather(&mut self) -> Option<Option<Task>> {
         let mut task = None;
-        let mut next = if turns.is_empty() && !ending { queue.blocking_recv() } else { queue.try_recv().ok() };
-        if next.is_none() && turns.is_empty() {
-            return;
+        let idle = self.turns.is_empty() && !self.ending;
+        let mut next = if idle { self.queue.blocking_recv() } else { self.queue.try_recv().ok() };
+        if next.is_none() && self.turns.is_empty() {
+            return None;
         }
         while let Some(job) = next.take() {
             match job {
                 Job::Append(appending) => {
                     let (agency, bytes) = (appending.room.agency.clone(), appending.room.bytes);
-                    turns.wait(&agency, appending, bytes);
-                    next = queue.try_recv().ok();
+                    self.turns.wait(&agency, appending, bytes);
+                    next = self.queue.try_recv().ok();
                 }
                 Job::Do(work) => task = Some(work),
                 Job::End => {
                     // What was given before is written; what comes now is refused.
-                    ending = true;
-                    queue.close();
-                    next = queue.try_recv().ok();
+                    self.ending = true;
+                    self.queue.close();
+                    next = self.queue.try_recv().ok();
                 }
             }
         }
-        let group = group(&mut turns);
-        if !group.is_empty() {
-            write(&conn, &mut appender, &mut turns, group);
-        }
-        if let Some(work) = task {
-            work(&conn);
-            // It may have removed what is remembered.
-            appender.reset();
-        }
+        Some(task)
     }
 }
 
@@ -246,7 +304,13 @@ fn begin(conn: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(conn, TransactionBehavior::Immediate)
 }
 
-fn write(conn: &Connection, appender: &mut Appender<'_>, turns: &mut Turns<Appending>, group: Vec<Appending>) {
+fn write(
+    conn: &Connection,
+    appender: &mut Appender<'_>,
+    turns: &mut Turns<Appending>,
+    group: Vec<Appending>,
+    health: &Health,
+) -> Usable {
     let appended = begin(conn).and_then(|tx| {
         let mut appended = Vec::with_capacity(group.len());
         for Appending { export, room, .. } in &group {
@@ -258,6 +322,7 @@ fn write(conn: &Connection, appender: &mut Appender<'_>, turns: &mut Turns<Appen
         tx.commit()?;
         Ok(appended)
     });
+    let (appended, usable) = noted(health, appended.map_err(StoreError::from));
     match appended {
         Ok(appended) => {
             for (appending, ingested) in group.into_iter().zip(appended) {
@@ -268,9 +333,9 @@ fn write(conn: &Connection, appender: &mut Appender<'_>, turns: &mut Turns<Appen
             // What was remembered of this write is not in the file.
             appender.reset();
             for appending in group {
-                let broken = StoreError::Broken { what: "ledger's last write".into(), why: error.to_string() };
-                let _ = appending.answer.send(Err(broken));
+                let _ = appending.answer.send(Err(error.again()));
             }
         }
     }
+    usable
 }
