@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chapar_daemon::vital::Vital;
 use prometheus::Registry;
 use tempfile::NamedTempFile;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -40,6 +41,7 @@ pub struct App {
     readiness: Readiness,
     stopping: CancellationToken,
     tasks: TaskTracker,
+    vital: Vital,
     /// Held as long as the process lives: two control planes on one state folder would spoil it.
     _lock: File,
 }
@@ -70,24 +72,13 @@ impl App {
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let lock = locked(&config.state_dir)?;
         let stopping = CancellationToken::new();
-        let parts = Parts::build(&config, clock.clone(), stopping.clone()).await?;
+        let vital = Vital::default();
+        let parts = Parts::build(&config, clock.clone(), stopping.clone(), &vital).await?;
         let tasks = TaskTracker::new();
         let readiness = Readiness::default();
-        let mut app = Self { parts, addresses: BTreeMap::new(), readiness, stopping, tasks, _lock: lock };
+        let mut app = Self { parts, addresses: BTreeMap::new(), readiness, stopping, tasks, vital, _lock: lock };
         app.open_listeners(&config, &clock).await?;
-        app.tasks.spawn(authority::run(app.parts.authority.clone(), app.parts.registry.clone(), app.stopping.clone()));
-        app.tasks.spawn(ledger::maintenance::run(app.parts.ledger.clone(), config.ledger.clone(), app.stopping.clone()));
-        if let Some(forward) = config.ledger.forward.clone() {
-            let forwarding = ledger::forwarder(app.parts.ledger.clone(), forward, app.stopping.clone());
-            app.tasks.spawn(forwarding.context("cannot forward the ledger")?);
-        }
-        let writable = health::gauge(&app.parts.registry)?;
-        app.tasks.spawn(health::watch(app.parts.store.clone(), writable.clone(), app.stopping.clone()));
-        app.tasks.spawn(health::watch(app.parts.ledger.clone(), writable, app.stopping.clone()));
-        app.tasks.spawn(subject::keys::run(app.parts.store.clone(), config.ledger.subject_key_ages(), app.stopping.clone()));
-        app.tasks.spawn(audit::run(app.parts.repeats.clone(), app.stopping.clone()));
-        app.tasks.spawn(heads::run(app.parts.heads.clone(), app.stopping.clone()));
-        app.tasks.spawn(retention::run(app.parts.store.clone(), app.stopping.clone()));
+        app.spawn_keepers(&config)?;
         publish_addresses(&config.state_dir, &app.addresses)?;
         app.readiness.set(true);
         Ok(app)
@@ -97,6 +88,17 @@ impl App {
     #[must_use]
     pub fn addresses(&self) -> &BTreeMap<&'static str, String> {
         &self.addresses
+    }
+
+    /// What it counts, for those who have something to add.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.parts.registry
+    }
+
+    /// Waits until something ends that must run as long as the control plane, and names it: then it is to be stopped.
+    pub async fn lost(&self) -> &'static str {
+        self.vital.lost().await
     }
 
     /// The database, for tests.
@@ -114,6 +116,7 @@ impl App {
     /// Stops listening, lets running calls end within a limit, and closes the database.
     pub async fn stop(self) {
         self.readiness.set(false);
+        self.vital.stopping();
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -121,6 +124,31 @@ impl App {
         self.parts.ledger.close().await;
         self.parts.store.close().await;
         tracing::info!("stopped");
+    }
+
+    /// Starts what the control plane does by itself.
+    fn spawn_keepers(&self, config: &Config) -> anyhow::Result<()> {
+        let Parts { store, authority, ledger, heads, registry, repeats, .. } = self.parts.clone();
+        let stop = || self.stopping.clone();
+        self.spawn("the rotation of keys", authority::run(authority, registry.clone(), stop()));
+        self.spawn("the upkeep of the ledger", ledger::maintenance::run(ledger.clone(), config.ledger.clone(), stop()));
+        if let Some(forward) = config.ledger.forward.clone() {
+            let forwarding = ledger::forwarder(ledger.clone(), forward, stop()).context("cannot forward the ledger")?;
+            self.spawn("the forwarding of the ledger", forwarding);
+        }
+        let writable = health::gauge(&registry)?;
+        self.spawn("the watch over the database", health::watch(store.clone(), writable.clone(), stop()));
+        self.spawn("the writer of the ledger", health::watch(ledger, writable, stop()));
+        self.spawn("the rotation of subject keys", subject::keys::run(store.clone(), config.ledger.subject_key_ages(), stop()));
+        self.spawn("the record of repeated acts", audit::run(repeats, stop()));
+        self.spawn("the signing of heads", heads::run(heads, stop()));
+        self.spawn("retention", retention::run(store, stop()));
+        Ok(())
+    }
+
+    /// Runs what must not end before the stop.
+    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.vital.task(name, task));
     }
 
     async fn open_listeners(&mut self, config: &Config, clock: &Clock) -> anyhow::Result<()> {
@@ -148,24 +176,15 @@ impl App {
         let Parts { registry, store, ledger, .. } = self.parts.clone();
         let kept = listen::Kept { writable: [store.health().clone(), ledger.health().clone()], store };
         let served = listen::serve_http(http, registry, self.readiness.clone(), kept, self.stopping.clone());
-        self.tasks.spawn(served);
+        self.spawn("the http listener", served);
         Ok(())
     }
 
     fn serve(&self, name: &'static str, audience: Audience, routes: Routes, listener: Listener) {
         let Parts { authority, refusals, access, repeats, store, .. } = self.parts.clone();
         let stopping = self.stopping.clone();
-        self.tasks.spawn(listener.serve(Serving {
-            name,
-            audience,
-            routes,
-            authority,
-            refusals,
-            access,
-            repeats,
-            store,
-            stopping,
-        }));
+        let serving = Serving { name, audience, routes, authority, refusals, access, repeats, store, stopping };
+        self.spawn("a listener", listener.serve(serving));
     }
 
     fn opened(&mut self, listener: &'static str, address: String) {
@@ -175,7 +194,7 @@ impl App {
 }
 
 impl Parts {
-    async fn build(config: &Config, clock: Clock, stopping: CancellationToken) -> anyhow::Result<Self> {
+    async fn build(config: &Config, clock: Clock, stopping: CancellationToken, vital: &Vital) -> anyhow::Result<Self> {
         let registry = Registry::new();
         let store = Store::open(&config.database_file(), clock).await?;
         registry::fill_in_subjects(&store).await.context("cannot read the subject fields of passports")?;
@@ -207,6 +226,7 @@ impl Parts {
             acknowledgements,
             heads: Some(heads.clone()),
             stopping,
+            vital: vital.clone(),
         })
         .await
         .context("cannot start distribution")?;

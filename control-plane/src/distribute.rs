@@ -18,6 +18,7 @@ mod stream;
 
 use std::{sync::Arc, time::Duration};
 
+use chapar_daemon::vital::Vital;
 use chapar_proto::v1::{FollowRequest, FollowResponse, Hello, follow_request::Message};
 use tokio::{
     sync::{mpsc, watch},
@@ -95,6 +96,8 @@ pub struct Parts {
     pub heads: Option<Heads>,
     /// Ends everything here.
     pub stopping: CancellationToken,
+    /// What must run until then.
+    pub vital: Vital,
 }
 
 impl Distribution {
@@ -108,8 +111,9 @@ impl Distribution {
         let (validity, metrics) = (parts.validity, parts.metrics);
         let context = Context { store: parts.store, clock, validity, seal: parts.seal, metrics, heads: parts.heads };
         let streams = TaskTracker::new();
-        let states = states::started(&context, parts.trust_domain, &streams, parts.stopping.clone()).await?;
-        streams.spawn(sidecars::run(recipients.clone(), context.store.clone(), parts.stopping));
+        let states = states::started(&context, parts.trust_domain, &streams, &parts.vital, parts.stopping.clone()).await?;
+        let sidecars = sidecars::run(recipients.clone(), context.store.clone(), parts.stopping);
+        streams.spawn(parts.vital.task("the record of connected sidecars", sidecars));
         Ok(Self { context, states, recipients, streams })
     }
 

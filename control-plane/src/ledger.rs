@@ -186,6 +186,10 @@ impl Tried for Ledger {
         self.store.health()
     }
 
+    fn is_kept(&self) -> bool {
+        self.store.is_kept()
+    }
+
     async fn try_write(&self) -> Result<(), StoreError> {
         self.store.try_write().await?;
         self.health().tried();

@@ -1,14 +1,15 @@
 //! `chapar-control-plane --config FILE`: the exchange as one process.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use chapar_control_plane::{
     app::App,
     clock::Clock,
     config::Config,
     telemetry::{self, LogFormat},
 };
+use chapar_daemon::log::LinesLost;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chapar-control-plane: {error:#}");
+            // Nobody may be there to read it.
+            let _ = writeln!(std::io::stderr(), "chapar-control-plane: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -47,20 +49,31 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let telemetry = telemetry::installed(arguments.log_format, &config.telemetry)?;
-        let served = serve(config).await;
+        let served = serve(config, telemetry.lines_lost()).await;
         telemetry.flushed().await;
         served
     })
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, lines_lost: LinesLost) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let app = App::start(config, Clock::real()).await?;
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
-        _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
-    }
+    app.registry().register(Box::new(lines_lost)).context("cannot count what the log loses")?;
+    let ended = tokio::select! {
+        _ = terminate.recv() => {
+            tracing::info!("stopping: SIGTERM");
+            None
+        }
+        _ = interrupt.recv() => {
+            tracing::info!("stopping: SIGINT");
+            None
+        }
+        name = app.lost() => Some(name),
+    };
     app.stop().await;
-    Ok(())
+    match ended {
+        None => Ok(()),
+        Some(name) => bail!("{name} ended, which must run as long as the control plane: a fault of the program, told in its log"),
+    }
 }

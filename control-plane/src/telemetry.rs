@@ -5,6 +5,7 @@ mod rpc;
 
 use std::{io::IsTerminal as _, time::Duration};
 
+use chapar_daemon::log::{self, LinesLost, Log, LogWriter};
 use clap::ValueEnum;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
@@ -58,6 +59,9 @@ pub enum TelemetryError {
     /// The filter cannot be read.
     #[error("RUST_LOG is malformed")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// A metric has a wrong name: a fault of the program.
+    #[error("the log cannot be counted")]
+    Metric(#[from] prometheus::Error),
     /// It was called before.
     #[error("a log is set up already")]
     Twice(#[from] TryInitError),
@@ -67,6 +71,7 @@ pub enum TelemetryError {
 #[must_use = "spans that are not flushed at the end are lost"]
 pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
+    log: Log,
 }
 
 /// Sets up the log, and the export if one is configured. Call it within the runtime: the exporter connects by it.
@@ -83,12 +88,13 @@ pub fn installed(format: LogFormat, config: &config::Telemetry) -> Result<Teleme
         .as_ref()
         .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(NAME)).with_filter(exported()));
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    tracing_subscriber::registry().with(export).with(log(format).with_filter(filter)).try_init()?;
-    Ok(Telemetry { provider })
+    let (writer, log) = log::started(["chapar_control_plane_log_lines_lost_total", "chapar_control_plane_panics_total"])?;
+    tracing_subscriber::registry().with(export).with(lines(format, writer).with_filter(filter)).try_init()?;
+    Ok(Telemetry { provider, log })
 }
 
-fn log<S: Subscriber + for<'a> LookupSpan<'a>>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync> {
-    let lines = fmt::layer().with_writer(std::io::stderr);
+fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(format: LogFormat, writer: LogWriter) -> Box<dyn Layer<S> + Send + Sync> {
+    let lines = fmt::layer().with_writer(writer);
     match format {
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
         // Colours are for a terminal; in a file or a journal they are noise.
@@ -116,6 +122,12 @@ fn exporting_to(endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
 }
 
 impl Telemetry {
+    /// What the log lost, as metrics.
+    #[must_use]
+    pub fn lines_lost(&self) -> LinesLost {
+        self.log.lost()
+    }
+
     /// Sends what has not been sent. The last thing before the end.
     pub async fn flushed(self) {
         let Some(provider) = self.provider else { return };

@@ -57,6 +57,8 @@ impl Admin {
         if *shared.phase.borrow() != Phase::Serving {
             obstacles.push("the sidecar is shutting down".to_owned());
         }
+        obstacles
+            .extend(shared.vital.ended().into_iter().map(|name| format!("{name} ended: the sidecar stops, to be started anew")));
         let own = shared.trust.own();
         match shared.current.load() {
             None => obstacles.push("there is no snapshot yet: the operator must connect it to the control plane".to_owned()),

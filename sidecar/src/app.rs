@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use chapar_daemon::{log::LinesLost, vital::Vital};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -35,23 +36,27 @@ pub enum AppError {
     /// The addresses cannot be written.
     #[error("the bound addresses cannot be written")]
     Addresses(#[from] StateError),
+    /// What must run as long as the process ended.
+    #[error("{0} ended, which must run as long as the sidecar: a fault of the program, told above; start the sidecar anew")]
+    Ended(&'static str),
     /// The operating system gives no signals.
     #[error("cannot listen for SIGTERM and SIGINT")]
     Signals(#[source] std::io::Error),
 }
 
-/// Runs the sidecar that `config_file` describes until SIGTERM or SIGINT.
+/// Runs the sidecar that `config_file` describes until SIGTERM or SIGINT. `lines_lost` counts what the log lost.
 ///
 /// # Errors
-/// When it cannot start.
-pub async fn run(config_file: &Path) -> Result<(), AppError> {
+/// When it cannot start, or cannot go on; then it has drained.
+pub async fn run(config_file: &Path, lines_lost: LinesLost) -> Result<(), AppError> {
     let mut stop = StopSignals::listen().map_err(AppError::Signals)?;
     let config = Config::read(config_file)?;
     #[cfg(feature = "measure-unrecorded")]
     crate::unrecorded::allowed(&config)?;
     let clock = Clock::machine();
+    let vital = Vital::default();
     let mut control = tokio::select! {
-        started = Control::start(&config, &clock) => started?,
+        started = Control::start(&config, &clock, &vital) => started?,
         () = stop.received() => return Ok(()),
     };
     // Those of an earlier run would mislead whoever waits for these.
@@ -61,16 +66,21 @@ pub async fn run(config_file: &Path) -> Result<(), AppError> {
         trust: control.trust.clone(),
         current: control.current.clone(),
         reporter: control.reporter.clone(),
+        vital: vital.clone(),
     };
     let mut data_plane = DataPlane::start(&config, inputs).await?;
     control.renewals.count_in(data_plane.metrics().registry()).map_err(DataPlaneError::from)?;
+    data_plane.metrics().registry().register(Box::new(lines_lost)).map_err(DataPlaneError::from)?;
     write_addresses(&control.state, data_plane.addresses())?;
     control.offer();
-    stop.received().await;
+    let ended = tokio::select! {
+        () = stop.received() => Ok(()),
+        name = vital.lost() => Err(AppError::Ended(name)),
+    };
     data_plane.drain(config.drain.timeout()).await;
     control.stop().await;
     tracing::info!("stopped");
-    Ok(())
+    ended
 }
 
 /// Writes the bound address of each listener by its name.

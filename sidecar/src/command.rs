@@ -2,6 +2,7 @@
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
+use chapar_daemon::log::{self, LogWriter};
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
@@ -31,7 +32,12 @@ enum LogFormat {
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    log_to_stderr(arguments.log_format);
+    let (writer, log) = match log::started(["log_lines_lost_total", "panics_total"]) {
+        Ok(started) => started,
+        // A wrong name of a metric, which tests would show.
+        Err(_) => return ExitCode::FAILURE,
+    };
+    subscribe(arguments.log_format, writer);
     // Calls have threads of their own. All else shares this one, so that what is exported is in the way of few of them.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -40,7 +46,7 @@ pub fn run() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(app::run(&arguments.config)) {
+    match runtime.block_on(app::run(&arguments.config, log.lost())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = sentence(&error), "the sidecar does not run");
@@ -49,9 +55,9 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn log_to_stderr(format: LogFormat) {
+fn subscribe(format: LogFormat, writer: LogWriter) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
         LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
         // Colours are for a terminal; in a file or a journal they are noise.

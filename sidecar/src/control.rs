@@ -1,5 +1,6 @@
 //! Everything that ties this sidecar to the control plane: its credentials, its snapshot, its offer and its reports.
 
+use chapar_daemon::vital::Vital;
 use chapar_proto::v1::ServiceRegistration;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -61,6 +62,7 @@ pub struct Control {
     tasks: TaskTracker,
     reporting: TaskTracker,
     registrar: Option<Registrar>,
+    vital: Vital,
 }
 
 impl Control {
@@ -69,7 +71,7 @@ impl Control {
     ///
     /// # Errors
     /// When what waiting cannot mend stands in the way.
-    pub async fn start(config: &Config, clock: &Clock) -> Result<Self, ControlError> {
+    pub async fn start(config: &Config, clock: &Clock, vital: &Vital) -> Result<Self, ControlError> {
         let offer = offer(config)?;
         let state = StateFolder::open(&config.state_dir)?;
         let (credentials, bundle) = enrol::credentials(config, &state, clock).await?;
@@ -79,7 +81,7 @@ impl Control {
 
         let control_channel = ControlChannel::new(config.control_plane.clone(), trust.clone());
         let current = Current::default();
-        let reporter = Reporter::open(&state.file(SPOOL_FOLDER), config.spool, config.workers(), clock.clone())?;
+        let reporter = Reporter::open(&state.file(SPOOL_FOLDER), config.spool, config.workers(), clock.clone(), vital)?;
         let renewals = Renewals::default();
         let follower = Follower::resume(control_channel.clone(), trust.clone(), state.clone(), current.clone(), clock.clone())?;
         let results = watch::Sender::default();
@@ -98,29 +100,43 @@ impl Control {
 
         let (stop, stop_reporting) = (CancellationToken::new(), CancellationToken::new());
         let (tasks, reporting) = (TaskTracker::new(), TaskTracker::new());
-        tasks.spawn(follower.run(stop.clone()));
-        tasks.spawn(renewal.run(stop.clone()));
-        reporting.spawn({
+        tasks.spawn(vital.task("the following of snapshots", follower.run(stop.clone())));
+        tasks.spawn(vital.task("the renewal of the certificate", renewal.run(stop.clone())));
+        reporting.spawn(vital.task("the link to the control plane", {
             let (control_channel, stop) = (control_channel.clone(), stop_reporting.clone());
             async move { control_channel.follow_own_certificate(stop).await }
-        });
-        reporting.spawn(exporter.run(stop_reporting.clone()));
+        }));
+        reporting.spawn(vital.task("the reporting of calls", exporter.run(stop_reporting.clone())));
         tasks.close();
         reporting.close();
-        let registrar = Some(registrar);
-        Ok(Self { trust, current, reporter, renewals, registrations, state, stop, stop_reporting, tasks, reporting, registrar })
+        let (registrar, vital) = (Some(registrar), vital.clone());
+        Ok(Self {
+            trust,
+            current,
+            reporter,
+            renewals,
+            registrations,
+            state,
+            stop,
+            stop_reporting,
+            tasks,
+            reporting,
+            registrar,
+            vital,
+        })
     }
 
     /// Tells the exchange what the agency offers, from now on. Call it once the offer can be reached: others are sent there.
     pub fn offer(&mut self) {
         if let Some(registrar) = self.registrar.take() {
-            self.tasks.spawn(registrar.run(self.stop.clone()));
+            self.tasks.spawn(self.vital.task("the registration of services", registrar.run(self.stop.clone())));
         }
     }
 
     /// Ends the tie: first what changes this sidecar, and last, once the remaining records are sent or their time is up, the
     /// reports. Call it when no call runs any more.
     pub async fn stop(self) {
+        self.vital.stopping();
         self.stop.cancel();
         self.tasks.wait().await;
         self.stop_reporting.cancel();

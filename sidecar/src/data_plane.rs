@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
+use chapar_daemon::vital::Vital;
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
@@ -56,6 +57,8 @@ pub struct DataPlaneInputs {
     pub current: Current,
     /// Where calls go on record.
     pub reporter: Reporter,
+    /// What must run as long as the sidecar.
+    pub vital: Vital,
 }
 
 /// Running listeners and the workers behind them.
@@ -127,6 +130,7 @@ impl DataPlane {
     /// Stops: no new calls, running ones may take `timeout` to finish. Returns how many had to be cut. The admin pages stay
     /// up until the value is dropped.
     pub async fn drain(&mut self, timeout: Duration) -> usize {
+        self.shared.vital.stopping();
         let cut = drain::drain(&self.shared, timeout).await;
         self.workers.stop().await;
         cut
@@ -147,17 +151,18 @@ fn shared(config: &Config, inputs: DataPlaneInputs) -> Result<Arc<Shared>, DataP
         upstreams: Arc::new(upstreams),
         metrics,
         phase: watch::Sender::new(Phase::Serving),
+        vital: inputs.vital,
     }))
 }
 
 fn background(shared: &Arc<Shared>, admin: TcpListener) -> JoinSet<()> {
     let mut background = JoinSet::new();
-    background.spawn(Arc::clone(&shared.upstreams).run());
+    background.spawn(Arc::clone(&shared.upstreams).run(shared.vital.clone()));
     let pages = Admin::new(shared);
-    background.spawn(async move {
+    background.spawn(shared.vital.task("the admin listener", async move {
         if let Err(error) = pages.serve(admin).await {
             tracing::error!(%error, "the admin listener broke down");
         }
-    });
+    }));
     background
 }

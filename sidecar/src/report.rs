@@ -18,6 +18,7 @@ use chapar_core::{
     record::{self, CallRecord, ChainEntry},
     time::Timestamp,
 };
+use chapar_daemon::vital::Vital;
 
 use self::spool::{Spool, SpoolReader};
 pub use self::{
@@ -72,8 +73,8 @@ impl Reporter {
     ///
     /// # Errors
     /// When it cannot be made or read.
-    pub fn open(folder: &Path, config: config::Spool, workers: usize, clock: Clock) -> Result<Self, SpoolError> {
-        let spool = Spool::open(folder, config, workers, clock)?;
+    pub fn open(folder: &Path, config: config::Spool, workers: usize, clock: Clock, vital: &Vital) -> Result<Self, SpoolError> {
+        let spool = Spool::open(folder, config, workers, clock, vital)?;
         Ok(Self { spool, onlookers: Arc::default() })
     }
 

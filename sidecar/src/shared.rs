@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chapar_core::identity::Agency;
+use chapar_daemon::vital::Vital;
 use tokio::sync::watch;
 
 use crate::{
@@ -46,4 +47,6 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// How far the sidecar is in going down.
     pub(crate) phase: watch::Sender<Phase>,
+    /// What must run as long as the sidecar.
+    pub(crate) vital: Vital,
 }

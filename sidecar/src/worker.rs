@@ -165,6 +165,7 @@ struct Start {
 impl Start {
     /// Carries calls until the sidecar stops.
     async fn serve(self) {
+        let _running = self.shared.vital.running("a worker");
         let Self { number, shared, spool_writer, listeners } = self;
         let now = Instant::now();
         let gate = Gate::new(context(&shared, spool_writer, now), EndpointSet::default());
@@ -173,9 +174,10 @@ impl Start {
         let (state, published) = (RefCell::new(State::new(relay)), Published::default());
         let worker =
             Rc::new(Worker { number, shared, state, bell: Bell::default(), published, handshakes: HandshakePacer::default() });
-        tokio::task::spawn_local(turn::run(Rc::clone(&worker)));
+        let vital = &worker.shared.vital;
+        tokio::task::spawn_local(vital.task("the turn of a worker", turn::run(Rc::clone(&worker))));
         for listener in listeners {
-            tokio::task::spawn_local(admit::run(Rc::clone(&worker), listener));
+            tokio::task::spawn_local(vital.task("a worker's listener", admit::run(Rc::clone(&worker), listener)));
         }
         watch::run(&worker).await;
         worker.end();

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chapar_daemon::vital::Vital;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -31,6 +32,7 @@ pub(crate) async fn started(
     context: &Context,
     trust_domain: String,
     tasks: &TaskTracker,
+    vital: &Vital,
     stopping: CancellationToken,
 ) -> Result<watch::Receiver<Arc<DistributionState>>, LoadError> {
     let mut changes = context.store.changes().subscribe();
@@ -39,7 +41,8 @@ pub(crate) async fn started(
     context.metrics.revision.set(gauge(facts.revision));
     let (states, newest) = watch::channel(Arc::new(DistributionState::new(facts.clone(), None)));
     let keeper = Keeper { context: context.clone(), trust_domain, facts, states };
-    tasks.spawn(async move { stopping.run_until_cancelled(keeper.run(changes)).await });
+    let keeping = async move { stopping.run_until_cancelled(keeper.run(changes)).await };
+    tasks.spawn(vital.task("the making of snapshots", keeping));
     Ok(newest)
 }
 

@@ -63,6 +63,9 @@ pub(super) trait SpanIntake {
     /// When the store cannot be written; then nothing was kept.
     async fn append(&self, export: Export) -> Result<Option<Ingested>, StoreError>;
 
+    /// Whether there is still somebody to write it.
+    fn is_kept(&self) -> bool;
+
     /// How writes of the file have gone.
     fn health(&self) -> &Health;
 

@@ -88,6 +88,11 @@ pub trait Tried: Send + Sync {
     /// How its writes have gone.
     fn health(&self) -> &Health;
 
+    /// Whether there is still somebody to write the file.
+    fn is_kept(&self) -> bool {
+        true
+    }
+
     /// Makes a small write durable, and notes in the health how that went.
     fn try_write(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
@@ -103,11 +108,11 @@ pub fn gauge(registry: &Registry) -> prometheus::Result<IntGaugeVec> {
     Ok(gauge)
 }
 
-/// Tries the file when that is due, and shows how it stands, until told to stop.
+/// Tries the file when that is due, and shows how it stands, until told to stop, or until nobody is left to write it.
 pub async fn watch(file: impl Tried, gauge: IntGaugeVec, stopping: CancellationToken) {
     let mut ticks = interval(Duration::from_secs(LOOK_S));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+    while stopping.run_until_cancelled(ticks.tick()).await.is_some() && file.is_kept() {
         // How it went is in the health.
         if file.health().is_to_be_tried() {
             let _ = file.try_write().await;

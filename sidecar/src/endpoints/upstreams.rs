@@ -8,6 +8,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use chapar_daemon::vital::Vital;
 use tokio::sync::watch;
 
 use crate::{
@@ -92,15 +93,15 @@ impl Upstreams {
     }
 
     /// Watches over the servers for as long as the sidecar runs.
-    pub(crate) async fn run(self: Arc<Self>) {
+    pub(crate) async fn run(self: Arc<Self>, vital: Vital) {
         let mut watches = tokio::task::JoinSet::new();
-        for at in 0..self.servers.len() {
+        for at in (0..self.servers.len()).filter(|at| self.servers.get(*at).is_some_and(|server| server.check.enabled)) {
             let upstreams = Arc::clone(&self);
-            watches.spawn(async move {
-                if let Some(server) = upstreams.servers.get(at).filter(|server| server.check.enabled) {
+            watches.spawn(vital.task("the health check of a server", async move {
+                if let Some(server) = upstreams.servers.get(at) {
                     health::run(server, &upstreams).await;
                 }
-            });
+            }));
         }
         while watches.join_next().await.is_some() {}
     }

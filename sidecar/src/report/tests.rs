@@ -7,6 +7,7 @@ use chapar_core::{
         chain::{Hash, digest, next},
     },
 };
+use chapar_daemon::vital::Vital;
 
 use super::*;
 use crate::config::WhenFull;
@@ -29,7 +30,7 @@ fn small(when_full: WhenFull) -> config::Spool {
 }
 
 fn open(folder: &Path, config: config::Spool) -> Reporter {
-    let spool = Spool::open(folder, config, 1, Clock::wound(NOW)).unwrap();
+    let spool = Spool::open(folder, config, 1, Clock::wound(NOW), &Vital::default()).unwrap();
     Reporter { spool, onlookers: Arc::default() }
 }
 

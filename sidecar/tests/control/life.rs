@@ -6,6 +6,7 @@ use chapar_core::{
     identity::TrustDomain,
     snapshot::{Body, ResourceKey},
 };
+use chapar_daemon::vital::Vital;
 use chapar_proto::v1;
 use chapar_sidecar::{
     clock::Clock,
@@ -37,11 +38,11 @@ async fn revision(current: &Current, wanted: u64) {
 }
 
 async fn start(config: &Config) -> Control {
-    Control::start(config, &Clock::wound(NOW)).await.unwrap()
+    Control::start(config, &Clock::wound(NOW), &Vital::default()).await.unwrap()
 }
 
 async fn start_error(config: &Config) -> (ControlError, String) {
-    let error = Control::start(config, &Clock::wound(NOW)).await.expect_err("it started");
+    let error = Control::start(config, &Clock::wound(NOW), &Vital::default()).await.expect_err("it started");
     let text = sentence(&error);
     (error, text)
 }
@@ -184,7 +185,7 @@ async fn a_snapshot_that_has_become_stale_on_disk_still_explains_refusals() {
     control_plane.until("acknowledged", |context| context.acks.first().map(drop)).await;
     control_plane.kill().await;
     control.stop().await;
-    let control = Control::start(&config, &Clock::wound(NOW.plus_ms(HOUR_MS))).await.unwrap();
+    let control = Control::start(&config, &Clock::wound(NOW.plus_ms(HOUR_MS)), &Vital::default()).await.unwrap();
     assert_eq!(control.current.load().unwrap().valid_until(), NOW.plus_ms(60_000));
     control.stop().await;
 }
@@ -262,12 +263,12 @@ async fn a_certificate_that_ran_out_while_off_needs_a_new_token_and_uses_one_tha
 
     let late = Clock::wound(NOW.plus_ms(5 * HOUR_MS));
     std::fs::remove_file(folder.path().join("token")).unwrap();
-    let error = Control::start(&config, &late).await.unwrap_err();
+    let error = Control::start(&config, &late, &Vital::default()).await.unwrap_err();
     assert!(sentence(&error).contains("expired at 2026-11-22T09:00:00.000Z"), "{}", sentence(&error));
 
     control_plane.context().issue_from = NOW;
     let config = control_plane.config(folder.path(), "ipm", "");
-    let control = Control::start(&config, &late).await.unwrap();
+    let control = Control::start(&config, &late, &Vital::default()).await.unwrap();
     assert_eq!(control.trust.own().not_after, NOW.plus_ms(24 * HOUR_MS));
     control.stop().await;
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chapar_core::snapshot::{Body, ResourceKey};
+use chapar_daemon::vital::Vital;
 use chapar_proto::v1;
 use chapar_sidecar::{clock::Clock, control::Control};
 use prost::Message as _;
@@ -32,7 +33,7 @@ async fn a_certificate_is_renewed_after_half_its_life_and_not_before() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::wound(NOW);
     let config = control_plane.config(folder.path(), "ipm", "");
-    let control = Control::start(&config, &clock).await.unwrap();
+    let control = Control::start(&config, &clock, &Vital::default()).await.unwrap();
     let first = control.trust.own();
     control_plane.until("following", |context| context.hellos.first().map(drop)).await;
 
@@ -52,7 +53,7 @@ async fn a_certificate_is_renewed_after_half_its_life_and_not_before() {
     let kept = std::fs::read_to_string(folder.path().join("state/credentials.pem")).unwrap();
     control.stop().await;
 
-    let again = Control::start(&config, &clock).await.unwrap();
+    let again = Control::start(&config, &clock, &Vital::default()).await.unwrap();
     assert_eq!(again.trust.own().not_after, NOW.plus_ms(36 * HOUR_MS));
     assert!(kept.contains("BEGIN PRIVATE KEY") && kept.matches("BEGIN CERTIFICATE").count() == 2);
     again.stop().await;
@@ -63,7 +64,7 @@ async fn a_failed_renewal_is_tried_again_and_counted() {
     let control_plane = ControlPlane::start().await;
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::wound(NOW);
-    let control = Control::start(&control_plane.config(folder.path(), "ipm", ""), &clock).await.unwrap();
+    let control = Control::start(&control_plane.config(folder.path(), "ipm", ""), &clock, &Vital::default()).await.unwrap();
     let first = control.trust.own();
     control_plane.context().refuse_credentials = Some(Status::unavailable("not now"));
     control_plane.context().issue_from = NOW.plus_ms(12 * HOUR_MS);
@@ -87,7 +88,7 @@ async fn another_issuing_ca_makes_a_sidecar_renew_at_once_and_only_once() {
     let control_plane = ControlPlane::start().await;
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::wound(NOW);
-    let control = Control::start(&control_plane.config(folder.path(), "ipm", ""), &clock).await.unwrap();
+    let control = Control::start(&control_plane.config(folder.path(), "ipm", ""), &clock, &Vital::default()).await.unwrap();
     let first = control.trust.own();
 
     let update = {

@@ -9,6 +9,7 @@ use chapar_core::{
         encode,
     },
 };
+use chapar_daemon::vital::Vital;
 use chapar_sidecar::{clock::Clock, control::Control, report::Reporter};
 use opentelemetry_proto::tonic::{
     common::v1::any_value::Value,
@@ -61,7 +62,7 @@ fn attribute(span: &Span, key: &str) -> Option<Value> {
 
 async fn start(control_plane: &ControlPlane, folder: &std::path::Path, report: &str) -> Control {
     let config = control_plane.config(folder, "ipm", &format!("report: {{{report}}}\n"));
-    Control::start(&config, &Clock::wound(NOW)).await.unwrap()
+    Control::start(&config, &Clock::wound(NOW), &Vital::default()).await.unwrap()
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use chapar_core::{
     subject::{SubjectField, SubjectKey},
     time::Timestamp,
 };
+use chapar_daemon::vital::Vital;
 use chapar_sidecar::{
     clock::Clock,
     config::Config,
@@ -168,10 +169,16 @@ async fn node(authority: &Authority, clock: &Clock, agency: &str, upstream: Opti
     let uri = id(agency).to_string();
     let trust = Trust::new(&authority.issue(&[&uri]).credentials(), authority.bundle(), clock.clone()).unwrap();
     let folder = tempfile::tempdir().unwrap();
+    let vital = Vital::default();
     let (current, reporter) =
-        (Current::default(), Reporter::open(folder.path(), config.spool, config.workers(), clock.clone()).unwrap());
-    let inputs =
-        DataPlaneInputs { clock: clock.clone(), trust: trust.clone(), current: current.clone(), reporter: reporter.clone() };
+        (Current::default(), Reporter::open(folder.path(), config.spool, config.workers(), clock.clone(), &vital).unwrap());
+    let inputs = DataPlaneInputs {
+        clock: clock.clone(),
+        trust: trust.clone(),
+        current: current.clone(),
+        reporter: reporter.clone(),
+        vital,
+    };
     let data_plane = DataPlane::start(&config, inputs).await.unwrap();
     Node { data_plane, trust, current, reporter, _folder: folder }
 }

@@ -1,3 +1,4 @@
 //! Faults of what surrounds the programs: the machine, its clock, the network, servers and clients as they are. Each is made for real.
 
 mod disk;
+mod log;

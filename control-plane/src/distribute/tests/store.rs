@@ -1,6 +1,7 @@
 //! From a command of an admin to the sidecar that it concerns, through the store.
 
 use chapar_core::time::Timestamp;
+use chapar_daemon::vital::Vital;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::*;
@@ -68,6 +69,7 @@ impl Country {
             acknowledgements,
             heads: None,
             stopping: stopping.clone(),
+            vital: Vital::default(),
         };
         let distribution = Distribution::start(parts).await.unwrap();
         let door = Door { address: serve(&distribution).await, public_key };

@@ -60,6 +60,10 @@ impl SpanIntake for SqliteLedger {
         Ok(self.writer.append(export).await?.ok())
     }
 
+    fn is_kept(&self) -> bool {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(|thread| !thread.is_finished())
+    }
+
     fn health(&self) -> &Health {
         self.writer.health()
     }

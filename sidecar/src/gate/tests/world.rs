@@ -13,6 +13,7 @@ use chapar_core::{
     subject::{SubjectField, SubjectKey},
     time::Timestamp,
 };
+use chapar_daemon::vital::Vital;
 use chapar_relay::{
     Opening, Reply,
     head::with_head,
@@ -126,7 +127,7 @@ impl World {
 
     fn made(authority: &Authority, agency: &'static str, calls_max: usize) -> Self {
         let (clock, current, folder) = (Clock::wound(NOW), Current::default(), tempfile::tempdir().unwrap());
-        let reporter = Reporter::open(folder.path(), config::Spool::default(), 1, clock.clone()).unwrap();
+        let reporter = Reporter::open(folder.path(), config::Spool::default(), 1, clock.clone(), &Vital::default()).unwrap();
         let trust = authority.trust(agency, &clock);
         let (call_metrics, call_limit, began) =
             (CallMetrics::new().unwrap(), Arc::new(CallLimit::new(calls_max)), Instant::now());

@@ -14,6 +14,7 @@ use std::{
 };
 
 use chapar_core::record::chain::ChainId;
+use chapar_daemon::vital::{Running, Vital};
 use thiserror::Error;
 use tokio::sync::Notify;
 
@@ -81,9 +82,12 @@ impl Spool {
         config: config::Spool,
         writers_max: usize,
         clock: Clock,
+        vital: &Vital,
     ) -> Result<Arc<Self>, SpoolError> {
         let spool = Self::found(folder, config, writers_max, clock)?;
-        spool.start_keeper().map_err(|source| SpoolError { path: folder.to_owned(), source })?;
+        spool
+            .start_keeper(vital.running("the keeping of the spool"))
+            .map_err(|source| SpoolError { path: folder.to_owned(), source })?;
         Ok(spool)
     }
 
@@ -225,9 +229,10 @@ impl Spool {
         segments.provide_spare()
     }
 
-    fn start_keeper(self: &Arc<Self>) -> io::Result<()> {
+    fn start_keeper(self: &Arc<Self>, running: Running) -> io::Result<()> {
         let (spool, interval) = (Arc::downgrade(self), self.config.sync_interval());
         let thread = thread::Builder::new().name("chapar-spool".to_owned()).spawn(move || {
+            let _running = running;
             let mut without_room = WithoutRoom::default();
             let mut sync_at = Instant::now();
             while let Some(spool) = spool.upgrade() {
