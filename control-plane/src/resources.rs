@@ -5,7 +5,6 @@
 
 mod change;
 mod check;
-mod dates;
 mod decode;
 mod fields;
 mod kind;
@@ -25,7 +24,6 @@ use std::{
 use self::{decode::Document, fields::Context, problem::Problems, writer::Writer};
 
 pub use change::{Action, ResourceChange};
-pub use dates::{Day, Moment};
 pub use kind::{
     Agency, BaseDatabase, GrantClause, InformationSystem, Kind, Resolution, ResourceName, Revocation, Role, Spec,
     classification_of, grant_name,

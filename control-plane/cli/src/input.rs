@@ -2,18 +2,14 @@
 
 pub(crate) mod files;
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
+use chapar_core::time;
 use clap::Args;
-use icu_calendar::{Date, Iso};
 use prost_types::Timestamp;
-use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::offset};
-
-/// A day begins at midnight in Tehran, for the regulation's deadlines count there. Iran has had no summer time since 1401.
-const TEHRAN: UtcOffset = offset!(+3:30);
-
-/// Years up to this are Jalali, as in resource files.
-const JALALI_YEAR_MAX: i32 = 1599;
 
 /// A span of time, written with its unit: 500ms, 90s, 15m, 2h, 7d.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,26 +43,23 @@ impl FromStr for Span {
     }
 }
 
-/// A moment: RFC 3339, a date (Jalali or Gregorian, midnight in Tehran), or how long ago (2h).
+/// A moment: as in resource files (a day, which begins at midnight in Tehran, or a date and time, Jalali or Gregorian), or how long ago (2h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Moment(OffsetDateTime);
+pub(crate) struct Moment(time::Timestamp);
 
 impl Moment {
-    fn parse(text: &str, now: OffsetDateTime) -> Result<Self, String> {
-        if let Ok(moment) = OffsetDateTime::parse(text, &Rfc3339) {
-            return Ok(Self(moment));
-        }
+    fn parse(text: &str, now: time::Timestamp) -> Result<Self, String> {
         if let Ok(ago) = text.parse::<Span>() {
-            let moment = now.checked_sub(ago.0.try_into().map_err(|_| "this is before all time".to_owned())?);
-            return moment.map(Self).ok_or_else(|| "this is before all time".to_owned());
+            return Ok(Self(now.saturating_sub(ago.0)));
         }
-        midnight(text).map(Self).ok_or_else(|| {
-            format!("`{text}` is not a moment: write 2026-03-21T08:00:00Z, 2026-03-21, 1405-01-01 (Jalali), or 2h (ago)")
-        })
+        let read = time::Moment::parse(text).map_err(|error| format!("{error}; or how long ago, such as 2h"))?;
+        Ok(Self(read.first()))
     }
 
     pub(crate) fn timestamp(self) -> Timestamp {
-        Timestamp { seconds: self.0.unix_timestamp(), nanos: i32::try_from(self.0.nanosecond()).unwrap_or(0) }
+        let ms = self.0.unix_ms();
+        let nanos = i32::try_from(ms.rem_euclid(1_000) * 1_000_000).unwrap_or(0);
+        Timestamp { seconds: self.0.unix_s(), nanos }
     }
 }
 
@@ -74,26 +67,8 @@ impl FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::parse(text, OffsetDateTime::now_utc())
+        Self::parse(text, SystemTime::now().into())
     }
-}
-
-fn midnight(text: &str) -> Option<OffsetDateTime> {
-    let mut parts = text.split('-');
-    let year: i32 = parts.next()?.parse().ok()?;
-    let month: u8 = parts.next()?.parse().ok()?;
-    let day: u8 = parts.next()?.parse().ok()?;
-    if parts.next().is_some() {
-        return None;
-    }
-    let (year, month, day) = if year <= JALALI_YEAR_MAX {
-        let iso = Date::try_new_persian(year, month, day).ok()?.to_calendar(Iso);
-        (iso.year().extended_year(), iso.month().ordinal, iso.day_of_month().0)
-    } else {
-        (year, month, day)
-    };
-    let date = time::Date::from_calendar_date(year, time::Month::try_from(month).ok()?, day).ok()?;
-    Some(date.midnight().assume_offset(TEHRAN))
 }
 
 /// The time that a list is about.
@@ -177,11 +152,10 @@ impl std::fmt::Display for ResourceName {
 
 #[cfg(test)]
 mod tests {
-    use time::macros::datetime;
-
     use super::*;
 
-    const NOW: OffsetDateTime = datetime!(2026-11-22 06:00:00 UTC);
+    // 2026-11-22T06:00:00Z.
+    const NOW: time::Timestamp = time::Timestamp::from_unix_s(1_795_327_200);
 
     #[test]
     fn reads_a_span_in_each_unit_and_refuses_one_without() {
@@ -195,16 +169,18 @@ mod tests {
 
     #[test]
     fn reads_moments_in_both_calendars() {
-        let moment = |text| Moment::parse(text, NOW).map(|moment| moment.0);
-        assert_eq!(moment("2026-11-22T05:00:00Z"), Ok(datetime!(2026-11-22 05:00:00 UTC)));
-        assert_eq!(moment("2h"), Ok(datetime!(2026-11-22 04:00:00 UTC)));
-        assert_eq!(moment("2023-01-10"), Ok(datetime!(2023-01-10 00:00:00 +3:30)));
-        assert_eq!(moment("1401-10-20"), Ok(datetime!(2023-01-10 00:00:00 +3:30)));
+        let moment = |text| Moment::parse(text, NOW).map(|moment| moment.0.to_string());
+        let at = |text: &str| Ok(text.to_owned());
+        assert_eq!(moment("2026-11-22T05:00:00Z"), at("2026-11-22T05:00:00.000Z"));
+        assert_eq!(moment("2h"), at("2026-11-22T04:00:00.000Z"));
+        assert_eq!(moment("2023-01-10"), at("2023-01-09T20:30:00.000Z"));
+        assert_eq!(moment("1401-10-20"), moment("2023-01-10"));
+        assert_eq!(moment("1401-10-20T12:00:00+03:30"), at("2023-01-10T08:30:00.000Z"));
     }
 
     #[test]
     fn refuses_days_that_do_not_exist() {
-        for wrong in ["1401-13-01", "1402-12-30", "2026-02-30", "2026-02", "2026-02-01-01", "yesterday", "99999999999d"] {
+        for wrong in ["1401-13-01", "1402-12-30", "2026-02-30", "2026-02", "2026-02-01-01", "yesterday"] {
             assert!(Moment::parse(wrong, NOW).is_err(), "{wrong}");
         }
     }

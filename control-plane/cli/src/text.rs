@@ -1,5 +1,6 @@
 //! Words and numbers as people read them.
 
+use chapar_core::time::{self as instants, Day};
 use prost_types::Timestamp;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
@@ -17,6 +18,16 @@ pub(crate) fn moment(timestamp: Option<&Timestamp>) -> String {
         .ok()
         .and_then(|moment| moment.format(MOMENT).ok())
         .unwrap_or_else(|| format!("@{}", timestamp.seconds))
+}
+
+/// The same, and the day of the Jalali calendar that it is at Tehran.
+pub(crate) fn moment_and_day(timestamp: Option<&Timestamp>) -> String {
+    let text = moment(timestamp);
+    let at = timestamp.map(|timestamp| instants::Timestamp::from_unix_s(timestamp.seconds));
+    match at.and_then(Day::jalali_at_tehran) {
+        Some(day) => format!("{text} ({day} at Tehran)"),
+        None => text,
+    }
 }
 
 /// Microseconds in the unit that leaves few digits.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chapar_core::time::Timestamp;
 use chapar_proto::{
     admin::v1::{
         ApplyRequest, ApplyResponse, ChangeAction, DiffVersionsRequest, DiffVersionsResponse, ExplainRequest, ExplainResponse,
@@ -107,12 +108,13 @@ impl PolicyService for Policy {
         let wire = request.into_inner();
         let at = wire.at.as_ref().map(instant_of);
         let asked = Asked { consumer: wire.consumer, inquiry: wire.inquiry, provider: wire.provider, at, purpose: wire.purpose };
+        let moment = at.unwrap_or_else(|| self.store.clock().now());
         let (told, grant) = explain(&self.store, &self.distribution, asked).await?;
         Ok(Response::new(ExplainResponse {
             permitted: told.refused.is_none(),
             reason: told.refused.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
             explanation: told.text,
-            grant: grant.map(Into::into),
+            grant: grant.map(|grant| grant_at(grant, moment)),
             policy_version: told.policy_version,
         }))
     }
@@ -124,7 +126,9 @@ impl PolicyService for Policy {
         let (consumer, provider, inquiry, resolution) = (asked.consumer, asked.provider, asked.inquiry, asked.resolution);
         let filter = GrantFilter { consumer, provider, inquiry, resolution };
         let (grants, next_page_token) = policy::grants(&self.store, &filter, &page).await.map_err(Problem::from)?;
-        Ok(Response::new(ListGrantsResponse { grants: grants.into_iter().map(Into::into).collect(), next_page_token }))
+        let now = self.store.clock().now();
+        let grants = grants.into_iter().map(|grant| grant_at(grant, now)).collect();
+        Ok(Response::new(ListGrantsResponse { grants, next_page_token }))
     }
 
     async fn revoke_grant(&self, request: Request<RevokeGrantRequest>) -> Result<Response<RevokeGrantResponse>, Status> {
@@ -190,20 +194,22 @@ impl From<Version> for PolicyVersion {
     }
 }
 
-impl From<GrantView> for Grant {
-    fn from(found: GrantView) -> Self {
-        let GrantView { grant, provider, .. } = found;
-        let mut told = Self {
-            name: grant.name,
-            resolution: grant.resolution,
-            clause: grant.clause,
-            consumer: grant.consumer,
-            provider: provider.unwrap_or_default(),
-            inquiry: grant.inquiry,
-            note: grant.note,
-            ..Self::default()
-        };
-        told.put_conditions(&grant.conditions);
-        told
-    }
+/// A grant as it stands at `now`.
+fn grant_at(found: GrantView, now: Timestamp) -> Grant {
+    let GrantView { grant, provider, .. } = found;
+    let mut told = Grant {
+        name: grant.name,
+        resolution: grant.resolution,
+        clause: grant.clause,
+        consumer: grant.consumer,
+        provider: provider.unwrap_or_default(),
+        inquiry: grant.inquiry,
+        note: grant.note,
+        ..Grant::default()
+    };
+    told.put_conditions(&grant.conditions);
+    let not_in_force = grant.conditions.not_in_force(now);
+    told.in_force = not_in_force.is_none();
+    told.not_in_force = not_in_force.map(|reason| reason.as_str().to_owned()).unwrap_or_default();
+    told
 }

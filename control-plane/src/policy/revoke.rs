@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use chapar_core::time::Moment;
+
 use super::{
     PolicyError,
     apply::{check_reason, describe, finish},
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     governance::expand,
-    resources::{Kind, Moment, PolicySet, ResourceChange, ResourceName, Revocation, Spec, nearest},
+    resources::{Kind, PolicySet, ResourceChange, ResourceName, Revocation, Spec, nearest},
     store::{Store, Transaction},
 };
 

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::{
-    dates::Moment,
     problem::{Place, Problems, Site},
     text,
     tree::{Entry, Node, Value},
 };
+use chapar_core::time::Moment;
 
 /// What every field is read with: the file's index, and where problems go.
 #[derive(Clone, Copy)]
@@ -133,7 +133,7 @@ impl<'a> Fields<'a> {
         match Moment::parse(&found.value) {
             Ok(moment) => Some(Some((moment, found.site))),
             Err(description) => {
-                self.context.problems.add(found.site, description);
+                self.context.problems.add(found.site, description.to_string());
                 None
             }
         }

@@ -1,9 +1,13 @@
-//! Instants, as the exchange writes them.
+//! Instants, as the exchange writes them, and days, as people do.
+
+mod calendar;
 
 use std::{
     fmt,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+pub use self::calendar::{Day, Moment, MomentError};
 
 /// An instant: milliseconds since the Unix epoch, UTC. Always handed in; nothing in this crate reads a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

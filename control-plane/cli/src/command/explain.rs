@@ -14,7 +14,7 @@ use crate::{
         table::{Tone, fields, paint},
     },
     session::{Session, client},
-    text::{moment, plain},
+    text::{moment, moment_and_day, plain},
     verdict::Verdict,
 };
 
@@ -60,8 +60,8 @@ fn draw(style: &Style, consumer: &str, inquiry: &str, answer: &ExplainResponse) 
             ("resolution", format!("{}{clause}", grant.resolution)),
             ("provider", grant.provider.clone()),
             ("state", super::grant::state(grant).0),
-            ("from", moment(grant.not_before.as_ref())),
-            ("until", moment(grant.not_after.as_ref())),
+            ("from", moment_and_day(grant.not_before.as_ref())),
+            ("until", moment_and_day(grant.not_after.as_ref())),
             ("revoked", moment(grant.revoked_at.as_ref())),
             ("because", grant.revocation_reason.clone()),
             ("note", grant.note.clone()),

@@ -15,7 +15,7 @@ use crate::{
     },
     paging::Limit,
     session::{Session, client},
-    text::{moment, or_nothing},
+    text::{moment, moment_and_day, or_nothing},
     verdict::Verdict,
 };
 
@@ -94,8 +94,8 @@ fn draw(style: &Style, grants: &[Grant]) -> String {
         .column("RESOLUTION", |grant| grant.resolution.clone())
         .column("CLAUSE", |grant| or_nothing(&grant.clause))
         .state("STATE", state)
-        .wide("FROM", |grant| moment(grant.not_before.as_ref()))
-        .wide("UNTIL", |grant| moment(grant.not_after.as_ref()))
+        .wide("FROM", |grant| moment_and_day(grant.not_before.as_ref()))
+        .wide("UNTIL", |grant| moment_and_day(grant.not_after.as_ref()))
         .wide("REVOKED", |grant| moment(grant.revoked_at.as_ref()))
         .wide("REVOKED BECAUSE", |grant| or_nothing(&grant.revocation_reason))
         .wide("NAME", |grant| grant.name.clone())
@@ -103,15 +103,17 @@ fn draw(style: &Style, grants: &[Grant]) -> String {
         .draw(style, grants, "No grant. A resolution makes them: `chapar apply -f` with a document of kind Resolution.")
 }
 
-/// Its own state; whether it is too early or too late is a matter of the moment, which `explain` judges.
+/// Its state at the moment that was asked about.
 pub(super) fn state(grant: &Grant) -> (String, Tone) {
-    if grant.revoked_at.is_some() {
-        ("revoked".to_owned(), Tone::Bad)
-    } else if grant.in_force {
-        ("in force".to_owned(), Tone::Good)
-    } else {
-        ("not in force".to_owned(), Tone::Faded)
-    }
+    let (text, tone) = match grant.not_in_force.as_str() {
+        _ if grant.revoked_at.is_some() => ("revoked", Tone::Bad),
+        "" if grant.in_force => ("in force", Tone::Good),
+        "GRANT_EXPIRED" => ("expired", Tone::Faded),
+        "GRANT_NOT_YET_IN_FORCE" => ("not yet in force", Tone::Faded),
+        // Of a control plane before it told why.
+        _ => ("not in force", Tone::Faded),
+    };
+    (text.to_owned(), tone)
 }
 
 #[cfg(test)]
@@ -128,6 +130,7 @@ mod tests {
             provider: "cra".into(),
             inquiry: inquiry.into(),
             in_force,
+            not_in_force: if in_force { String::new() } else { "GRANT_NOT_YET_IN_FORCE".into() },
             revoked_at: revoked_at.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 }),
             revocation_reason: if revoked_at.is_some() { "misuse".into() } else { String::new() },
             ..Grant::default()
@@ -141,13 +144,13 @@ mod tests {
         CONSUMER            PROVIDER  INQUIRY  RESOLUTION  CLAUSE  STATE
         ipm                 cra       shahkar  38-1        4       in force
         private-schools     cra       shahkar  38-1        4       revoked
-        civil-registration  cra       rulings  38-1        4       not in force
+        civil-registration  cra       rulings  38-1        4       not yet in force
         ");
         insta::assert_snapshot!(draw(&Style { wide: true, ..Style::default() }, &grants), @r"
-        CONSUMER            PROVIDER  INQUIRY  RESOLUTION  CLAUSE  STATE         FROM  UNTIL  REVOKED               REVOKED BECAUSE  NAME                               NOTE
-        ipm                 cra       shahkar  38-1        4       in force      -     -      -                     -                38-1/4/ipm/shahkar                 -
-        private-schools     cra       shahkar  38-1        4       revoked       -     -      2026-11-22 07:12:01Z  misuse           38-1/4/private-schools/shahkar     -
-        civil-registration  cra       rulings  38-1        4       not in force  -     -      -                     -                38-1/4/civil-registration/rulings  -
+        CONSUMER            PROVIDER  INQUIRY  RESOLUTION  CLAUSE  STATE             FROM  UNTIL  REVOKED               REVOKED BECAUSE  NAME                               NOTE
+        ipm                 cra       shahkar  38-1        4       in force          -     -      -                     -                38-1/4/ipm/shahkar                 -
+        private-schools     cra       shahkar  38-1        4       revoked           -     -      2026-11-22 07:12:01Z  misuse           38-1/4/private-schools/shahkar     -
+        civil-registration  cra       rulings  38-1        4       not yet in force  -     -      -                     -                38-1/4/civil-registration/rulings  -
         ");
     }
 }

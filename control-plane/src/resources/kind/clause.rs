@@ -1,11 +1,11 @@
 //! The grants of one clause of a resolution, with everything that they are bound to: a new condition of grants is read and written here.
 
 use chapar_core::policy::{Condition, NotAfter, NotBefore, NotYetInForce, PurposeStated};
+use chapar_core::time::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::{InquiryReference, Kind, Mentioned};
 use crate::resources::{
-    dates::Moment,
     fields::{Context, Fields, Located},
     text,
     tree::Node,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chapar_core::time::{Day, Moment};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
     clause::{GrantClause, grant_name},
 };
 use crate::resources::{
-    dates::{Day, Moment},
     fields::{Context, Fields, Located},
     problem::Site,
     title::Title,
@@ -52,7 +52,7 @@ impl Described for Resolution {
         let date = fields.text("date", "a date, such as 1401-10-20").and_then(|found| match Day::parse(&found.value) {
             Ok(day) => Some(day),
             Err(description) => {
-                context.problems.add(found.site, description);
+                context.problems.add(found.site, description.to_string());
                 None
             }
         });

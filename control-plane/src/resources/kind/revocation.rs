@@ -1,10 +1,10 @@
 //! Revocations: a grant is taken out of force.
 
+use chapar_core::time::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::{Described, Mentioned, ResourceName, clause::is_grant_name};
 use crate::resources::{
-    dates::Moment,
     fields::{Context, Fields, Located},
     tree::Node,
     writer::Writer,

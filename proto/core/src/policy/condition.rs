@@ -141,6 +141,12 @@ impl Conditions {
         self.ends_at
     }
 
+    /// What calls are refused for at `now` whatever they say: the grant is not in force. `None`: it is.
+    #[must_use]
+    pub fn not_in_force(&self, now: Timestamp) -> Option<Reason> {
+        self.unmet(&Circumstances { now, purpose_stated: true }).map(|unmet| unmet.reason)
+    }
+
     /// The first that does not hold; `None`: all hold.
     pub(super) fn unmet(&self, circumstances: &Circumstances) -> Option<Unmet> {
         self.all.iter().find_map(|condition| condition.unmet(circumstances))

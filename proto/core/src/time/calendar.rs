@@ -2,13 +2,16 @@
 //!
 //! A resolution speaks of days; grants begin and end at instants. A day lasts from midnight to midnight at Tehran, UTC+03:30:
 //! Iran has kept no summer time since 1401, so the offset is fixed, for earlier days as well.
+//!
+//! The year tells the calendar, of a day and of an instant alike; each calendar has its years, and others are refused.
 
 use std::fmt;
 
-use chapar_core::time::Timestamp;
-use icu_calendar::Date;
+use icu_calendar::{Date, Gregorian, cal::Persian, types::RataDie};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::Timestamp;
 
 /// Tehran's distance from UTC.
 const TEHRAN_OFFSET_MS: i64 = (3 * 60 + 30) * 60 * 1000;
@@ -34,19 +37,28 @@ pub struct Day {
 pub enum Moment {
     /// As `notBefore` its beginning, as `notAfter` its end.
     Day(Day),
-    /// An RFC 3339 date and time, kept in UTC to the second.
+    /// A date of either calendar with a time, otherwise as RFC 3339 has it; kept in UTC to the second.
     Instant {
         /// Seconds since 1970-01-01T00:00:00Z.
         unix_s: i64,
     },
 }
 
+/// A text that is no day and no instant: what is wrong with it, and what is expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MomentError(String);
+
 impl Day {
     /// Reads `YYYY-MM-DD`; years 1200 to 1599 are Jalali, later ones Gregorian.
     ///
     /// # Errors
-    /// A sentence that says what is wrong and what is expected.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// What is wrong and what is expected.
+    pub fn parse(text: &str) -> Result<Self, MomentError> {
+        Self::read(text).map_err(MomentError)
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
         let malformed =
             || format!("{text:?} is not a date; expected YYYY-MM-DD in Latin digits, such as 1401-10-20 or 2023-01-10");
         let digits = |part: &str, width: usize| {
@@ -74,6 +86,25 @@ impl Day {
         }
     }
 
+    /// The day of this instant at Tehran, in the Jalali calendar. `None`: it is outside that calendar's years.
+    #[must_use]
+    pub fn jalali_at_tehran(at: Timestamp) -> Option<Self> {
+        let days = at.unix_ms().saturating_add(TEHRAN_OFFSET_MS).div_euclid(DAY_MS).checked_add(UNIX_EPOCH_RATA_DIE)?;
+        let date = Date::from_rata_die(RataDie::new(days), Persian);
+        let year = date.year().extended_year();
+        JALALI_YEARS.contains(&year).then(|| Self { year, month: date.month().ordinal, day: date.day_of_month().0 })
+    }
+
+    /// The same day as the Gregorian calendar writes it, YYYY-MM-DD.
+    fn gregorian(self) -> String {
+        if GREGORIAN_YEARS.contains(&self.year) {
+            return self.to_string();
+        }
+        let days = reckon(self.year, self.month, self.day).map_or(0, |(day, _)| day);
+        let date = Date::from_rata_die(RataDie::new(days), Gregorian);
+        format!("{:04}-{:02}-{:02}", date.year().extended_year(), date.month().ordinal, date.day_of_month().0)
+    }
+
     /// Midnight at Tehran with which the day begins.
     pub fn begins(self) -> Timestamp {
         let days = reckon(self.year, self.month, self.day).map_or(0, |(day, _)| day);
@@ -87,18 +118,19 @@ impl Day {
 }
 
 impl Moment {
-    /// Reads a day as [`Day::parse`] does, or an RFC 3339 date and time.
+    /// Reads a day as [`Day::parse`] does, or a date and time as RFC 3339 has them; its date may be Jalali too.
     ///
     /// # Errors
-    /// A sentence that says what is wrong and what is expected.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if !text.contains(['T', 't', ' ']) {
-            return Day::parse(text).map(Self::Day);
-        }
-        match OffsetDateTime::parse(text, &Rfc3339) {
-            Ok(instant) => Ok(Self::Instant { unix_s: instant.unix_timestamp() }),
-            Err(_) => Err(format!("{text:?} is not a date and time; expected RFC 3339, such as 2023-09-22T23:59:59+03:30")),
-        }
+    /// What is wrong and what is expected.
+    pub fn parse(text: &str) -> Result<Self, MomentError> {
+        let Some((date, time)) = text.split_once(['T', 't', ' ']) else { return Day::parse(text).map(Self::Day) };
+        let day = Day::parse(date)?;
+        let malformed = || {
+            let expected = "RFC 3339 with an offset, such as 2023-09-22T23:59:59+03:30 or 1402-06-31T23:59:59+03:30";
+            MomentError(format!("{text:?} is not a date and time; expected {expected}"))
+        };
+        let instant = OffsetDateTime::parse(&format!("{}T{time}", day.gregorian()), &Rfc3339).map_err(|_| malformed())?;
+        Ok(Self::Instant { unix_s: instant.unix_timestamp() })
     }
 
     /// The instant meant, when it is the first of a span.
@@ -148,8 +180,8 @@ impl fmt::Display for Moment {
 }
 
 impl TryFrom<String> for Day {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
+    type Error = MomentError;
+    fn try_from(text: String) -> Result<Self, MomentError> {
         Self::parse(&text)
     }
 }
@@ -161,8 +193,8 @@ impl From<Day> for String {
 }
 
 impl TryFrom<String> for Moment {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
+    type Error = MomentError;
+    fn try_from(text: String) -> Result<Self, MomentError> {
         Self::parse(&text)
     }
 }
@@ -190,19 +222,18 @@ mod tests {
     #[test]
     fn knows_leap_days() {
         assert!(Day::parse("1403-12-30").is_ok());
-        assert_eq!(Day::parse("1402-12-30"), Err("1402-12-30 is not in the Jalali calendar: month 1402-12 has 29 days".into()));
+        let refused = |text| Day::parse(text).expect_err("no day").to_string();
+        assert_eq!(refused("1402-12-30"), "1402-12-30 is not in the Jalali calendar: month 1402-12 has 29 days");
         assert!(Day::parse("2024-02-29").is_ok());
-        assert_eq!(
-            Day::parse("2023-02-29"),
-            Err("2023-02-29 is not in the Gregorian calendar: month 2023-02 has 28 days".into())
-        );
+        assert_eq!(refused("2023-02-29"), "2023-02-29 is not in the Gregorian calendar: month 2023-02 has 28 days");
         assert!(Day::parse("1402-06-31").is_ok());
         assert!(Day::parse("1402-07-31").is_err());
     }
 
     #[test]
     fn refuses_what_is_no_date() {
-        assert_eq!(Day::parse("1401-13-01"), Err("1401-13-01 is not in the Jalali calendar: a year has months 01 to 12".into()));
+        let refused = Day::parse("1401-13-01").expect_err("no day").to_string();
+        assert_eq!(refused, "1401-13-01 is not in the Jalali calendar: a year has months 01 to 12");
         for text in ["", "1401", "1401-1-1", "0900-01-01", "1401-10-00", "۱۴۰۱-۱۰-۲۰", "1401/10/20", "+401-10-20"] {
             assert!(Day::parse(text).is_err(), "{text}");
         }
@@ -214,5 +245,30 @@ mod tests {
         assert_eq!(moment.to_string(), "2023-09-22T20:30:00Z");
         assert_eq!(moment.last(), Moment::parse("1402-06-31").expect("a day").last());
         assert!(Moment::parse("2023-09-23T25:00:00Z").is_err());
+    }
+
+    #[test]
+    fn a_jalali_date_with_a_time_is_no_year_of_the_other_calendar() {
+        let instant = |text| Moment::parse(text).expect("an instant").to_string();
+        assert_eq!(instant("1408-12-30T08:00:00+03:30"), "2030-03-20T04:30:00Z");
+        assert_eq!(instant("1402-06-31T23:59:59+03:30"), "2023-09-22T20:29:59Z");
+        assert_eq!(instant("1402-07-01t00:00:00z"), "2023-09-23T00:00:00Z");
+        for wrong in [
+            "1402-06-32T00:00:00Z",
+            "1407-12-30T08:00:00+03:30",
+            "1100-01-01T00:00:00Z",
+            "1402-06-31T24:30:00Z",
+            "1402-06-31T08:00",
+        ] {
+            assert!(Moment::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_instant_is_told_as_a_day_at_tehran() {
+        let day = |text| Day::jalali_at_tehran(Moment::parse(text).expect("an instant").first()).map(|day| day.to_string());
+        assert_eq!(day("2030-03-20T20:29:59Z").as_deref(), Some("1408-12-30"));
+        assert_eq!(day("2030-03-20T20:30:00Z").as_deref(), Some("1409-01-01"));
+        assert_eq!(day("9999-12-31"), None);
     }
 }
