@@ -13,8 +13,10 @@ mod generations;
 mod issue;
 mod listing;
 mod profile;
+mod hanging;
 mod revocation;
-pub mod rotation;
+mod root_rotation;
+mod rotation;
 mod signer;
 mod snapshot_signer;
 mod standing;
@@ -42,7 +44,8 @@ pub use self::{
     issue::Issued,
     listing::{CertificateRow, LiveCounts},
     profile::{BACKDATED, LeafUse},
-    revocation::{AgencyStanding, Suspended, require_agency, suspended},
+    revocation::{AgencyStanding, RevokedIssuer, RevokedSidecar, Suspended, require_agency, sidecar_revoked_since, suspended},
+    root_rotation::RootRotation,
     signer::{Keyring, OwnKey, Signer},
     snapshot_signer::{SnapshotSignature, SnapshotSigner},
     standing::CertificateStanding,
@@ -70,6 +73,10 @@ struct Inner {
     acknowledgements: Acknowledgements,
     /// Held while the picture is rebuilt from the database, so that an older one never replaces a newer one.
     reloading: tokio::sync::Mutex<()>,
+    /// Held by whoever waits with a new root.
+    conducting: Arc<tokio::sync::Mutex<()>>,
+    /// Changes whenever the picture was exchanged.
+    moved: tokio::sync::watch::Sender<()>,
     /// Told whenever the picture was exchanged.
     reloaded: Mutex<Vec<Tell>>,
 }
@@ -103,6 +110,8 @@ impl Authority {
                 current: ArcSwap::from_pointee(current),
                 acknowledgements,
                 reloading: tokio::sync::Mutex::new(()),
+                conducting: Arc::default(),
+                moved: tokio::sync::watch::Sender::new(()),
                 reloaded: Mutex::new(Vec::new()),
             }),
         })
@@ -161,6 +170,7 @@ impl Authority {
         for tell in self.inner.reloaded.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             tell(&picture);
         }
+        self.inner.moved.send_replace(());
         Ok(())
     }
 

@@ -5,7 +5,7 @@ mod coordination;
 mod in_process;
 
 pub use self::{
-    acknowledgements::Acknowledgements,
+    acknowledgements::{Acknowledgements, ByAgency},
     coordination::{Changes, Exclusive, Lock},
     in_process::InProcess,
 };

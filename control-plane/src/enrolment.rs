@@ -130,7 +130,16 @@ impl Enrolment {
             Problem::invalid("SIDECAR_NAME_MALFORMED", format!("{error}")).field("sidecar", format!("{error}"))
         })?;
         let agency = token.agency.parse().map_err(|error| Problem::internal(&error))?;
-        Ok(SpiffeId::sidecar(self.authority.trust_domain().clone(), agency, name))
+        let id = SpiffeId::sidecar(self.authority.trust_domain().clone(), agency, name);
+        if let Some(reason) = authority::sidecar_revoked_since(tx.read(), &id, token.created_at).await? {
+            // Whoever took its certificates may have taken a token as well.
+            return Err(Problem::denied(
+                "SIDECAR_REVOKED",
+                format!("{id} was revoked after this token was made: {reason}; ask an admin of the exchange for a new token"),
+            )
+            .with("spiffe_id", id.to_string()));
+        }
+        Ok(id)
     }
 
     async fn renew_for(&self, caller: &SidecarCaller, csr_der: &[u8]) -> Result<Issued, Problem> {

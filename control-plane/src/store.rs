@@ -23,9 +23,9 @@ pub use self::{
     health::{Health, Tried},
     seam::{
         AUDIT_BEGINNING, AgencyInStore, AgencyState, AuditEntry, AuditFilter, AuditHash, AuditHead, AuditLine, CertificateFilter,
-        CertificateRow, CertificateState, ChangeRow, EndpointInStore, Generation, GenerationKind, GenerationState, HeadRow,
+        CertificateRow, CertificateState, ChangeRow, EndpointInStore, Generation, GenerationKind, GenerationState, HeadRow, Holder,
         InquiryInStore, OfferedInquiry, PassportFilter, PassportRow, PassportState, PolicyVersion, Read, RegistrationRow,
-        RevokedCertificate, SYSTEM, SidecarRow, TokenRow, Write,
+        RevokedCertificate, RootRotationRow, SYSTEM, SidecarRow, TokenRow, Write,
     },
 };
 use self::{seam::Database, sqlite::SqliteDatabase};

@@ -106,12 +106,30 @@ impl ControlPlane {
     /// issuing CA's.
     ///
     /// # Errors
-    /// As `CertificateService.RotateRoot`.
+    /// As `CertificateService.RotateRoot`, or when it is not in force after the wait.
     pub async fn rotate_root(&self, wait_s: u32) -> Result<(String, String)> {
-        let request = admin::RotateRootRequest { reason: REASON.to_owned(), wait_s };
-        let answer = self.certificate_client().rotate_root(request).await.map_err(spelled_out)?.into_inner();
+        let answer = self.ask_for_root(wait_s, false).await?;
         let root = answer.root.context("a rotation names the new root")?.name;
-        Ok((root, answer.issuer.context("a rotation names the new issuing CA")?.name))
+        Ok((root, answer.issuer.with_context(|| format!("not in force yet: {:?}", answer.rotation))?.name))
+    }
+
+    /// Asks for a new root, and answers after the wait how far it is.
+    ///
+    /// # Errors
+    /// As `CertificateService.RotateRoot`.
+    pub async fn ask_for_root(&self, wait_s: u32, danger_leave_behind: bool) -> Result<admin::RotateRootResponse> {
+        let request = admin::RotateRootRequest { reason: REASON.to_owned(), wait_s, danger_leave_behind };
+        Ok(self.certificate_client().rotate_root(request).await.map_err(spelled_out)?.into_inner())
+    }
+
+    /// Revokes every certificate of the sidecar; answers how many were live.
+    ///
+    /// # Errors
+    /// As `CertificateService.RevokeSidecar`.
+    pub async fn revoke_sidecar(&self, agency: &str, sidecar: &str) -> Result<u64> {
+        let (agency, sidecar) = (agency.to_owned(), sidecar.to_owned());
+        let request = admin::RevokeSidecarRequest { agency, sidecar, reason: REASON.to_owned() };
+        Ok(self.certificate_client().revoke_sidecar(request).await.map_err(spelled_out)?.into_inner().certificates)
     }
 
     /// Stops trusting a generation; `danger_void_certificates` also while live certificates hang on it.

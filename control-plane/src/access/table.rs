@@ -106,6 +106,8 @@ pub const RULES: &[Rule] = &[
     row("CertificateService/RotateIssuer", "issuer.rotate", "a", Kind::Act),
     row("CertificateService/RotateRoot", "root.rotate", "a", Kind::Guarded(Guard::Root)),
     row("CertificateService/RetireGeneration", "generation.retire", "a", Kind::Guarded(Guard::Root)),
+    row("CertificateService/RevokeSidecar", "sidecar.revoke", "as", Kind::Act),
+    row("CertificateService/RevokeIssuer", "issuer.revoke", "as", Kind::Act),
     row("CertificateService/IssueAdminCertificate", "certificate.issue-admin", "a", Kind::Guarded(Guard::Inspector)),
     row("PassportService/SubmitPassport", "passport.submit", "oa", Kind::OfAgency),
     row("PassportService/ApprovePassport", "passport.approve", "a", Kind::Guarded(Guard::Policy)),

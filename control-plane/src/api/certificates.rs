@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use chapar_proto::admin::v1::{
-    Certificate, Generation as WireGeneration, GenerationState, GetAuthorityRequest, GetAuthorityResponse,
+    AgencyBehind, Certificate, Generation as WireGeneration, GenerationState, GetAuthorityRequest, GetAuthorityResponse,
     IssueAdminCertificateRequest, IssueAdminCertificateResponse, ListCertificatesRequest, ListCertificatesResponse,
-    RetireGenerationRequest, RetireGenerationResponse, RevokeCertificateRequest, RevokeCertificateResponse, RotateIssuerRequest,
+    RetireGenerationRequest, RetireGenerationResponse, RevokeCertificateRequest, RevokeCertificateResponse, RevokeIssuerRequest,
+    RevokeIssuerResponse, RevokeSidecarRequest, RevokeSidecarResponse, RootRotation as WireRootRotation, RotateIssuerRequest,
     RotateIssuerResponse, RotateRootRequest, RotateRootResponse,
     certificate_service_server::{CertificateService, CertificateServiceServer},
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
-    authority::{Authority, CertificateRow, Generation, Kind, LiveCounts, State},
+    authority::{Authority, CertificateRow, Generation, Kind, LiveCounts, RootRotation, State},
     caller::Caller,
     clock::wire_of,
     enrolment,
@@ -21,11 +22,14 @@ use crate::{
     store::Store,
 };
 
-/// How long a root rotation waits for connected sidecars when the request does not say, in seconds.
+/// How long the answer to a root rotation waits when the request does not say, in seconds.
 const WAIT_S_DEFAULT: u32 = 30;
 
 /// Longest such wait, in seconds.
 const WAIT_S_MAX: u32 = 600;
+
+/// Sidecars of one agency that are named as lacking a new root.
+const SIDECARS_NAMED_MAX: usize = 10;
 
 /// The service, for the admins' listeners.
 #[must_use]
@@ -75,6 +79,7 @@ impl CertificateService for Certificates {
             trust_domain: self.authority.trust_domain().to_string(),
             roots: of(Kind::Root),
             issuers: of(Kind::Issuing),
+            rotation: self.rotation_to_show().await?,
         }))
     }
 
@@ -86,13 +91,16 @@ impl CertificateService for Certificates {
 
     async fn rotate_root(&self, request: Request<RotateRootRequest>) -> Result<Response<RotateRootResponse>, Status> {
         let actor = Caller::from_request(&request)?.require_admin()?;
-        let RotateRootRequest { reason, wait_s } = request.into_inner();
+        let RotateRootRequest { reason, wait_s, danger_leave_behind } = request.into_inner();
         let wait_s = if wait_s == 0 { WAIT_S_DEFAULT } else { wait_s.min(WAIT_S_MAX) };
-        let rotated = self.authority.rotate_root(&actor, &reason, Duration::from_secs(wait_s.into())).await?;
-        Ok(Response::new(RotateRootResponse {
-            root: Some(self.described(&rotated.root).await?),
-            issuer: Some(self.described(&rotated.issuing).await?),
-        }))
+        let wait = Duration::from_secs(wait_s.into());
+        let rotation = self.authority.rotate_root(&actor, &reason, wait, danger_leave_behind).await?;
+        let issuer = match &rotation.issuing {
+            Some(issuing) => Some(self.described(issuing).await?),
+            None => None,
+        };
+        let root = Some(self.described(&rotation.root).await?);
+        Ok(Response::new(RotateRootResponse { root, issuer, rotation: Some(rotation_wire(&rotation)) }))
     }
 
     async fn retire_generation(
@@ -103,6 +111,25 @@ impl CertificateService for Certificates {
         let RetireGenerationRequest { name, danger_void_certificates } = request.into_inner();
         let retired = self.authority.retire(&actor, &name, danger_void_certificates).await?;
         Ok(Response::new(RetireGenerationResponse { generation: Some(self.described(&retired).await?) }))
+    }
+
+    async fn revoke_sidecar(&self, request: Request<RevokeSidecarRequest>) -> Result<Response<RevokeSidecarResponse>, Status> {
+        let actor = Caller::from_request(&request)?.require_admin()?;
+        let RevokeSidecarRequest { agency, sidecar, reason } = request.into_inner();
+        let revoked = self.authority.revoke_sidecar(&actor, &agency, &sidecar, &reason).await?;
+        Ok(Response::new(RevokeSidecarResponse { certificates: revoked.certificates, revision: revoked.revision }))
+    }
+
+    async fn revoke_issuer(&self, request: Request<RevokeIssuerRequest>) -> Result<Response<RevokeIssuerResponse>, Status> {
+        let actor = Caller::from_request(&request)?.require_admin()?;
+        let RevokeIssuerRequest { name, reason, danger_void_certificates } = request.into_inner();
+        let revoked = self.authority.revoke_issuer(&actor, &name, &reason, danger_void_certificates).await?;
+        Ok(Response::new(RevokeIssuerResponse {
+            generation: Some(self.described(&revoked.generation).await?),
+            certificates: revoked.certificates,
+            revision: revoked.revision,
+            must_enrol: revoked.must_enrol,
+        }))
     }
 
     async fn issue_admin_certificate(
@@ -125,6 +152,17 @@ impl Certificates {
     async fn described(&self, generation: &Generation) -> Result<WireGeneration, Problem> {
         let counts = self.authority.live_counts().await?;
         Ok(wire(generation, &counts, &self.authority.current().generations))
+    }
+
+    /// The newest rotation of the root, while it waits or somebody lacks the new root.
+    async fn rotation_to_show(&self) -> Result<Option<WireRootRotation>, Problem> {
+        let rotation = self.authority.root_rotation().await?;
+        let shown = rotation.filter(|rotation| match rotation.root.state {
+            State::Prepared => true,
+            State::Active => !rotation.stand.behind.is_empty(),
+            State::Superseded | State::Retired => false,
+        });
+        Ok(shown.as_ref().map(rotation_wire))
     }
 }
 
@@ -157,5 +195,24 @@ fn wire(generation: &Generation, counts: &LiveCounts, all: &[Generation]) -> Wir
         not_after: Some(wire_of(generation.not_after)),
         live_certificates: counts.on(generation, all),
         certificate_der: generation.certificate.clone(),
+        revocation_reason: generation.revocation.clone().unwrap_or_default(),
+    }
+}
+
+fn rotation_wire(rotation: &RootRotation) -> WireRootRotation {
+    let behind = rotation.stand.behind.iter().map(|(agency, sidecars)| AgencyBehind {
+        agency: agency.clone(),
+        count: u32::try_from(sidecars.len()).unwrap_or(u32::MAX),
+        sidecars: sidecars.iter().take(SIDECARS_NAMED_MAX).cloned().collect(),
+    });
+    WireRootRotation {
+        root: rotation.root.name.clone(),
+        in_force: rotation.root.state == State::Active,
+        asked_at: Some(wire_of(rotation.asked.asked_at)),
+        asked_by: rotation.asked.asked_by.clone(),
+        all_until: Some(wire_of(rotation.all_until)),
+        percent_min: rotation.percent_min,
+        agreed: u32::try_from(rotation.stand.agreed).unwrap_or(u32::MAX),
+        behind: behind.collect(),
     }
 }

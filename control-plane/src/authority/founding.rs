@@ -134,5 +134,6 @@ fn generation_of(name: &str, kind: Kind, state: State, der: &[u8]) -> Result<Gen
         not_before: Timestamp::from_unix_s(certificate.validity().not_before.timestamp()),
         not_after: Timestamp::from_unix_s(certificate.validity().not_after.timestamp()),
         retired_at: None,
+        revocation: None,
     })
 }

@@ -1,10 +1,7 @@
 //! One generation follows another without a restart and without a failed call.
 //!
 //! An issuing CA is exchanged at once: who trusts the root trusts it, and every chain carries it. A root is exchanged in two
-//! steps: the new one is distributed beside the old one, and issues only when every connected sidecar trusts it. Who was away
-//! meanwhile still accepts what hangs on the new root, by the cross-certificate that the old root gave it.
-
-use std::time::Duration;
+//! steps: the new one is distributed beside the old one, and issues only once it has arrived ([`super::root_rotation`]).
 
 use super::{
     Authority, Inner, current,
@@ -17,15 +14,6 @@ use crate::{
     problem::Problem,
     store::{AuditEntry, Transaction},
 };
-
-/// The generations that a root rotation brought in force.
-#[derive(Clone, Debug)]
-pub struct RotatedRoot {
-    /// The new root.
-    pub root: Generation,
-    /// The new issuing CA under it.
-    pub issuing: Generation,
-}
 
 impl Authority {
     /// Makes a new issuing CA under the root in use, which issues from now on.
@@ -43,20 +31,6 @@ impl Authority {
         Ok(issuing)
     }
 
-    /// Brings a new root in force, in the two steps above. `wait_max`: how long to wait for connected sidecars.
-    ///
-    /// # Errors
-    /// `ROTATION_UNDERWAY`; `SIDECARS_BEHIND` after the wait: the new root stays prepared, and a second call goes on from
-    /// there; `AUTHORITY_KEY_AWAY`; or when the store fails.
-    pub async fn rotate_root(&self, actor: &str, reason: &str, wait_max: Duration) -> Result<RotatedRoot, Problem> {
-        let rotation = Rotation::begin(self).await?;
-        let prepared = rotation.prepare_root(actor, reason).await?;
-        // The revision of now, not of the preparation: a second call finds a root that was prepared by the first.
-        let revision = self.inner.store.revision().await?;
-        rotation.wait_for_acknowledged(revision, wait_max).await?;
-        rotation.activate_root(actor, reason, prepared).await
-    }
-
     /// Stops trusting a generation that no longer issues.
     ///
     /// # Errors
@@ -67,24 +41,11 @@ impl Authority {
         let mut tx = self.inner.store.write().await?;
         let held = tx.generations().await?;
         let retired = retirable(&held, name)?;
-        let live = counts.on(retired, &held);
-        if live > 0 && !danger_void {
-            return Err(in_use(
-                name,
-                format!("{live} live certificates hang on {name}; wait until the last of them has run out"),
-            )
-            .with("live_certificates", live.to_string()));
+        if !danger_void {
+            self.expect_unused(&mut tx, retired, &held, counts.on(retired, &held)).await?;
         }
         let now = tx.now();
-        let reason = format!("{name} was retired");
-        let with_children = held
-            .iter()
-            .filter(|child| child.name == name || (child.kind == Kind::Issuing && child.parent.as_deref() == Some(name)));
-        let mut voided = 0;
-        for generation in with_children.filter(|generation| generation.state != State::Retired) {
-            voided += tx.revoke_certificates_of(&generation.name, &reason, now).await?;
-            tx.move_generation(&generation.name, State::Retired, now).await?;
-        }
+        let voided = void(&mut tx, &held, name, &format!("{name} was retired")).await?;
         let revision = tx.next_revision().await?;
         let details = serde_json::json!({ "voided_certificates": voided, "revision": revision });
         tx.audit(AuditEntry::done(actor, "generation.retire", name).with(details)).await?;
@@ -97,7 +58,7 @@ impl Authority {
 
 /// A rotation under way. No other is at the same time: two would supersede one another.
 pub(super) struct Rotation<'a> {
-    authority: &'a Authority,
+    pub(super) authority: &'a Authority,
     _alone: Lock,
 }
 
@@ -112,55 +73,32 @@ impl<'a> Rotation<'a> {
         alone.map(|alone| Self { authority, _alone: alone }).ok_or_else(underway)
     }
 
-    /// Waits until every connected sidecar has the content of this distribution revision in force.
-    async fn wait_for_acknowledged(&self, revision: u64, wait_max: Duration) -> Result<(), Problem> {
-        let waited = self.authority.inner.acknowledgements.wait_for(revision, wait_max).await;
-        waited.map_err(|behind| {
-            let message = format!(
-                "{} connected sidecars do not trust the new root yet, after {} s; nothing was activated, call again",
-                behind.len(),
-                wait_max.as_secs()
-            );
-            behind.iter().fold(Problem::precondition("SIDECARS_BEHIND", message), |problem, sidecar| {
-                problem.violation("SIDECAR_BEHIND", sidecar, format!("has not acknowledged revision {revision}"))
-            })
-        })
-    }
-
-    async fn prepare_root(&self, actor: &str, reason: &str) -> Result<Generation, Problem> {
-        let mut tx = self.authority.inner.store.write().await?;
-        let held = tx.generations().await?;
-        let waiting = held.iter().find(|generation| generation.kind == Kind::Root && generation.state == State::Prepared);
-        if let Some(prepared) = waiting {
-            return Ok(prepared.clone());
-        }
-        let old = active_root(&held)?;
-        let old_key = self.authority.inner.keys.open(old)?;
-        let name = generations::next_name(&mut tx, Kind::Root).await?;
-        let (root, _) = self.maker().root(&name, State::Prepared, Some((old, &old_key)))?;
-        generations::insert(&mut tx, &root).await?;
-        announce(tx, actor, "root.prepare", &root, reason).await?;
-        self.authority.reload().await?;
-        Ok(root)
-    }
-
-    async fn activate_root(&self, actor: &str, reason: &str, prepared: Generation) -> Result<RotatedRoot, Problem> {
-        let mut tx = self.authority.inner.store.write().await?;
-        let now = tx.now();
-        tx.supersede_active_generation(Kind::Root).await?;
-        tx.move_generation(&prepared.name, State::Active, now).await?;
-        let root = Generation { state: State::Active, ..prepared };
-        let issuing = bring_issuing_in_force(&self.maker(), &mut tx, &root).await?;
-        announce(tx, actor, "root.rotate", &root, reason).await?;
-        self.authority.reload().await?;
-        Ok(RotatedRoot { root, issuing })
-    }
-
     /// Makes generations.
     pub(super) fn maker(&self) -> Maker<'_> {
         let Inner { keys, trust_domain, lifetimes, store, .. } = &*self.authority.inner;
         Maker { keys: &**keys, trust_domain, lifetimes, clock: store.clock() }
     }
+}
+
+/// Stops trusting a generation and the issuing CAs under it, and revokes every certificate that hangs on them; answers how many.
+pub(super) async fn void(
+    tx: &mut Transaction,
+    held: &[Generation],
+    name: &str,
+    reason: &str,
+) -> Result<u64, crate::store::StoreError> {
+    let now = tx.now();
+    let mut voided = 0;
+    for generation in with_children(held, name).filter(|generation| generation.state != State::Retired) {
+        voided += tx.revoke_certificates_of(&generation.name, reason, now).await?;
+        tx.move_generation(&generation.name, State::Retired, now).await?;
+    }
+    Ok(voided)
+}
+
+/// The generation of this name, and the issuing CAs under it.
+pub(super) fn with_children<'a>(held: &'a [Generation], name: &'a str) -> impl Iterator<Item = &'a Generation> {
+    held.iter().filter(move |child| child.name == name || (child.kind == Kind::Issuing && child.parent.as_deref() == Some(name)))
 }
 
 /// A new issuing CA under this root, in the place of the one in use.
@@ -198,7 +136,8 @@ pub(super) fn active_root(held: &[Generation]) -> Result<&Generation, AuthorityE
     current::active(held, Kind::Root).ok_or_else(|| AuthorityError::StoredCertificate("no root is active".to_owned()))
 }
 
-fn retirable<'a>(held: &'a [Generation], name: &str) -> Result<&'a Generation, Problem> {
+/// The generation of this name, if it can do without being trusted.
+pub(super) fn retirable<'a>(held: &'a [Generation], name: &str) -> Result<&'a Generation, Problem> {
     let Some(generation) = held.iter().find(|generation| generation.name == name) else {
         return Err(Problem::not_found("GENERATION_UNKNOWN", format!("no generation is named {name}; see `chapar ca show`"))
             .with("generation", name));
@@ -212,6 +151,6 @@ fn retirable<'a>(held: &'a [Generation], name: &str) -> Result<&'a Generation, P
     }
 }
 
-fn in_use(name: &str, message: String) -> Problem {
+pub(super) fn in_use(name: &str, message: String) -> Problem {
     Problem::precondition("GENERATION_IN_USE", message).with("generation", name)
 }

@@ -3,6 +3,7 @@
 mod csr;
 mod issuing;
 mod rotation;
+mod shutting_out;
 mod signer;
 
 use std::{sync::Arc, time::Duration};

@@ -23,7 +23,12 @@ pub async fn run(authority: Authority, registry: Registry, stopping: Cancellatio
     let mut ticks = interval(Duration::from_secs(UPKEEP_S));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut warned: Option<Instant> = None;
+    // Sidecars need a while to connect after a start: who is not there yet must not pass for having a new root.
+    let mut settled = false;
     while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+        if std::mem::replace(&mut settled, true) {
+            authority.conduct();
+        }
         if let Err(error) = authority.rotate_issuer_if_due().await
             && warned.is_none_or(|at| at.elapsed() >= Duration::from_secs(WARNING_PAUSE_S))
         {

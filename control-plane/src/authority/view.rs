@@ -75,7 +75,10 @@ fn retired_issuer(generation: &Generation, now: Timestamp) -> Result<Option<Revo
         spiffe_id: format!("spiffe://{}", generation.trust_domain()?),
         agency: None,
         revoked_at,
-        reason: format!("{} was retired", generation.name),
+        reason: match &generation.revocation {
+            Some(reason) => format!("{} was revoked: {reason}", generation.name),
+            None => format!("{} was retired", generation.name),
+        },
         not_after: generation.not_after,
     }))
 }

@@ -1,11 +1,11 @@
-//! How long certificates live.
+//! How long certificates live, and how a new root comes in force.
 
 use serde::Deserialize;
 
 /// Shortest life of any certificate, in seconds: below it renewal would not keep up.
 const LIFETIME_S_MIN: u32 = 60;
 
-/// Lifetimes of what the authority issues, in seconds.
+/// Lifetimes of what the authority issues, in seconds, and how long it waits for whom.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Certificates {
@@ -17,6 +17,14 @@ pub struct Certificates {
     pub issuer_lifetime_s: u32,
     /// The root's. Default ten years.
     pub root_lifetime_s: u32,
+    /// How long a rotation of the root waits for every connected sidecar, in seconds; from then on
+    /// `rootRotationAgenciesPercentMin` of the agencies suffice. Default 15 minutes: a sidecar acknowledges within seconds, one whose
+    /// connection broke within a minute, and an operator who is called has time to restart his.
+    pub root_rotation_wait_s: u32,
+    /// Of the agencies whose sidecars are connected, how many percent must have the new root at all of their sidecars, once the wait is
+    /// over. Default 75: what is wrong with the new root shows at most of them, and fewer than a quarter are members' own troubles,
+    /// or their ill will. Each agency weighs one.
+    pub root_rotation_agencies_percent_min: u32,
 }
 
 impl Default for Certificates {
@@ -26,6 +34,8 @@ impl Default for Certificates {
             admin_lifetime_s: 30 * 86_400,
             issuer_lifetime_s: 365 * 86_400,
             root_lifetime_s: 3_650 * 86_400,
+            root_rotation_wait_s: 900,
+            root_rotation_agencies_percent_min: 75,
         }
     }
 }
@@ -40,6 +50,12 @@ impl Certificates {
         ];
         if ordered[0].1 < LIFETIME_S_MIN || self.admin_lifetime_s < LIFETIME_S_MIN {
             return Err(format!("certificates: lifetimes must be at least {LIFETIME_S_MIN} seconds"));
+        }
+        if !(1..=100).contains(&self.root_rotation_agencies_percent_min) {
+            return Err(format!(
+                "certificates.rootRotationAgenciesPercentMin ({}) must be from 1 to 100",
+                self.root_rotation_agencies_percent_min
+            ));
         }
         for pair in ordered.windows(2) {
             let ((shorter, shorter_s), (longer, longer_s)) = (pair[0], pair[1]);

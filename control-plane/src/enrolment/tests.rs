@@ -210,6 +210,40 @@ async fn a_valid_certificate_is_renewed_for_the_same_identity_only() {
     assert_eq!(refusals, [["2"]]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_renewal_that_races_with_a_revocation_of_its_sidecar_survives_it() {
+    let bench = Bench::new().await;
+    let (first, spare) = (bench.token("main").await, bench.token("").await);
+    let issued = bench.enrol(&first.to_string(), &csr(&[]), "main").await.unwrap();
+    let caller = caller(&issued);
+    let racing = (0..8).map(|_| {
+        let (enrolment, caller) = (Enrolment::new(bench.store.clone(), bench.authority.clone()), caller.clone());
+        tokio::spawn(async move {
+            let mut renewed = Vec::new();
+            while let Ok(issued) = enrolment.renew(&caller, &csr(&[])).await {
+                renewed.push(issued);
+            }
+            renewed
+        })
+    });
+    let racing: Vec<_> = racing.collect();
+    bench.enrolment.renew(&caller, &csr(&[])).await.unwrap();
+    bench.authority.revoke_sidecar("local:uid=0", "post", "main", "stolen").await.unwrap();
+    for renewals in racing {
+        for renewed in renewals.await.unwrap() {
+            let refused = bench.enrolment.renew(&self::caller(&renewed), &csr(&[])).await.unwrap_err();
+            assert_eq!(refused.reason(), "CERTIFICATE_REVOKED");
+        }
+    }
+    // A token from before is worth nothing any more, but for another sidecar.
+    bench.expect_refused(&spare.to_string(), &csr(&[]), "main", "SIDECAR_REVOKED").await;
+    bench.enrol(&spare.to_string(), &csr(&[]), "second").await.unwrap();
+    bench.clock.advance(Duration::from_millis(1));
+    let new = bench.token("main").await;
+    let back = bench.enrol(&new.to_string(), &csr(&[]), "main").await.unwrap();
+    bench.enrolment.renew(&self::caller(&back), &csr(&[])).await.unwrap();
+}
+
 #[tokio::test]
 async fn tokens_are_made_for_known_agencies_and_for_a_bounded_time() {
     let bench = Bench::new().await;

@@ -21,10 +21,10 @@ pub use self::{
     agencies::{AgencyInStore, AgencyState, ReadAgencies, WriteAgencies},
     audit::{AUDIT_BEGINNING, AuditEntry, AuditFilter, AuditHash, AuditHead, AuditLine, HeadRow, ReadAudit, SYSTEM, WriteAudit},
     certificates::{
-        CertificateFilter, CertificateRow, CertificateState, ReadCertificates, RevokedCertificate, WriteCertificates,
+        CertificateFilter, CertificateRow, CertificateState, Holder, ReadCertificates, RevokedCertificate, WriteCertificates,
     },
     changes::{ChangeRow, ReadChanges, WriteChanges},
-    generations::{Generation, GenerationKind, GenerationState, ReadGenerations, WriteGenerations},
+    generations::{Generation, GenerationKind, GenerationState, ReadGenerations, RootRotationRow, WriteGenerations},
     inquiries::{InquiryInStore, OfferedInquiry, ReadInquiries, WriteInquiries},
     passports::{PassportFilter, PassportRow, PassportState, ReadPassports, WritePassports},
     policy::{PolicyVersion, ReadPolicy, WritePolicy},

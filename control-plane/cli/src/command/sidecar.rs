@@ -1,10 +1,11 @@
-//! Sidecars: who is connected, and which versions they run.
+//! Sidecars: who is connected, which versions they run, and shutting one out.
 
-use chapar_proto::admin::v1::{ListSidecarsRequest, ListSidecarsResponse, Sidecar};
+use chapar_proto::admin::v1::{ListSidecarsRequest, ListSidecarsResponse, RevokeSidecarRequest, Sidecar};
 use clap::Subcommand;
 
 use crate::{
     failure::Failure,
+    input::RequiredReason,
     output::{
         Style,
         table::{Table, Tone},
@@ -25,10 +26,37 @@ pub(crate) enum Command {
         #[command(flatten)]
         limit: Limit,
     },
+    /// Revoke all certificates of a sidecar at once, earlier and renewed ones too; its calls end, its connections are refused
+    Revoke {
+        /// Whose, and which one: AGENCY/NAME, such as ipm/main
+        #[arg(value_name = "AGENCY/NAME")]
+        sidecar: String,
+        #[command(flatten)]
+        reason: RequiredReason,
+    },
 }
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
-    let Command::List { agency, limit } = command;
+    match command {
+        Command::List { agency, limit } => list(agency, limit, session).await,
+        Command::Revoke { sidecar, reason } => revoke(&sidecar, reason.reason, session).await,
+    }
+}
+
+async fn revoke(sidecar: &str, reason: String, session: &Session) -> Result<Verdict, Failure> {
+    let (agency, name) = sidecar
+        .split_once('/')
+        .ok_or_else(|| Failure::Input(format!("`{sidecar}` is no sidecar: write it as AGENCY/NAME, such as ipm/main")))?;
+    let mut client = client!(session, certificate_service_client::CertificateServiceClient);
+    let request = RevokeSidecarRequest { agency: agency.to_owned(), sidecar: name.to_owned(), reason };
+    let answer = session.call(client.revoke_sidecar(request)).await?;
+    let (certificates, revision) = (answer.certificates, answer.revision);
+    session.output.show(&answer, |_| format!("{sidecar} is revoked, with {certificates} live certificates (revision {revision})."))?;
+    session.output.remark(&format!("next:  `chapar token create {agency}` makes the token by which it may come back"));
+    Ok(Verdict::Yes)
+}
+
+async fn list(agency: String, limit: Limit, session: &Session) -> Result<Verdict, Failure> {
     let client = client!(session, agency_service_client::AgencyServiceClient);
     let request = ListSidecarsRequest { agency, ..ListSidecarsRequest::default() };
     let ask = async |request| client.clone().list_sidecars(request).await;

@@ -32,7 +32,7 @@ async fn a_root_key_that_was_taken_away_is_named_and_issuing_goes_on() {
     bench.issue(MAIN).await;
     for refused in [
         bench.authority.rotate_issuer("system", "x").await.err().unwrap(),
-        bench.authority.rotate_root("system", "x", Duration::ZERO).await.err().unwrap(),
+        bench.authority.rotate_root("system", "x", Duration::ZERO, false).await.err().unwrap(),
     ] {
         assert_eq!(refused.reason(), "AUTHORITY_KEY_AWAY");
         assert!(refused.message().contains("root-1.key"), "{refused}");
@@ -51,7 +51,7 @@ async fn a_rotated_root_is_accepted_by_who_knows_only_the_old_or_only_the_new_on
     let old_root = trust_view(&bench.store).await.unwrap().roots_der;
     let mut rotated_roots = old_root.clone();
     for rotation in 2..=4 {
-        let rotated = bench.authority.rotate_root("local:uid=0", "planned", Duration::ZERO).await.unwrap();
+        let rotated = bench.authority.rotate_root("local:uid=0", "planned", Duration::ZERO, false).await.unwrap();
         assert_eq!(rotated.root.name, format!("root-{rotation}"));
         rotated_roots.push(rotated.root.certificate);
     }
@@ -69,36 +69,82 @@ async fn a_rotated_root_is_accepted_by_who_knows_only_the_old_or_only_the_new_on
     assert!(!bench.accepts(&rotated_roots[3..], &before.chain), "the old leaf hangs on the old root alone");
 }
 
-#[tokio::test]
-async fn a_root_rotation_activates_nothing_while_a_sidecar_is_behind() {
-    let bench = Bench::new().await;
-    bench.acknowledgements.record(MAIN, 0);
-    let behind = bench.authority.rotate_root("system", "x", Duration::from_millis(1)).await.err().unwrap();
-    assert_eq!(behind.reason(), "SIDECARS_BEHIND");
-    let view = trust_view(&bench.store).await.unwrap();
-    assert_eq!(view.roots_der.len(), 2, "the new root is trusted already");
-    assert_eq!(bench.issue(MAIN).await.issuer, "issuing-1");
+const MS: Duration = Duration::from_millis(1);
 
-    bench.acknowledgements.record(MAIN, bench.store.revision().await.unwrap());
-    let rotated = bench.authority.rotate_root("system", "x", Duration::from_millis(1)).await.unwrap();
-    assert_eq!((rotated.root.name.as_str(), rotated.issuing.name.as_str()), ("root-2", "issuing-2"));
-    assert_eq!(bench.audited("root.prepare").await, 1);
+fn main_of(agency: &str) -> String {
+    MAIN.replace("/post/", &format!("/{agency}/"))
 }
 
 #[tokio::test]
-async fn two_rotations_do_not_run_at_once() {
+async fn a_root_that_somebody_lacks_waits_and_comes_in_force_by_itself() {
     let bench = Bench::new().await;
     bench.acknowledgements.record(MAIN, 0);
-    let first = bench.authority.rotate_root("system", "x", Duration::from_secs(60));
-    let second = async {
-        tokio::task::yield_now().await;
-        bench.authority.rotate_issuer("system", "x").await
-    };
-    tokio::select! {
-        biased;
-        _ = first => panic!("the first rotation waits"),
-        refused = second => assert_eq!(refused.err().unwrap().reason(), "ROTATION_UNDERWAY"),
+    let waiting = bench.authority.rotate_root("system", "x", MS, false).await.unwrap();
+    assert!(waiting.issuing.is_none() && waiting.stand.behind.contains_key("post"), "{waiting:?}");
+    let view = trust_view(&bench.store).await.unwrap();
+    assert_eq!(view.roots_der.len(), 2, "the new root is trusted already");
+    assert_eq!(bench.issue(MAIN).await.issuer, "issuing-1");
+    let again = bench.authority.rotate_root("another", "x", MS, false).await.unwrap();
+    assert_eq!((again.root.name.as_str(), again.asked.asked_by.as_str()), ("root-2", "system"), "it goes on waiting");
+
+    // Nobody asks any more.
+    bench.acknowledgements.record(MAIN, bench.store.revision().await.unwrap());
+    let mut moved = bench.authority.inner.moved.subscribe();
+    moved.wait_for(|()| bench.authority.current().issuing.generation.name == "issuing-2").await.unwrap();
+    assert_eq!((bench.audited("root.prepare").await, bench.audited("root.rotate").await), (1, 1));
+    bench.authority.rotate_issuer("system", "x").await.unwrap();
+}
+
+#[tokio::test]
+async fn after_the_wait_enough_agencies_bring_a_root_in_force_and_one_with_a_thousand_sidecars_weighs_one() {
+    let bench = Bench::new().await;
+    for silent in 0..1_000 {
+        bench.acknowledgements.record(&MAIN.replace("main", &format!("s{silent}")), 0);
     }
+    for agency in ["cra", "ipm"] {
+        bench.acknowledgements.record(&main_of(agency), 0);
+    }
+    let waiting = bench.authority.rotate_root("system", "x", MS, false).await.unwrap();
+    let revision = bench.store.revision().await.unwrap();
+    for agency in ["cra", "ipm"] {
+        bench.acknowledgements.record(&main_of(agency), revision);
+    }
+    bench.clock.advance(Duration::from_secs(901));
+    let mut told = false;
+    assert!(!bench.authority.go_on_if_may(&mut told).await.unwrap(), "two of three are not 75 percent");
+    assert!(told);
+    bench.authority.rotate_issuer("system", "a thief has it").await.unwrap();
+    bench.acknowledgements.record(&main_of("tax"), revision);
+    bench.authority.rotate_root("system", "x", Duration::from_secs(60), false).await.unwrap();
+    let over = bench.authority.root_rotation().await.unwrap().unwrap();
+    assert_eq!((over.root.state, over.root.name), (State::Active, waiting.root.name));
+    let told = bench.store.sql("SELECT details FROM audit WHERE action = 'root.rotate' ORDER BY id").await.unwrap();
+    assert!(told.last().unwrap()[0].contains("post (1000 sidecars)"), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_admin_who_dares_brings_a_root_in_force_that_nobody_has_and_another_gives_it_up() {
+    let bench = Bench::new().await;
+    bench.acknowledgements.record(MAIN, 0);
+    bench.authority.rotate_root("system", "x", MS, false).await.unwrap();
+    bench.authority.retire("system", "root-2", false).await.unwrap();
+    let dared = bench.authority.rotate_root("local:uid=0", "x", MS, true).await.unwrap();
+    assert_eq!((dared.root.name.as_str(), dared.root.state), ("root-3", State::Active));
+    assert!(dared.issuing.is_some() && dared.left_behind().contains("post"), "{dared:?}");
+}
+
+#[tokio::test]
+async fn a_root_that_was_prepared_before_rotations_were_kept_waits_until_it_is_asked_for_again() {
+    let bench = Bench::new().await;
+    bench.acknowledgements.record(MAIN, 0);
+    bench.authority.rotate_root("system", "x", MS, false).await.unwrap();
+    bench.store.sql("DELETE FROM root_rotations").await.unwrap();
+    bench.acknowledgements.record(MAIN, bench.store.revision().await.unwrap());
+    assert!(bench.authority.go_on_if_may(&mut false).await.unwrap());
+    assert_eq!(bench.issue(MAIN).await.issuer, "issuing-1");
+    bench.acknowledgements.disconnected(MAIN);
+    let resumed = bench.authority.rotate_root("system", "x", MS, false).await.unwrap();
+    assert_eq!((resumed.root.name.as_str(), resumed.root.state), ("root-2", State::Active));
 }
 
 #[tokio::test]
@@ -109,9 +155,10 @@ async fn a_generation_is_retired_once_nothing_hangs_on_it() {
     assert_eq!(unknown.reason(), "GENERATION_UNKNOWN");
     let active = bench.authority.retire("system", "root-1", true).await.err().unwrap();
     assert_eq!(active.reason(), "GENERATION_IN_USE", "even when forced");
-    bench.authority.rotate_root("system", "x", Duration::ZERO).await.unwrap();
+    bench.authority.rotate_root("system", "x", Duration::ZERO, false).await.unwrap();
     let hanging = bench.authority.retire("system", "root-1", false).await.err().unwrap();
     assert_eq!(hanging.reason(), "GENERATION_IN_USE");
+    assert!(hanging.message().contains("1 of them hold no other"), "{hanging}");
 
     bench.clock.advance(Duration::from_secs(90_000));
     bench.authority.retire("system", "root-1", false).await.unwrap();
@@ -206,6 +253,6 @@ async fn no_issuing_ca_is_made_that_would_end_with_its_root_like_the_one_before(
     // Ten years of root, each issuing CA in use for 300 days, as this test looks only every 30.
     assert_eq!(rotated, 11);
     assert_eq!(bench.days_later(0).await, Err("ROOT_EXPIRES".to_owned()));
-    bench.authority.rotate_root("local:uid=0", "planned", Duration::ZERO).await.unwrap();
+    bench.authority.rotate_root("local:uid=0", "planned", Duration::ZERO, false).await.unwrap();
     assert_eq!(bench.days_later(0).await, Ok(None));
 }

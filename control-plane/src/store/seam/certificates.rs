@@ -64,6 +64,17 @@ pub struct RevokedCertificate {
     pub not_after: Timestamp,
 }
 
+/// Who holds live certificates of an issuing generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The identity in them.
+    pub spiffe_id: String,
+    /// How many.
+    pub live: u32,
+    /// Whether it holds a live one of an issuing generation that goes on being trusted as well.
+    pub has_renewed: bool,
+}
+
 /// Which certificates are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct CertificateFilter {
@@ -98,6 +109,16 @@ pub trait ReadCertificates {
     /// How many live ones each issuing generation carries, those of one identity left out.
     async fn live_certificates_by_issuer(&mut self, now: Timestamp, left_out: &str) -> Result<Vec<(String, u32)>, StoreError>;
 
+    /// Who holds live ones of these issuing generations (names), those of one identity left out; at most `limit`, those who hold no
+    /// other first.
+    async fn holders(&mut self, issuers: &[String], left_out: &str, now: Timestamp, limit: i64) -> Result<Vec<Holder>, StoreError>;
+
+    /// Whether a certificate was ever issued, and is still known, for this identity.
+    async fn is_known_identity(&mut self, spiffe_id: &str) -> Result<bool, StoreError>;
+
+    /// When, and why, all certificates of this sidecar were revoked last. `None`: never.
+    async fn sidecar_revocation(&mut self, spiffe_id: &str) -> Result<Option<(Timestamp, String)>, StoreError>;
+
     /// How many live ones an agency's sidecars hold.
     async fn live_certificates_of(&mut self, agency: &str, now: Timestamp) -> Result<u32, StoreError>;
 
@@ -119,6 +140,9 @@ pub trait WriteCertificates {
 
     /// Revokes every live one of an issuing generation; answers how many.
     async fn revoke_certificates_of(&mut self, issuer: &str, reason: &str, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Revokes every live one of an identity, and keeps that it was done; answers how many.
+    async fn revoke_certificates_for(&mut self, spiffe_id: &str, reason: &str, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Removes some that expired before then, at most `limit`; answers how many.
     async fn purge_certificates(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError>;

@@ -48,8 +48,27 @@ pub struct Generation {
     pub not_before: Timestamp,
     /// Until when it is valid.
     pub not_after: Timestamp,
-    /// When it was retired. `None`: it is trusted.
+    /// When it was retired or revoked. `None`: it is trusted.
     pub retired_at: Option<Timestamp>,
+    /// Why it was revoked with everything under it. `None`: it was not.
+    pub revocation: Option<String>,
+}
+
+/// A rotation of the root that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootRotationRow {
+    /// Name of the new root.
+    pub root: String,
+    /// Who asked, as in the audit.
+    pub asked_by: String,
+    /// Who agreed, where two are asked for.
+    pub second: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub asked_at: Timestamp,
+    /// Distribution revision that carries the new root to the sidecars.
+    pub revision: u64,
 }
 
 impl GenerationKind {
@@ -84,6 +103,9 @@ pub trait ReadGenerations {
 
     /// The number that the next one of this kind gets.
     async fn next_generation_number(&mut self, kind: GenerationKind) -> Result<i64, StoreError>;
+
+    /// The rotation of the root that was asked for last.
+    async fn newest_root_rotation(&mut self) -> Result<Option<RootRotationRow>, StoreError>;
 }
 
 /// Writing generations.
@@ -97,4 +119,10 @@ pub trait WriteGenerations {
 
     /// Moves one to another state.
     async fn move_generation(&mut self, name: &str, state: GenerationState, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Says why one that is no longer trusted was revoked.
+    async fn explain_revocation(&mut self, name: &str, reason: &str) -> Result<(), StoreError>;
+
+    /// Keeps that a rotation of the root was asked for.
+    async fn insert_root_rotation(&mut self, rotation: &RootRotationRow) -> Result<(), StoreError>;
 }

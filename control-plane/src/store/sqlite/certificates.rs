@@ -9,7 +9,7 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use super::{Session, Writing, instant, instant_if_any};
 use crate::store::{
     error::StoreError,
-    seam::{CertificateFilter, CertificateRow, CertificateState, ReadCertificates, RevokedCertificate, WriteCertificates},
+    seam::{CertificateFilter, CertificateRow, CertificateState, Holder, ReadCertificates, RevokedCertificate, WriteCertificates},
 };
 
 #[async_trait]
@@ -77,6 +77,40 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadCertificates for Session
         .fetch_all(self.conn())
         .await?;
         Ok(rows.into_iter().map(|(issuer, live)| (issuer, u32::try_from(live).unwrap_or(u32::MAX))).collect())
+    }
+
+    async fn holders(&mut self, issuers: &[String], left_out: &str, now: Timestamp, limit: i64) -> Result<Vec<Holder>, StoreError> {
+        // The names are our own, and few; a list of them goes as JSON.
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT c.spiffe_id, COUNT(*), EXISTS (SELECT 1 FROM certificates o JOIN authority_generations g ON g.name = o.issuer \
+             WHERE o.spiffe_id = c.spiffe_id AND o.revoked_at_ms IS NULL AND o.not_after_ms > $2 AND g.state <> 'retired' \
+             AND o.issuer NOT IN (SELECT value FROM json_each($1))) AS renewed \
+             FROM certificates c WHERE c.issuer IN (SELECT value FROM json_each($1)) AND c.revoked_at_ms IS NULL \
+             AND c.not_after_ms > $2 AND c.spiffe_id <> $3 GROUP BY c.spiffe_id ORDER BY renewed, c.spiffe_id LIMIT $4",
+        )
+        .bind(serde_json::json!(issuers).to_string())
+        .bind(now.unix_ms())
+        .bind(left_out)
+        .bind(limit)
+        .fetch_all(self.conn())
+        .await?;
+        let holder = |(spiffe_id, live, renewed): (String, i64, i64)| Holder {
+            spiffe_id,
+            live: u32::try_from(live).unwrap_or(u32::MAX),
+            has_renewed: renewed != 0,
+        };
+        Ok(rows.into_iter().map(holder).collect())
+    }
+
+    async fn is_known_identity(&mut self, spiffe_id: &str) -> Result<bool, StoreError> {
+        let known = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM certificates WHERE spiffe_id = $1)").bind(spiffe_id);
+        Ok(known.fetch_one(self.conn()).await.map(|known: i64| known != 0)?)
+    }
+
+    async fn sidecar_revocation(&mut self, spiffe_id: &str) -> Result<Option<(Timestamp, String)>, StoreError> {
+        let kept = sqlx::query("SELECT revoked_at_ms, reason FROM revoked_sidecars WHERE spiffe_id = $1").bind(spiffe_id);
+        let row = kept.fetch_optional(self.conn()).await?;
+        row.as_ref().map(|row| Ok((instant(row, "revoked_at_ms")?, row.try_get("reason")?))).transpose()
     }
 
     async fn live_certificates_of(&mut self, agency: &str, now: Timestamp) -> Result<u32, StoreError> {
@@ -148,6 +182,28 @@ impl WriteCertificates for Session<Writing> {
              WHERE issuer = $1 AND revoked_at_ms IS NULL AND not_after_ms > $2",
         )
         .bind(issuer)
+        .bind(now.unix_ms())
+        .bind(reason)
+        .execute(self.conn())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn revoke_certificates_for(&mut self, spiffe_id: &str, reason: &str, now: Timestamp) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE certificates SET revoked_at_ms = $2, revocation_reason = $3 \
+             WHERE spiffe_id = $1 AND revoked_at_ms IS NULL AND not_after_ms > $2",
+        )
+        .bind(spiffe_id)
+        .bind(now.unix_ms())
+        .bind(reason)
+        .execute(self.conn())
+        .await?;
+        sqlx::query(
+            "INSERT INTO revoked_sidecars (spiffe_id, revoked_at_ms, reason) VALUES ($1, $2, $3) \
+             ON CONFLICT (spiffe_id) DO UPDATE SET revoked_at_ms = excluded.revoked_at_ms, reason = excluded.reason",
+        )
+        .bind(spiffe_id)
         .bind(now.unix_ms())
         .bind(reason)
         .execute(self.conn())

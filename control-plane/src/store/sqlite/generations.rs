@@ -9,7 +9,7 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use super::{Session, Writing, instant, instant_if_any};
 use crate::store::{
     error::StoreError,
-    seam::{Generation, GenerationKind, GenerationState, ReadGenerations, WriteGenerations},
+    seam::{Generation, GenerationKind, GenerationState, ReadGenerations, RootRotationRow, WriteGenerations},
     stored,
 };
 
@@ -23,6 +23,22 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadGenerations for Session<
     async fn next_generation_number(&mut self, kind: GenerationKind) -> Result<i64, StoreError> {
         let next = sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) + 1 FROM authority_generations WHERE kind = $1");
         Ok(next.bind(kind.as_str()).fetch_one(self.conn()).await?)
+    }
+
+    async fn newest_root_rotation(&mut self) -> Result<Option<RootRotationRow>, StoreError> {
+        let newest = sqlx::query("SELECT * FROM root_rotations ORDER BY asked_at_ms DESC, rowid DESC LIMIT 1");
+        let row = newest.fetch_optional(self.conn()).await?;
+        let read = |row: &SqliteRow| {
+            Ok(RootRotationRow {
+                root: row.try_get("root")?,
+                asked_by: row.try_get("asked_by")?,
+                second: row.try_get("second")?,
+                reason: row.try_get("reason")?,
+                asked_at: instant(row, "asked_at_ms")?,
+                revision: row.try_get::<i64, _>("revision")?.unsigned_abs(),
+            })
+        };
+        row.as_ref().map(read).transpose()
     }
 }
 
@@ -66,6 +82,27 @@ impl WriteGenerations for Session<Writing> {
             .await?;
         Ok(())
     }
+
+    async fn explain_revocation(&mut self, name: &str, reason: &str) -> Result<(), StoreError> {
+        let explained = sqlx::query("UPDATE authority_generations SET revocation_reason = $2 WHERE name = $1");
+        explained.bind(name).bind(reason).execute(self.conn()).await?;
+        Ok(())
+    }
+
+    async fn insert_root_rotation(&mut self, rotation: &RootRotationRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO root_rotations (root, asked_by, second, reason, asked_at_ms, revision) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(&rotation.root)
+        .bind(&rotation.asked_by)
+        .bind(&rotation.second)
+        .bind(&rotation.reason)
+        .bind(rotation.asked_at.unix_ms())
+        .bind(i64::try_from(rotation.revision).unwrap_or(i64::MAX))
+        .execute(self.conn())
+        .await?;
+        Ok(())
+    }
 }
 
 fn row_of(row: &SqliteRow) -> Result<Generation, StoreError> {
@@ -80,5 +117,6 @@ fn row_of(row: &SqliteRow) -> Result<Generation, StoreError> {
         not_before: instant(row, "not_before_ms")?,
         not_after: instant(row, "not_after_ms")?,
         retired_at: instant_if_any(row, "retired_at_ms")?,
+        revocation: row.try_get("revocation_reason")?,
     })
 }
