@@ -10,10 +10,10 @@ mod digest;
 mod error;
 mod founding;
 mod generations;
+mod hanging;
 mod issue;
 mod listing;
 mod profile;
-mod hanging;
 mod revocation;
 mod root_rotation;
 mod rotation;
@@ -44,8 +44,11 @@ pub use self::{
     issue::Issued,
     listing::{CertificateRow, LiveCounts},
     profile::{BACKDATED, LeafUse},
-    revocation::{AgencyStanding, RevokedIssuer, RevokedSidecar, Suspended, require_agency, sidecar_revoked_since, suspended},
-    root_rotation::RootRotation,
+    revocation::{
+        AgencyStanding, RevokedIssuer, RevokedSidecar, Suspended, require_agency, revoke_issuer, revoke_sidecar,
+        sidecar_revoked_since, suspended,
+    },
+    root_rotation::{RootRotation, root_rotation},
     signer::{Keyring, OwnKey, Signer},
     snapshot_signer::{SnapshotSignature, SnapshotSigner},
     standing::CertificateStanding,

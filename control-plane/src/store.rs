@@ -23,8 +23,8 @@ pub use self::{
     health::{Health, Tried},
     seam::{
         AUDIT_BEGINNING, AgencyInStore, AgencyState, AuditEntry, AuditFilter, AuditHash, AuditHead, AuditLine, CertificateFilter,
-        CertificateRow, CertificateState, ChangeRow, EndpointInStore, Generation, GenerationKind, GenerationState, HeadRow, Holder,
-        InquiryInStore, OfferedInquiry, PassportFilter, PassportRow, PassportState, PolicyVersion, Read, RegistrationRow,
+        CertificateRow, CertificateState, ChangeRow, EndpointInStore, Generation, GenerationKind, GenerationState, HeadRow,
+        Holder, InquiryInStore, OfferedInquiry, PassportFilter, PassportRow, PassportState, PolicyVersion, Read, RegistrationRow,
         RevokedCertificate, RootRotationRow, SYSTEM, SidecarRow, TokenRow, Write,
     },
 };

@@ -203,7 +203,11 @@ async fn a_root_rotation_breaks_no_connection_and_lets_old_and_new_in() {
     let mut open = bench.as_sidecar(&old);
     open.renew(renewal(&old.key)).await.unwrap();
     let mut admin = CertificateServiceClient::new(bench.local());
-    let rotated = admin.rotate_root(RotateRootRequest { reason: "planned".to_owned(), wait_s: 1 }).await.unwrap().into_inner();
+    let rotated = admin
+        .rotate_root(RotateRootRequest { reason: "planned".to_owned(), wait_s: 1, ..Default::default() })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(rotated.root.unwrap().name, "root-2");
 
     let renewed = open.renew(renewal(&old.key)).await.unwrap().into_inner().credentials.unwrap();

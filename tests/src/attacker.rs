@@ -133,15 +133,17 @@ impl Disguise {
     /// # Errors
     /// When the control plane refuses it.
     pub async fn enrolled(plane: &ControlPlane, agency: &str, uri: &str) -> Result<Self> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
-        let csr_der = params.serialize_request(&key)?.der().to_vec();
+        let (csr_der, key) = signing_request(uri)?;
         let mut enrolment = EnrolmentServiceClient::new(channel(plane.address("sidecars"), None)?);
         let request = EnrolRequest { token: plane.token(agency).await?, csr_der, sidecar: String::new() };
         let credentials = enrolment.enrol(request).await?.into_inner().credentials.context("credentials are set")?;
-        let chain = credentials.chain_der.into_iter().map(CertificateDer::from).collect();
-        Ok(Self { chain, key: key.serialize_der().into() })
+        Ok(Self::issued(credentials.chain_der, &key))
+    }
+
+    /// What the control plane issued to this key.
+    #[must_use]
+    pub fn issued(chain_der: Vec<Vec<u8>>, key: &KeyPair) -> Self {
+        Self { chain: chain_der.into_iter().map(CertificateDer::from).collect(), key: key.serialize_der().into() }
     }
 
     fn signed<K: rcgen::SigningKey>(
@@ -203,6 +205,25 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
+/// A request for a certificate of `uri`, DER, and its key.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn signing_request(uri: &str) -> Result<(Vec<u8>, KeyPair)> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
+    Ok((params.serialize_request(&key)?.der().to_vec(), key))
+}
+
+/// As [`channel`], for streams that last: no request has a deadline.
+///
+/// # Errors
+/// When the disguise cannot be worn.
+pub fn lasting_channel(address: &str, disguise: &Disguise) -> Result<Channel> {
+    channel_by(Endpoint::from_static("http://victim.invalid"), Ipv4Addr::UNSPECIFIED, address, Some(disguise))
+}
+
 /// A channel to the TLS listener at `address`, whoever that is, that shows `disguise`. Every request has a deadline.
 ///
 /// # Errors
@@ -216,8 +237,11 @@ pub fn channel(address: &str, disguise: Option<&Disguise>) -> Result<Channel> {
 /// # Errors
 /// When the disguise cannot be worn.
 pub fn channel_from(source: Ipv4Addr, address: &str, disguise: Option<&Disguise>) -> Result<Channel> {
+    channel_by(Endpoint::from_static("http://victim.invalid").timeout(ANSWER_LIMIT), source, address, disguise)
+}
+
+fn channel_by(endpoint: Endpoint, source: Ipv4Addr, address: &str, disguise: Option<&Disguise>) -> Result<Channel> {
     let (connector, address) = (connector(disguise)?, address.parse::<SocketAddr>()?);
-    let endpoint = Endpoint::from_static("http://victim.invalid").timeout(ANSWER_LIMIT);
     Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
         let connector = connector.clone();
         async move {

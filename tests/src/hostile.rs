@@ -8,6 +8,8 @@ mod file_access;
 mod forged_report;
 mod forgery;
 mod refused_calls;
+mod silent_followers;
+mod stolen_identity;
 mod token_race;
 
 use std::{path::Path, process::Stdio, time::Duration};
@@ -24,6 +26,8 @@ pub use self::{
     forged_report::{ForgedAccount, ForgedReport},
     forgery::Forgery,
     refused_calls::RefusedCalls,
+    silent_followers::SilentFollowers,
+    stolen_identity::StolenIdentity,
     token_race::TokenRace,
 };
 use crate::binaries;
@@ -47,6 +51,10 @@ pub enum Act {
     Forgery(Forgery),
     /// A false control plane answers a renewal.
     FalseRenewal(FalseRenewal),
+    /// An agency's sidecars acknowledge nothing.
+    SilentFollowers(SilentFollowers),
+    /// A thief of a sidecar's certificate makes more of it.
+    StolenIdentity(StolenIdentity),
 }
 
 impl Act {
@@ -62,6 +70,8 @@ impl Act {
             Self::ForgedReport(report) => report.run().await,
             Self::Forgery(forgery) => forgery.run().await,
             Self::FalseRenewal(renewal) => renewal.run().await,
+            Self::SilentFollowers(followers) => followers.run().await,
+            Self::StolenIdentity(identity) => identity.run().await,
         }
     }
 }

@@ -54,7 +54,10 @@ const STEPS: &[(&str, &str)] = &[
     ("CERTIFICATE_MISSING", "give --cert, --key and --ca, made by `chapar admin-cert issue` on the control plane's own machine"),
     ("ROTATION_UNDERWAY", "`chapar ca show` tells its state; wait for it to end"),
     ("SIDECAR_UNKNOWN", "`chapar cert list --all` shows who was ever given a certificate; write it as AGENCY/NAME"),
-    ("SIDECAR_REVOKED", "make a new one: `chapar token create {agency}`; tokens from before the revocation are void for that sidecar"),
+    (
+        "SIDECAR_REVOKED",
+        "make a new one: `chapar token create {agency}`; tokens from before the revocation are void for that sidecar",
+    ),
     ("NOT_AN_ISSUER", "a root goes with everything under it: `chapar ca rotate-root`, then `chapar ca retire`"),
     ("GENERATION_UNKNOWN", "`chapar ca show` shows those that exist"),
     (

@@ -13,7 +13,7 @@ use chapar_proto::admin::v1::{
 use tonic::{Request, Response, Status};
 
 use crate::{
-    authority::{Authority, CertificateRow, Generation, Kind, LiveCounts, RootRotation, State},
+    authority::{self, Authority, CertificateRow, Generation, Kind, LiveCounts, RootRotation, State, root_rotation},
     caller::Caller,
     clock::wire_of,
     enrolment,
@@ -116,14 +116,14 @@ impl CertificateService for Certificates {
     async fn revoke_sidecar(&self, request: Request<RevokeSidecarRequest>) -> Result<Response<RevokeSidecarResponse>, Status> {
         let actor = Caller::from_request(&request)?.require_admin()?;
         let RevokeSidecarRequest { agency, sidecar, reason } = request.into_inner();
-        let revoked = self.authority.revoke_sidecar(&actor, &agency, &sidecar, &reason).await?;
+        let revoked = authority::revoke_sidecar(&self.authority, &actor, &agency, &sidecar, &reason).await?;
         Ok(Response::new(RevokeSidecarResponse { certificates: revoked.certificates, revision: revoked.revision }))
     }
 
     async fn revoke_issuer(&self, request: Request<RevokeIssuerRequest>) -> Result<Response<RevokeIssuerResponse>, Status> {
         let actor = Caller::from_request(&request)?.require_admin()?;
         let RevokeIssuerRequest { name, reason, danger_void_certificates } = request.into_inner();
-        let revoked = self.authority.revoke_issuer(&actor, &name, &reason, danger_void_certificates).await?;
+        let revoked = authority::revoke_issuer(&self.authority, &actor, &name, &reason, danger_void_certificates).await?;
         Ok(Response::new(RevokeIssuerResponse {
             generation: Some(self.described(&revoked.generation).await?),
             certificates: revoked.certificates,
@@ -156,7 +156,7 @@ impl Certificates {
 
     /// The newest rotation of the root, while it waits or somebody lacks the new root.
     async fn rotation_to_show(&self) -> Result<Option<WireRootRotation>, Problem> {
-        let rotation = self.authority.root_rotation().await?;
+        let rotation = root_rotation(&self.authority).await?;
         let shown = rotation.filter(|rotation| match rotation.root.state {
             State::Prepared => true,
             State::Active => !rotation.stand.behind.is_empty(),

@@ -8,6 +8,7 @@ use chapar_core::{
 use super::{
     Authority,
     generations::{Generation, Kind, State},
+    hanging,
     rotation::{self, Rotation},
 };
 use crate::{
@@ -71,73 +72,83 @@ pub struct RevokedIssuer {
     pub revision: u64,
 }
 
-impl Authority {
-    /// Revokes every certificate of a sidecar, earlier and renewed ones too. It comes back with a token that is made from now on; one that
-    /// renews in this moment renews before, and its new certificate is void as well, or after, and is refused.
-    ///
-    /// # Errors
-    /// `SIDECAR_UNKNOWN`, `REASON_MISSING`, or when the store cannot be written.
-    pub async fn revoke_sidecar(&self, actor: &str, agency: &str, sidecar: &str, reason: &str) -> Result<RevokedSidecar, Problem> {
-        if reason.trim().is_empty() {
-            return Err(Problem::invalid("REASON_MISSING", "a revocation needs a reason: every refusal shows it"));
-        }
-        let unknown = || {
-            let message = format!("no certificate was ever issued to {agency}/{sidecar}; see `chapar cert list --all`");
-            Problem::not_found("SIDECAR_UNKNOWN", message).with("agency", agency).with("sidecar", sidecar)
-        };
-        let (Ok(of), Ok(name)) = (agency.parse(), sidecar.parse::<WorkloadName>()) else { return Err(unknown()) };
-        let id = SpiffeId::sidecar(self.trust_domain().clone(), of, name);
-        let mut tx = self.inner.store.write().await?;
-        if !tx.read().is_known_identity(&id.to_string()).await? {
-            return Err(unknown());
-        }
-        let now = tx.now();
-        let certificates = tx.revoke_certificates_for(&id.to_string(), reason, now).await?;
-        let revision = tx.next_revision().await?;
-        let details = serde_json::json!({ "reason": reason, "certificates": certificates, "revision": revision });
-        tx.audit(AuditEntry::done(actor, "sidecar.revoke", id.to_string()).with(details)).await?;
-        tx.commit().await?;
-        Ok(RevokedSidecar { id, certificates, revision })
+/// Revokes every certificate of a sidecar, earlier and renewed ones too. It comes back with a token that is made from now on; one that
+/// renews in this moment renews before, and its new certificate is void as well, or after, and is refused.
+///
+/// # Errors
+/// `SIDECAR_UNKNOWN`, `REASON_MISSING`, or when the store cannot be written.
+pub async fn revoke_sidecar(
+    authority: &Authority,
+    actor: &str,
+    agency: &str,
+    sidecar: &str,
+    reason: &str,
+) -> Result<RevokedSidecar, Problem> {
+    if reason.trim().is_empty() {
+        return Err(Problem::invalid("REASON_MISSING", "a revocation needs a reason: every refusal shows it"));
     }
+    let unknown = || {
+        let message = format!("no certificate was ever issued to {agency}/{sidecar}; see `chapar cert list --all`");
+        Problem::not_found("SIDECAR_UNKNOWN", message).with("agency", agency).with("sidecar", sidecar)
+    };
+    let (Ok(of), Ok(name)) = (agency.parse(), sidecar.parse::<WorkloadName>()) else { return Err(unknown()) };
+    let id = SpiffeId::sidecar(authority.trust_domain().clone(), of, name);
+    let mut tx = authority.inner.store.write().await?;
+    if !tx.read().is_known_identity(&id.to_string()).await? {
+        return Err(unknown());
+    }
+    let now = tx.now();
+    let certificates = tx.revoke_certificates_for(&id.to_string(), reason, now).await?;
+    let revision = tx.next_revision().await?;
+    let details = serde_json::json!({ "reason": reason, "certificates": certificates, "revision": revision });
+    tx.audit(AuditEntry::done(actor, "sidecar.revoke", id.to_string()).with(details)).await?;
+    tx.commit().await?;
+    Ok(RevokedSidecar { id, certificates, revision })
+}
 
-    /// Revokes an issuing CA with everything under it: from now on nothing that it signed is accepted anywhere.
-    ///
-    /// # Errors
-    /// `GENERATION_UNKNOWN`, `GENERATION_RETIRED`, `GENERATION_IN_USE` when it issues, or when live certificates hang on it and
-    /// `danger_void` is not given; `NOT_AN_ISSUER`, `REASON_MISSING`, `ROTATION_UNDERWAY`, or when the store fails.
-    pub async fn revoke_issuer(&self, actor: &str, name: &str, reason: &str, danger_void: bool) -> Result<RevokedIssuer, Problem> {
-        if reason.trim().is_empty() {
-            return Err(Problem::invalid("REASON_MISSING", "a revocation needs a reason: every refusal shows it"));
-        }
-        let _rotation = Rotation::begin(self).await?;
-        let counts = self.live_counts().await?;
-        let mut tx = self.inner.store.write().await?;
-        let held = tx.generations().await?;
-        let issuer = rotation::retirable(&held, name)?;
-        if issuer.kind != Kind::Issuing {
-            let message = format!("{name} is a root: rotate it with `chapar ca rotate-root`, then `chapar ca retire {name}`");
-            return Err(Problem::precondition("NOT_AN_ISSUER", message).with("generation", name));
-        }
-        if !danger_void {
-            self.expect_unused(&mut tx, issuer, &held, counts.on(issuer, &held)).await?;
-        }
-        let must_enrol = self.must_enrol(&mut tx, issuer, &held).await?;
-        let now = tx.now();
-        // Without the control plane's own, which it has exchanged long ago.
-        let certificates = u64::from(counts.on(issuer, &held));
-        rotation::void(&mut tx, &held, name, &format!("{name} was revoked: {reason}")).await?;
-        tx.explain_revocation(name, reason).await?;
-        let revision = tx.next_revision().await?;
-        let details = serde_json::json!({
-            "reason": reason, "voided_certificates": certificates, "mustEnrol": must_enrol, "revision": revision,
-        });
-        tx.audit(AuditEntry::done(actor, "issuer.revoke", name).with(details)).await?;
-        tx.commit().await?;
-        let revocation = Some(reason.to_owned());
-        let generation = Generation { state: State::Retired, retired_at: Some(now), revocation, ..issuer.clone() };
-        self.reload().await?;
-        Ok(RevokedIssuer { generation, certificates, must_enrol, revision })
+/// Revokes an issuing CA with everything under it: from now on nothing that it signed is accepted anywhere.
+///
+/// # Errors
+/// `GENERATION_UNKNOWN`, `GENERATION_RETIRED`, `GENERATION_IN_USE` when it issues, or when live certificates hang on it and
+/// `danger_void` is not given; `NOT_AN_ISSUER`, `REASON_MISSING`, `ROTATION_UNDERWAY`, or when the store fails.
+pub async fn revoke_issuer(
+    authority: &Authority,
+    actor: &str,
+    name: &str,
+    reason: &str,
+    danger_void: bool,
+) -> Result<RevokedIssuer, Problem> {
+    if reason.trim().is_empty() {
+        return Err(Problem::invalid("REASON_MISSING", "a revocation needs a reason: every refusal shows it"));
     }
+    let _rotation = Rotation::begin(authority).await?;
+    let counts = authority.live_counts().await?;
+    let mut tx = authority.inner.store.write().await?;
+    let held = tx.generations().await?;
+    let issuer = rotation::retirable(&held, name)?;
+    if issuer.kind != Kind::Issuing {
+        let message = format!("{name} is a root: rotate it with `chapar ca rotate-root`, then `chapar ca retire {name}`");
+        return Err(Problem::precondition("NOT_AN_ISSUER", message).with("generation", name));
+    }
+    if !danger_void {
+        hanging::expect_unused(authority, &mut tx, issuer, &held, counts.on(issuer, &held)).await?;
+    }
+    let must_enrol = hanging::must_enrol(authority, &mut tx, issuer, &held).await?;
+    let now = tx.now();
+    // Without the control plane's own, which it has exchanged long ago.
+    let certificates = u64::from(counts.on(issuer, &held));
+    rotation::void(&mut tx, &held, name, &format!("{name} was revoked: {reason}")).await?;
+    tx.explain_revocation(name, reason).await?;
+    let revision = tx.next_revision().await?;
+    let details = serde_json::json!({
+        "reason": reason, "voided_certificates": certificates, "mustEnrol": must_enrol, "revision": revision,
+    });
+    tx.audit(AuditEntry::done(actor, "issuer.revoke", name).with(details)).await?;
+    tx.commit().await?;
+    let revocation = Some(reason.to_owned());
+    let generation = Generation { state: State::Retired, retired_at: Some(now), revocation, ..issuer.clone() };
+    authority.reload().await?;
+    Ok(RevokedIssuer { generation, certificates, must_enrol, revision })
 }
 
 /// Why a token that was made then no longer lets this sidecar in. `None`: it does.

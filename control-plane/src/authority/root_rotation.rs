@@ -92,97 +92,95 @@ impl Authority {
         danger_leave_behind: bool,
     ) -> Result<RootRotation, Problem> {
         let prepared = Rotation::begin(self).await?.prepare_root(actor, reason).await?;
-        self.go_on_if_may(&mut false).await?;
-        self.conduct();
+        go_on_if_may(self, &mut false).await?;
+        conduct(self);
         let mut moved = self.inner.moved.subscribe();
-        let is_over = moved.wait_for(|()| !self.waits(&prepared.name));
+        let is_over = moved.wait_for(|()| !waits(self, &prepared.name));
         // Whether it is over or not, the answer says so.
         let _ = tokio::time::timeout(wait_max, is_over).await;
-        if danger_leave_behind
-            && let Some(waiting) = self.waiting_root().await?
-        {
-            self.bring_in_force(&waiting, Why::Dared { by: actor.to_owned() }).await?;
+        if danger_leave_behind && let Some(waiting) = waiting_root(self).await? {
+            bring_in_force(self, &waiting, Why::Dared { by: actor.to_owned() }).await?;
         }
-        match self.root_rotation().await? {
+        match root_rotation(self).await? {
             Some(rotation) if rotation.root.name == prepared.name && rotation.root.is_trusted() => Ok(rotation),
             _ => Err(given_up(&prepared.name)),
         }
     }
+}
 
-    /// The rotation of the root that was asked for last.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn root_rotation(&self) -> Result<Option<RootRotation>, StoreError> {
-        let mut reader = self.inner.store.snapshot().await?;
-        let Some(asked) = reader.newest_root_rotation().await? else { return Ok(None) };
-        let generations = reader.generations().await?;
-        let Some(root) = generations.iter().find(|root| root.name == asked.root).cloned() else { return Ok(None) };
-        let issues = |issuing: &&Generation| issuing.parent.as_deref() == Some(&root.name);
-        let issuing = current::active(&generations, Kind::Issuing).filter(issues).cloned();
-        let lifetimes = &self.inner.lifetimes;
-        Ok(Some(RootRotation {
-            root,
-            issuing,
-            stand: self.inner.acknowledgements.by_agency(asked.revision),
-            all_until: asked.asked_at.saturating_add(Duration::from_secs(lifetimes.root_rotation_wait_s.into())),
-            percent_min: lifetimes.root_rotation_agencies_percent_min,
-            asked,
-        }))
+/// The rotation of the root that was asked for last.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn root_rotation(authority: &Authority) -> Result<Option<RootRotation>, StoreError> {
+    let mut reader = authority.inner.store.snapshot().await?;
+    let Some(asked) = reader.newest_root_rotation().await? else { return Ok(None) };
+    let generations = reader.generations().await?;
+    let Some(root) = generations.iter().find(|root| root.name == asked.root).cloned() else { return Ok(None) };
+    let issues = |issuing: &&Generation| issuing.parent.as_deref() == Some(&root.name);
+    let issuing = current::active(&generations, Kind::Issuing).filter(issues).cloned();
+    let lifetimes = &authority.inner.lifetimes;
+    Ok(Some(RootRotation {
+        root,
+        issuing,
+        stand: authority.inner.acknowledgements.by_agency(asked.revision),
+        all_until: asked.asked_at.saturating_add(Duration::from_secs(lifetimes.root_rotation_wait_s.into())),
+        percent_min: lifetimes.root_rotation_agencies_percent_min,
+        asked,
+    }))
+}
+
+/// Waits with the root that waits, if one does and nobody else waits with it, until it is in force or given up.
+pub(super) fn conduct(authority: &Authority) {
+    if let Ok(alone) = Arc::clone(&authority.inner.conducting).try_lock_owned() {
+        tokio::spawn(conducted(authority.clone(), alone));
     }
+}
 
-    /// Waits with the root that waits, if one does and nobody else waits with it, until it is in force or given up.
-    pub(super) fn conduct(&self) {
-        if let Ok(alone) = Arc::clone(&self.inner.conducting).try_lock_owned() {
-            tokio::spawn(conducted(self.clone(), alone));
-        }
+fn waits(authority: &Authority, root: &str) -> bool {
+    authority.current().generations.iter().any(|generation| generation.name == root && generation.state == State::Prepared)
+}
+
+async fn waiting_root(authority: &Authority) -> Result<Option<RootRotation>, StoreError> {
+    Ok(root_rotation(authority).await?.filter(|rotation| rotation.root.state == State::Prepared))
+}
+
+/// Brings the root that waits in force, if it may be. True: none waits any more. `told`: that it waits for longer than it should was
+/// said.
+pub(super) async fn go_on_if_may(authority: &Authority, told: &mut bool) -> Result<bool, Problem> {
+    let Some(waiting) = waiting_root(authority).await? else { return Ok(true) };
+    let now = authority.clock().now();
+    if let Some(why) = waiting.may_go_on(now) {
+        bring_in_force(authority, &waiting, why).await?;
+        return Ok(true);
     }
-
-    fn waits(&self, root: &str) -> bool {
-        self.current().generations.iter().any(|generation| generation.name == root && generation.state == State::Prepared)
+    if now >= waiting.all_until && !std::mem::replace(told, true) {
+        tell_overdue(authority, &waiting).await?;
     }
+    Ok(false)
+}
 
-    async fn waiting_root(&self) -> Result<Option<RootRotation>, StoreError> {
-        Ok(self.root_rotation().await?.filter(|rotation| rotation.root.state == State::Prepared))
-    }
-
-    /// Brings the root that waits in force, if it may be. True: none waits any more. `told`: that it waits for longer than it should was
-    /// said.
-    pub(super) async fn go_on_if_may(&self, told: &mut bool) -> Result<bool, Problem> {
-        let Some(waiting) = self.waiting_root().await? else { return Ok(true) };
-        let now = self.clock().now();
-        if let Some(why) = waiting.may_go_on(now) {
-            self.bring_in_force(&waiting, why).await?;
-            return Ok(true);
-        }
-        if now >= waiting.all_until && !std::mem::replace(told, true) {
-            self.tell_overdue(&waiting).await?;
-        }
-        Ok(false)
-    }
-
-    async fn tell_overdue(&self, waiting: &RootRotation) -> Result<(), StoreError> {
-        let (root, behind) = (&waiting.root.name, waiting.left_behind());
-        tracing::warn!(
-            root,
-            behind,
-            agreed = waiting.stand.agreed,
-            percent_min = waiting.percent_min,
-            "the new root waits: too few agencies have it; look after the sidecars that lack it, or chapar ca rotate-root \
+async fn tell_overdue(authority: &Authority, waiting: &RootRotation) -> Result<(), StoreError> {
+    let (root, behind) = (&waiting.root.name, waiting.left_behind());
+    tracing::warn!(
+        root,
+        behind,
+        agreed = waiting.stand.agreed,
+        percent_min = waiting.percent_min,
+        "the new root waits: too few agencies have it; look after the sidecars that lack it, or chapar ca rotate-root \
              --danger-leave-behind"
-        );
-        let details = serde_json::json!({ "behind": behind, "agreed": waiting.stand.agreed, "percentMin": waiting.percent_min });
-        let entry = AuditEntry::refused(&waiting.asked.asked_by, "root.rotate", root, "AGENCIES_BEHIND");
-        self.inner.store.audit(entry.with(details)).await
-    }
+    );
+    let details = serde_json::json!({ "behind": behind, "agreed": waiting.stand.agreed, "percentMin": waiting.percent_min });
+    let entry = AuditEntry::refused(&waiting.asked.asked_by, "root.rotate", root, "AGENCIES_BEHIND");
+    authority.inner.store.audit(entry.with(details)).await
+}
 
-    async fn bring_in_force(&self, waiting: &RootRotation, why: Why) -> Result<(), Problem> {
-        let rotation = Rotation::begin(self).await?;
-        let activation = rotation.activate_root(waiting, why);
-        match waiting.asked.second.clone() {
-            Some(agreed) if second().is_none() => with_second(agreed, activation).await,
-            _ => activation.await,
-        }
+async fn bring_in_force(authority: &Authority, waiting: &RootRotation, why: Why) -> Result<(), Problem> {
+    let rotation = Rotation::begin(authority).await?;
+    let activation = rotation.activate_root(waiting, why);
+    match waiting.asked.second.clone() {
+        Some(agreed) if second().is_none() => with_second(agreed, activation).await,
+        _ => activation.await,
     }
 }
 
@@ -192,9 +190,9 @@ async fn conducted(authority: Authority, _alone: OwnedMutexGuard<()>) {
     let mut moved = authority.inner.moved.subscribe();
     let mut told = false;
     loop {
-        let pause = match authority.go_on_if_may(&mut told).await {
+        let pause = match go_on_if_may(&authority, &mut told).await {
             Ok(true) => return,
-            Ok(false) => authority.pause().await,
+            Ok(false) => pause(&authority).await,
             Err(error) => {
                 tracing::warn!(%error, "cannot bring the new root in force yet; trying again");
                 sleep(Duration::from_secs(RETRY_S)).await;
@@ -210,14 +208,12 @@ async fn conducted(authority: Authority, _alone: OwnedMutexGuard<()>) {
     }
 }
 
-impl Authority {
-    /// Until the time is over in which all are waited for, or for a while.
-    async fn pause(&self) -> Duration {
-        let waiting = self.waiting_root().await.ok().flatten();
-        let left_ms = waiting.map_or(0, |waiting| waiting.all_until.ms_since(self.clock().now()));
-        let left_ms = if left_ms > 0 { left_ms.min(LOOK_PAUSE_MS_MAX) } else { LOOK_PAUSE_MS_MAX };
-        Duration::from_millis(left_ms.unsigned_abs())
-    }
+/// Until the time is over in which all are waited for, or for a while.
+async fn pause(authority: &Authority) -> Duration {
+    let waiting = waiting_root(authority).await.ok().flatten();
+    let left_ms = waiting.map_or(0, |waiting| waiting.all_until.ms_since(authority.clock().now()));
+    let left_ms = if left_ms > 0 { left_ms.min(LOOK_PAUSE_MS_MAX) } else { LOOK_PAUSE_MS_MAX };
+    Duration::from_millis(left_ms.unsigned_abs())
 }
 
 impl Rotation<'_> {
@@ -287,7 +283,13 @@ impl Rotation<'_> {
         if behind.is_empty() {
             tracing::info!(root = name, issuer = issuing.name, because, "a new root is in force");
         } else {
-            tracing::warn!(root = name, issuer = issuing.name, because, behind, "a new root is in force, and some do not have it yet");
+            tracing::warn!(
+                root = name,
+                issuer = issuing.name,
+                because,
+                behind,
+                "a new root is in force, and some do not have it yet"
+            );
         }
         self.authority.reload().await?;
         Ok(())

@@ -8,6 +8,7 @@ use super::{
     error::AuthorityError,
     founding::Maker,
     generations::{self, Generation, Kind, State},
+    hanging::{self, in_use, with_children},
 };
 use crate::{
     changes::{Exclusive, Lock},
@@ -42,7 +43,7 @@ impl Authority {
         let held = tx.generations().await?;
         let retired = retirable(&held, name)?;
         if !danger_void {
-            self.expect_unused(&mut tx, retired, &held, counts.on(retired, &held)).await?;
+            hanging::expect_unused(self, &mut tx, retired, &held, counts.on(retired, &held)).await?;
         }
         let now = tx.now();
         let voided = void(&mut tx, &held, name, &format!("{name} was retired")).await?;
@@ -96,11 +97,6 @@ pub(super) async fn void(
     Ok(voided)
 }
 
-/// The generation of this name, and the issuing CAs under it.
-pub(super) fn with_children<'a>(held: &'a [Generation], name: &'a str) -> impl Iterator<Item = &'a Generation> {
-    held.iter().filter(move |child| child.name == name || (child.kind == Kind::Issuing && child.parent.as_deref() == Some(name)))
-}
-
 /// A new issuing CA under this root, in the place of the one in use.
 pub(super) async fn bring_issuing_in_force(
     maker: &Maker<'_>,
@@ -149,8 +145,4 @@ pub(super) fn retirable<'a>(held: &'a [Generation], name: &str) -> Result<&'a Ge
             Err(Problem::precondition("GENERATION_RETIRED", format!("{name} is retired already")).with("generation", name))
         }
     }
-}
-
-pub(super) fn in_use(name: &str, message: String) -> Problem {
-    Problem::precondition("GENERATION_IN_USE", message).with("generation", name)
 }

@@ -6,7 +6,7 @@ use prometheus::{IntGaugeVec, Opts, Registry};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Authority, State};
+use super::{Authority, State, root_rotation};
 use crate::problem::WithSources;
 
 /// How often the control plane looks after its own certificates, in seconds.
@@ -27,7 +27,7 @@ pub async fn run(authority: Authority, registry: Registry, stopping: Cancellatio
     let mut settled = false;
     while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
         if std::mem::replace(&mut settled, true) {
-            authority.conduct();
+            root_rotation::conduct(&authority);
         }
         if let Err(error) = authority.rotate_issuer_if_due().await
             && warned.is_none_or(|at| at.elapsed() >= Duration::from_secs(WARNING_PAUSE_S))

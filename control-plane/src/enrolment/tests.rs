@@ -228,7 +228,7 @@ async fn no_renewal_that_races_with_a_revocation_of_its_sidecar_survives_it() {
     });
     let racing: Vec<_> = racing.collect();
     bench.enrolment.renew(&caller, &csr(&[])).await.unwrap();
-    bench.authority.revoke_sidecar("local:uid=0", "post", "main", "stolen").await.unwrap();
+    authority::revoke_sidecar(&bench.authority, "local:uid=0", "post", "main", "stolen").await.unwrap();
     for renewals in racing {
         for renewed in renewals.await.unwrap() {
             let refused = bench.enrolment.renew(&self::caller(&renewed), &csr(&[])).await.unwrap_err();

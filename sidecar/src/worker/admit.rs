@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chapar_relay::Probe;
+use chapar_relay::{ConnectionKey, Probe};
 use tokio::sync::mpsc;
 
 use super::{
@@ -81,10 +81,13 @@ pub(super) async fn run(worker: Rc<Worker>, share: ListenerShare) {
 /// Takes a connection to where the relay reads it: its handshake, where there is one, and its preface.
 async fn admit(worker: Rc<Worker>, connection: NewConnection) {
     let NewConnection { mut admission, io, address } = connection;
+    // Read before the handshake: a certificate that is renewed meanwhile outdates the connection, never the other way around.
+    let mut shown = None;
     let audience = match (admission.listener(), io) {
         // An application's own gRPC library may not expect PINGs, and it is on the same machine.
         (Listener::Outbound, io) => Audience { io, caller: Rc::new(Caller::application(&address)), probe: Probe::Never },
         (Listener::Inbound, Io::Tcp(tcp)) => {
+            shown = Some(worker.shared.trust.own());
             let time_max = worker.shared.limits.handshake_timeout();
             let (tls, peer) = match transport::accept(tcp, &worker.shared.trust, &worker.handshakes, time_max).await {
                 Ok(accepted) => accepted,
@@ -103,7 +106,13 @@ async fn admit(worker: Rc<Worker>, connection: NewConnection) {
     let mut first = [0; FIRST_BYTES];
     let time_max = worker.shared.limits.handshake_timeout();
     match tokio::time::timeout(time_max, transport::expect_preface(&mut io, &mut first)).await {
-        Ok(Ok(said)) => worker.begin(caller, probe, (io, said), Counted::CameIn { _admission: admission }),
+        Ok(Ok(said)) => {
+            let key = worker.begin(caller, probe, (io, said), Counted::CameIn { admission });
+            if shown.is_some_and(|shown| shown.serial != worker.shared.trust.own().serial) {
+                worker.state().relay.retire(key, Instant::now());
+                worker.bell.ring();
+            }
+        }
         Ok(Err(error)) => admission.ended_early(error.as_str()),
         Err(_elapsed) => admission.ended_early("silent"),
     }
@@ -111,7 +120,7 @@ async fn admit(worker: Rc<Worker>, connection: NewConnection) {
 
 impl Worker {
     /// Takes the connection in, with what it has `said` so far.
-    fn begin(self: &Rc<Self>, caller: Rc<Caller>, probe: Probe, (io, said): (Io, &[u8]), counted: Counted) {
+    fn begin(self: &Rc<Self>, caller: Rc<Caller>, probe: Probe, (io, said): (Io, &[u8]), counted: Counted) -> ConnectionKey {
         let now = Instant::now();
         let mut state = self.state();
         let key = state.relay.accept(caller, probe, now);
@@ -119,5 +128,6 @@ impl Worker {
         state.begin(key, io.into(), counted, now);
         drop(state);
         self.attend(key);
+        key
     }
 }

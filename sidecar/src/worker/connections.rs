@@ -6,7 +6,7 @@ use chapar_relay::ConnectionKey;
 use prometheus::IntGauge;
 
 use super::connection_limiter::Admission;
-use crate::transport::Wire;
+use crate::{metrics::Listener, transport::Wire};
 
 /// All of them. The relay's keys are dense, so that finding one is an index and a comparison.
 #[derive(Debug, Default)]
@@ -26,14 +26,14 @@ pub(super) struct Connection {
     /// In its last turn it opened more calls than it may in one: it is read in smaller pieces, so that others need not wait long.
     pub(super) brings_many_calls: bool,
     /// Counts the connection for as long as it is there.
-    _counted: Counted,
+    counted: Counted,
 }
 
 /// What an open connection counts towards.
 #[derive(Debug)]
 pub(super) enum Counted {
     /// The connections that a listener admits.
-    CameIn { _admission: Admission },
+    CameIn { admission: Admission },
     /// The connections to peers or upstreams.
     Dialled(IntGauge),
 }
@@ -62,7 +62,7 @@ impl Connections {
         }
         if let Some(room) = self.slots.get_mut(slot) {
             let waker = Waker::noop().clone();
-            *room = Some(Connection { key, wire, waker, blocked: false, brings_many_calls: false, _counted: counted });
+            *room = Some(Connection { key, wire, waker, blocked: false, brings_many_calls: false, counted });
         }
     }
 
@@ -77,6 +77,15 @@ impl Connections {
         let connection = slot.take_if(|connection| connection.key == key)?;
         connection.waker.wake_by_ref();
         Some(connection)
+    }
+
+    /// The keys of those by which other sidecars came in.
+    pub(super) fn keys_of_sidecars(&self) -> Vec<ConnectionKey> {
+        let came_in = self.slots.iter().flatten().filter(|connection| match &connection.counted {
+            Counted::CameIn { admission } => admission.listener() == Listener::Inbound,
+            Counted::Dialled(_) => false,
+        });
+        came_in.map(|connection| connection.key).collect()
     }
 
     /// The keys of all that are open.

@@ -2,6 +2,7 @@
 
 use std::{
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,7 @@ pub(super) async fn run(worker: &Rc<Worker>) {
     let shared = &worker.shared;
     let mut snapshots = shared.current.watch();
     let mut credentials = shared.trust.generation();
+    let mut shown = shared.trust.own().serial.clone();
     let mut health = shared.upstreams.watch();
     let mut phase = shared.phase.subscribe();
     let mut clock = tokio::time::interval(CLOCK_CHECK_INTERVAL);
@@ -30,7 +32,7 @@ pub(super) async fn run(worker: &Rc<Worker>) {
         // A channel whose sender is gone brings nothing more: only the phase ends this.
         tokio::select! {
             Ok(()) = snapshots.changed() => worker.follow_snapshot().await,
-            Ok(()) = credentials.changed() => endpoints::retire_connections(&mut worker.state().relay, Instant::now()),
+            Ok(()) = credentials.changed() => worker.leave_outdated_links(&mut shown),
             Ok(()) = health.changed() => endpoints::follow_health(&mut worker.state().relay, &shared.upstreams, Instant::now()),
             changed = phase.changed() => {
                 let now = *phase.borrow_and_update();
@@ -48,6 +50,22 @@ pub(super) async fn run(worker: &Rc<Worker>) {
 }
 
 impl Worker {
+    /// Links that were made with former credentials take no further calls: one whose certificate has ended, or whose issuing CA was
+    /// retired, would be refused although its holder has long renewed. Other roots alone outdate only those that this sidecar dialled,
+    /// which it verified by the former ones; those that came in show the certificate of this sidecar.
+    fn leave_outdated_links(&self, shown: &mut Arc<str>) {
+        let now = Instant::now();
+        let own = self.shared.trust.own();
+        let mut state = self.state();
+        endpoints::retire_connections(&mut state.relay, now);
+        if own.serial != *shown {
+            shown.clone_from(&own.serial);
+            for key in state.connections.keys_of_sidecars() {
+                state.relay.retire(key, now);
+            }
+        }
+    }
+
     async fn follow_snapshot(&self) {
         let shared = &self.shared;
         let Some(snapshot) = shared.current.load() else { return };

@@ -8,13 +8,15 @@ use chapar_tests::{
     cli::Chapar,
     echo::pb::EchoRequest,
     hostile::{self, Act, FalseRenewal, Forgery, text},
-    mesh::{CONSUMER, EchoClient, Mesh},
+    mesh::{CONSUMER, EchoClient, Mesh, STRANGER},
+    sidecar::Plan,
     traffic::Load,
     wait,
 };
 use serde_json::{Value, json};
 
 const CONSUMER_ID: &str = "spiffe://exchange.example/agency/asker/sidecar/main";
+const STRANGER_ID: &str = "spiffe://exchange.example/agency/stranger/sidecar/main";
 const ADMIN_ID: &str = "spiffe://exchange.example/admin/ali";
 /// How long sidecars may take to renew after another CA took over: the jitter of 10 s that the exchange allows them, and as much
 /// again; and how long they may take to hear of a revocation.
@@ -51,6 +53,18 @@ impl Scene {
         Disguise::double(&self.loot, "issuing-1", CONSUMER_ID, &serial)
     }
 
+    /// Another issuing CA takes over, and both sidecars have its certificates in use.
+    async fn renewed_by_another_issuer(&self) -> Result<()> {
+        self.mesh.control_plane.rotate_issuer().await?;
+        for sidecar in [&self.mesh.consumer, &self.mesh.provider] {
+            wait::until("a renewed certificate to be in use", CHANGE_LIMIT, || async {
+                sidecar.counted("chapar_sidecar_certificate_renewals_total ").await.ok().filter(|count| *count > 0)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     /// What doubles of the consumer's and an admin's certificate are good for.
     async fn forgery(&self) -> Result<Value> {
         let written = |name: &str, disguise: Disguise| -> Result<(String, String)> {
@@ -71,26 +85,25 @@ impl Scene {
     }
 }
 
+/// The same answer to everything that a thief tries.
+fn everywhere(reason: &Value) -> Value {
+    json!({"renew": reason, "export": reason, "token": reason, "suspend": reason})
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thief_of_an_issuing_key_is_nobody_before_and_after_its_retirement() -> Result<()> {
     let scene = Scene::new().await?;
     let plane = &scene.mesh.control_plane;
-    let load = Load::start(&scene.mesh.consumer, 2, 1).await?;
+    let load = Load::start(&scene.mesh.consumer, 2, 0).await?;
+    let dialogue = Load::start(&scene.mesh.consumer, 0, 1).await?;
 
     let forged = json!("CERTIFICATE_FORGED");
-    let everywhere = |reason: &Value| json!({"renew": reason, "export": reason, "token": reason, "suspend": reason});
     assert_eq!(scene.forgery().await?, everywhere(&forged));
     load.further(OTHERS_CALLS).await?;
-    // What runs on a certificate of the retired CA ends with it, so this part of the control group ends before.
-    load.unbroken().await?;
+    // A stream that runs on a certificate of the retired CA ends with it; calls do not.
+    dialogue.unbroken().await?;
 
-    let issuer = plane.rotate_issuer().await?;
-    for agency in ["asker", "answerer"] {
-        wait::until(&format!("{agency} to hold a certificate of {issuer}"), CHANGE_LIMIT, || async {
-            plane.certificates(agency).await.ok()?.first().filter(|newest| newest.issuer == issuer).map(drop)
-        })
-        .await?;
-    }
+    scene.renewed_by_another_issuer().await?;
     plane.retire("issuing-1", true).await?;
     assert_eq!(scene.forgery().await?, everywhere(&json!("handshake")));
 
@@ -104,7 +117,35 @@ async fn a_thief_of_an_issuing_key_is_nobody_before_and_after_its_retirement() -
     })
     .await
     .context("by its metric")?;
-    let load = Load::start(&scene.mesh.consumer, 2, 1).await?;
+    load.further(OTHERS_CALLS).await?;
+    load.unbroken().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_issuing_ca_takes_everything_under_it_along_and_who_has_renewed_does_not_notice() -> Result<()> {
+    let scene = Scene::new().await?;
+    let plane = &scene.mesh.control_plane;
+    let mut away = scene.mesh.join(&Plan::consumer(STRANGER, plane.address("sidecars"))).await?;
+    away.ready().await?;
+    away.kill().await?;
+    let load = Load::start(&scene.mesh.consumer, 2, 0).await?;
+    let chapar = Chapar::at(&plane.endpoint(), scene.mesh.folder())?;
+    let revoke = "ca revoke-issuer issuing-1 --reason copied";
+    // The last one in force stays, whoever dares.
+    chapar.run(&format!("{revoke} --danger-void-certificates"))?.ends(4).complains("rotate it first");
+
+    scene.renewed_by_another_issuer().await?;
+    chapar
+        .run(revoke)?
+        .ends(4)
+        .complains(STRANGER_ID)
+        .complains("must enrol anew")
+        .complains(CONSUMER_ID)
+        .complains("has renewed");
+    chapar.run(&format!("{revoke} --danger-void-certificates"))?.ends(0).says(&format!("must enrol anew: {STRANGER_ID}"));
+    chapar.run("ca show")?.ends(0).says("revoked");
+    assert_eq!(scene.forgery().await?, everywhere(&json!("handshake")));
     load.further(OTHERS_CALLS).await?;
     load.unbroken().await?;
     Ok(())

@@ -7,4 +7,5 @@ mod audit;
 mod authority;
 mod heads;
 mod power;
+mod shutting_out;
 mod tokens;

@@ -97,7 +97,10 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
             let answer = session.call(client.revoke_issuer(request)).await?;
             let name = name_of(answer.generation.as_ref())?;
             session.output.show(&answer, |_| {
-                let void = format!("{name} is revoked, and {} live certificates with it (revision {}).", answer.certificates, answer.revision);
+                let void = format!(
+                    "{name} is revoked, and {} live certificates with it (revision {}).",
+                    answer.certificates, answer.revision
+                );
                 let must_enrol: String = answer.must_enrol.iter().map(|id| format!("\n  must enrol anew: {id}")).collect();
                 void + &must_enrol
             })?;
@@ -117,7 +120,9 @@ fn told(answer: &RotateRootResponse, session: &Session) -> Result<Verdict, Failu
     let left = answer.rotation.as_ref().map(behind).unwrap_or_default();
     let Some(issuer) = &answer.issuer else {
         session.output.show(answer, |_| format!("{root} is not in force yet; the control plane goes on by itself.{left}"))?;
-        session.output.remark("next:  `chapar ca show` tells how far it is; --danger-leave-behind goes on without those who lack it");
+        session
+            .output
+            .remark("next:  `chapar ca show` tells how far it is; --danger-leave-behind goes on without those who lack it");
         return Ok(Verdict::No);
     };
     session.output.show(answer, |_| {
@@ -226,8 +231,7 @@ mod tests {
 
     #[test]
     fn says_what_a_rotation_waits_for_and_who_lacks_the_new_root() {
-        let behind =
-            AgencyBehind { agency: "cra".into(), count: 12, sidecars: vec!["spiffe://x/agency/cra/sidecar/a".into()] };
+        let behind = AgencyBehind { agency: "cra".into(), count: 12, sidecars: vec!["spiffe://x/agency/cra/sidecar/a".into()] };
         let rotation = RootRotation {
             root: "root-3".into(),
             all_until: Some(prost_types::Timestamp { seconds: 1_795_331_521, nanos: 0 }),

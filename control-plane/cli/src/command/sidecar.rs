@@ -51,7 +51,9 @@ async fn revoke(sidecar: &str, reason: String, session: &Session) -> Result<Verd
     let request = RevokeSidecarRequest { agency: agency.to_owned(), sidecar: name.to_owned(), reason };
     let answer = session.call(client.revoke_sidecar(request)).await?;
     let (certificates, revision) = (answer.certificates, answer.revision);
-    session.output.show(&answer, |_| format!("{sidecar} is revoked, with {certificates} live certificates (revision {revision})."))?;
+    session
+        .output
+        .show(&answer, |_| format!("{sidecar} is revoked, with {certificates} live certificates (revision {revision})."))?;
     session.output.remark(&format!("next:  `chapar token create {agency}` makes the token by which it may come back"));
     Ok(Verdict::Yes)
 }

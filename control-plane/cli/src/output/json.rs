@@ -33,6 +33,7 @@ answers! {
     ApplyResponse ListResourcesResponse ListVersionsResponse GetVersionResponse DiffVersionsResponse RollbackResponse
     ExplainResponse ListGrantsResponse RevokeGrantResponse RestoreGrantResponse
     ListCertificatesResponse RevokeCertificateResponse GetAuthorityResponse RotateIssuerResponse RotateRootResponse
+    RevokeSidecarResponse RevokeIssuerResponse
     RetireGenerationResponse IssueAdminCertificateResponse
     GetSelfResponse ListChangesResponse GetChangeResponse ApproveChangeResponse RejectChangeResponse
     VerifyAuditResponse CheckHeadsResponse VerifyLedgerResponse ExportEvidenceResponse Evidence FindCallsResponse RotateSubjectKeyResponse

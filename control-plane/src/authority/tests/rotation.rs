@@ -111,12 +111,12 @@ async fn after_the_wait_enough_agencies_bring_a_root_in_force_and_one_with_a_tho
     }
     bench.clock.advance(Duration::from_secs(901));
     let mut told = false;
-    assert!(!bench.authority.go_on_if_may(&mut told).await.unwrap(), "two of three are not 75 percent");
+    assert!(!root_rotation::go_on_if_may(&bench.authority, &mut told).await.unwrap(), "two of three are not 75 percent");
     assert!(told);
     bench.authority.rotate_issuer("system", "a thief has it").await.unwrap();
     bench.acknowledgements.record(&main_of("tax"), revision);
     bench.authority.rotate_root("system", "x", Duration::from_secs(60), false).await.unwrap();
-    let over = bench.authority.root_rotation().await.unwrap().unwrap();
+    let over = root_rotation::root_rotation(&bench.authority).await.unwrap().unwrap();
     assert_eq!((over.root.state, over.root.name), (State::Active, waiting.root.name));
     let told = bench.store.sql("SELECT details FROM audit WHERE action = 'root.rotate' ORDER BY id").await.unwrap();
     assert!(told.last().unwrap()[0].contains("post (1000 sidecars)"), "{told:?}");
@@ -140,7 +140,7 @@ async fn a_root_that_was_prepared_before_rotations_were_kept_waits_until_it_is_a
     bench.authority.rotate_root("system", "x", MS, false).await.unwrap();
     bench.store.sql("DELETE FROM root_rotations").await.unwrap();
     bench.acknowledgements.record(MAIN, bench.store.revision().await.unwrap());
-    assert!(bench.authority.go_on_if_may(&mut false).await.unwrap());
+    assert!(root_rotation::go_on_if_may(&bench.authority, &mut false).await.unwrap());
     assert_eq!(bench.issue(MAIN).await.issuer, "issuing-1");
     bench.acknowledgements.disconnected(MAIN);
     let resumed = bench.authority.rotate_root("system", "x", MS, false).await.unwrap();

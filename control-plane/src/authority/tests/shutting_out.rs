@@ -11,12 +11,12 @@ async fn a_revoked_sidecar_loses_every_certificate_earlier_and_renewed_ones_and_
     let (first, renewed) = (bench.issue(MAIN).await, bench.issue(MAIN).await);
     let other = bench.issue(&MAIN.replace("main", "second")).await;
     for (agency, sidecar) in [("post", "mian"), ("cra", "main"), ("..", "main")] {
-        let unknown = bench.authority.revoke_sidecar("system", agency, sidecar, "stolen").await.unwrap_err();
+        let unknown = revoke_sidecar(&bench.authority, "system", agency, sidecar, "stolen").await.unwrap_err();
         assert_eq!(unknown.reason(), "SIDECAR_UNKNOWN");
     }
-    let silent = bench.authority.revoke_sidecar("system", "post", "main", " ").await.unwrap_err();
+    let silent = revoke_sidecar(&bench.authority, "system", "post", "main", " ").await.unwrap_err();
     assert_eq!(silent.reason(), "REASON_MISSING");
-    let revoked = bench.authority.revoke_sidecar("local:uid=0", "post", "main", "stolen").await.unwrap();
+    let revoked = revoke_sidecar(&bench.authority, "local:uid=0", "post", "main", "stolen").await.unwrap();
     assert_eq!(revoked.certificates, 2);
     for void in [&first, &renewed] {
         assert!(refusal_of(&bench, void).await.unwrap().contains("stolen"));
@@ -31,7 +31,7 @@ async fn a_revoked_sidecar_loses_every_certificate_earlier_and_renewed_ones_and_
 async fn a_revoked_issuing_ca_takes_everything_under_it_along_and_the_one_that_issues_stays() {
     let bench = Bench::new().await;
     let (stays_behind, renews) = (bench.issue(MAIN).await, bench.issue(&MAIN.replace("main", "second")).await);
-    let revoke = |danger| bench.authority.revoke_issuer("local:uid=0", "issuing-1", "its key was copied", danger);
+    let revoke = |danger| revoke_issuer(&bench.authority, "local:uid=0", "issuing-1", "its key was copied", danger);
     assert_eq!(revoke(true).await.unwrap_err().reason(), "GENERATION_IN_USE", "the last one in force, even when forced");
     bench.authority.rotate_issuer("system", "its key was copied").await.unwrap();
     let renewed = bench.issue(&MAIN.replace("main", "second")).await;
@@ -40,7 +40,7 @@ async fn a_revoked_issuing_ca_takes_everything_under_it_along_and_the_one_that_i
     assert_eq!(refused.reason(), "GENERATION_IN_USE");
     let named = format!("{refused:?}");
     assert!(named.contains("MUST_ENROL_ANEW") && named.contains("HAS_RENEWED"), "{named}");
-    let root = bench.authority.revoke_issuer("system", "root-1", "x", true).await.unwrap_err();
+    let root = revoke_issuer(&bench.authority, "system", "root-1", "x", true).await.unwrap_err();
     assert_eq!(root.reason(), "GENERATION_IN_USE");
 
     let revoked = revoke(true).await.unwrap();

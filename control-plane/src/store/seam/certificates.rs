@@ -111,7 +111,13 @@ pub trait ReadCertificates {
 
     /// Who holds live ones of these issuing generations (names), those of one identity left out; at most `limit`, those who hold no
     /// other first.
-    async fn holders(&mut self, issuers: &[String], left_out: &str, now: Timestamp, limit: i64) -> Result<Vec<Holder>, StoreError>;
+    async fn holders(
+        &mut self,
+        issuers: &[String],
+        left_out: &str,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Holder>, StoreError>;
 
     /// Whether a certificate was ever issued, and is still known, for this identity.
     async fn is_known_identity(&mut self, spiffe_id: &str) -> Result<bool, StoreError>;

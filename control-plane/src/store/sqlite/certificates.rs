@@ -9,7 +9,9 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use super::{Session, Writing, instant, instant_if_any};
 use crate::store::{
     error::StoreError,
-    seam::{CertificateFilter, CertificateRow, CertificateState, Holder, ReadCertificates, RevokedCertificate, WriteCertificates},
+    seam::{
+        CertificateFilter, CertificateRow, CertificateState, Holder, ReadCertificates, RevokedCertificate, WriteCertificates,
+    },
 };
 
 #[async_trait]
@@ -79,7 +81,13 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadCertificates for Session
         Ok(rows.into_iter().map(|(issuer, live)| (issuer, u32::try_from(live).unwrap_or(u32::MAX))).collect())
     }
 
-    async fn holders(&mut self, issuers: &[String], left_out: &str, now: Timestamp, limit: i64) -> Result<Vec<Holder>, StoreError> {
+    async fn holders(
+        &mut self,
+        issuers: &[String],
+        left_out: &str,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Holder>, StoreError> {
         // The names are our own, and few; a list of them goes as JSON.
         let rows: Vec<(String, i64, i64)> = sqlx::query_as(
             "SELECT c.spiffe_id, COUNT(*), EXISTS (SELECT 1 FROM certificates o JOIN authority_generations g ON g.name = o.issuer \
