@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use chapar_daemon::{log::LinesLost, vital::Vital};
+use chapar_daemon::{files, log::LinesLost, vital::Vital};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -11,6 +11,7 @@ use crate::{
     config::{Config, ConfigError},
     control::{Control, ControlError},
     data_plane::{DataPlane, DataPlaneError, DataPlaneInputs},
+    descriptors::{self, TooFew},
     state::{StateError, StateFolder},
 };
 
@@ -27,6 +28,9 @@ pub enum AppError {
     #[cfg(feature = "measure-unrecorded")]
     #[error(transparent)]
     Unrecorded(#[from] crate::unrecorded::NotHere),
+    /// Connections would use up what else is needed.
+    #[error(transparent)]
+    OpenFiles(#[from] TooFew),
     /// The tie to the control plane cannot be made.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -51,6 +55,8 @@ pub enum AppError {
 pub async fn run(config_file: &Path, lines_lost: LinesLost) -> Result<(), AppError> {
     let mut stop = StopSignals::listen().map_err(AppError::Signals)?;
     let config = Config::read(config_file)?;
+    let limits = descriptors::within(files::raised(), config.limits)?;
+    let config = Config { limits, ..config };
     #[cfg(feature = "measure-unrecorded")]
     crate::unrecorded::allowed(&config)?;
     let clock = Clock::machine();

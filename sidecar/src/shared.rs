@@ -7,8 +7,8 @@ use chapar_daemon::vital::Vital;
 use tokio::sync::watch;
 
 use crate::{
-    call::CallLimit, clock::Clock, config::Limits, endpoints::Upstreams, metrics::Metrics, report::Reporter, snapshot::Current,
-    trust::Trust,
+    call::CallLimit, clock::Clock, config::Limits, endpoints::Upstreams, metrics::Metrics, report::Reporter, shares::Members,
+    snapshot::Current, trust::Trust,
 };
 
 /// How far the sidecar is in going down.
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) reporter: Reporter,
     /// How many calls may be under way.
     pub(crate) call_limit: Arc<CallLimit>,
+    /// Who has how many of them: an agency, or `None`, the own applications.
+    pub(crate) calls: Members<Option<Box<str>>>,
     /// Named limits.
     pub(crate) limits: Limits,
     /// The agency's own servers.

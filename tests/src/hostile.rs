@@ -10,6 +10,7 @@ mod forgery;
 mod refused_calls;
 mod silent_followers;
 mod stolen_identity;
+mod silent_hold;
 mod token_race;
 
 use std::{path::Path, process::Stdio, time::Duration};
@@ -28,6 +29,7 @@ pub use self::{
     refused_calls::RefusedCalls,
     silent_followers::SilentFollowers,
     stolen_identity::StolenIdentity,
+    silent_hold::SilentHold,
     token_race::TokenRace,
 };
 use crate::binaries;
@@ -55,6 +57,8 @@ pub enum Act {
     SilentFollowers(SilentFollowers),
     /// A thief of a sidecar's certificate makes more of it.
     StolenIdentity(StolenIdentity),
+    /// Somebody takes up room, and says nothing more.
+    SilentHold(SilentHold),
 }
 
 impl Act {
@@ -72,6 +76,7 @@ impl Act {
             Self::FalseRenewal(renewal) => renewal.run().await,
             Self::SilentFollowers(followers) => followers.run().await,
             Self::StolenIdentity(identity) => identity.run().await,
+            Self::SilentHold(hold) => hold.run().await,
         }
     }
 }

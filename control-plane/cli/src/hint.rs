@@ -134,6 +134,10 @@ const STEPS: &[(&str, &str)] = &[
     ("PROVIDER_UNREACHABLE", "`chapar sidecar list --agency {provider}` tells whether the provider's sidecars are up"),
     ("UPSTREAM_UNREACHABLE", "the provider's operator must start the agency's own server, or correct `upstreams`"),
     ("NOT_OFFERED_HERE", "the provider's operator must offer the service: `services` in the sidecar's configuration"),
+    (
+        "SHARE_SPENT",
+        "the agency has as many calls under way as its share of the sidecar's `limits.callsMax`; make fewer at a time",
+    ),
     ("OVERLOADED", "the sidecar is at a limit of its configuration (`limits`)"),
     ("RECORDS_FULL", "that sidecar's spool is full: its operator must bring back its control plane, or give `report.spool` room"),
     ("DRAINING", "the sidecar is shutting down: repeat the call"),

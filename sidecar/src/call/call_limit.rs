@@ -1,7 +1,7 @@
 //! How many calls are under way, over all workers, and whether new ones are taken.
 //!
 //! Workers share no lock for it: each takes permission for a handful of calls at a time from the common pool, and gives back
-//! what it has too much of.
+//! what it has too much of. Of what there is, one agency may hold its share ([`crate::shares`]).
 
 use std::{
     cell::Cell,
@@ -10,6 +10,17 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
+
+use crate::shares::Held;
+
+/// Why a call is not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// As many calls are under way as may be.
+    All,
+    /// The caller's agency has its share under way.
+    Share,
+}
 
 /// Parts that the pool is divided into: a worker takes one at a time, so that little of the pool lies idle with others.
 const PARTS: usize = 256;
@@ -83,19 +94,26 @@ impl CallLimitShare {
         &self.limit
     }
 
-    /// Permission for one call more; false when there is none.
-    #[must_use]
-    pub fn enter(&self) -> bool {
+    /// Permission for one call more of those who have `held` so many.
+    ///
+    /// # Errors
+    /// When there is none, or none for them.
+    pub fn enter(&self, held: &Held) -> Result<(), Full> {
         if self.spare.get() == 0 {
             self.spare.set(self.limit.take(self.part));
         }
         let spare = self.spare.get();
-        self.spare.set(spare.saturating_sub(1));
-        spare > 0
+        let left = spare.checked_sub(1).ok_or(Full::All)?;
+        if !held.take(self.limit.free.load(Ordering::Relaxed) + spare) {
+            return Err(Full::Share);
+        }
+        self.spare.set(left);
+        Ok(())
     }
 
-    /// Gives the permission for one call back.
-    pub fn leave(&self) {
+    /// Gives the permission for one of their calls back.
+    pub fn leave(&self, held: &Held) {
+        held.give_back();
         let spare = self.spare.get() + 1;
         // Between nothing and two parts no other worker is disturbed. A pool so small that its part is one is shared at once.
         let keep = if self.part == 1 { 0 } else { self.part };
@@ -118,8 +136,15 @@ impl Drop for CallLimitShare {
 mod tests {
     use super::*;
 
+    /// How many calls enter, each for somebody else.
     fn entered(share: &CallLimitShare) -> usize {
-        std::iter::repeat_with(|| share.enter()).take_while(|entered| *entered).count()
+        std::iter::repeat_with(|| share.enter(&Held::default())).take_while(Result::is_ok).count()
+    }
+
+    fn leave(share: &CallLimitShare) {
+        let held = Held::default();
+        assert!(held.take(1));
+        share.leave(&held);
     }
 
     #[test]
@@ -129,11 +154,24 @@ mod tests {
             let (one, other) = (CallLimitShare::new(Arc::clone(&limit)), CallLimitShare::new(Arc::clone(&limit)));
             assert_eq!((entered(&one), entered(&other)), (calls_max, 0));
             for _ in 0..calls_max {
-                one.leave();
+                leave(&one);
             }
             drop(one);
             assert_eq!(entered(&other), calls_max);
         }
+    }
+
+    #[test]
+    fn one_agency_gets_its_share_and_others_find_room() {
+        let limit = Arc::new(CallLimit::new(1_000));
+        let (one, other) = (CallLimitShare::new(Arc::clone(&limit)), CallLimitShare::new(limit));
+        let flooder = Held::default();
+        let got = std::iter::repeat_with(|| one.enter(&flooder)).take_while(Result::is_ok).count();
+        assert_eq!((got, one.enter(&flooder)), (800, Err(Full::Share)));
+        assert_eq!(entered(&other), 200 - one.spare.get(), "what no worker keeps back is everybody's");
+        assert_eq!(other.enter(&Held::default()), Err(Full::All));
+        one.leave(&flooder);
+        assert_eq!(flooder.count(), 799);
     }
 
     #[test]
@@ -142,7 +180,7 @@ mod tests {
         let (one, other) = (CallLimitShare::new(Arc::clone(&limit)), CallLimitShare::new(Arc::clone(&limit)));
         assert_eq!(entered(&one), 16_384);
         for _ in 0..16_384 {
-            one.leave();
+            leave(&one);
         }
         assert!(entered(&other) >= 16_384 - 2 * PART_MAX);
     }
@@ -151,11 +189,12 @@ mod tests {
     fn a_pool_of_one_goes_back_and_forth() {
         let limit = Arc::new(CallLimit::new(1));
         let (one, other) = (CallLimitShare::new(Arc::clone(&limit)), CallLimitShare::new(Arc::clone(&limit)));
+        let held = Held::default();
         for _ in 0..3 {
-            assert!(one.enter() && !other.enter());
-            one.leave();
-            assert!(other.enter() && !one.enter());
-            other.leave();
+            assert_eq!((one.enter(&held), other.enter(&held)), (Ok(()), Err(Full::All)));
+            one.leave(&held);
+            assert_eq!((other.enter(&held), one.enter(&held)), (Ok(()), Err(Full::All)));
+            other.leave(&held);
         }
     }
 }

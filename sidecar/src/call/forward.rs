@@ -3,12 +3,15 @@
 use std::{rc::Rc, time::Instant};
 
 use chapar_core::{
+    identity::Agency,
     policy::{Reason, Refusal},
     time::Timestamp,
 };
 
 use super::{
     authorize::Allowed,
+    call_limit::Full,
+    caller::Caller,
     context::SnapshotInForce,
     minimise::{Extent, Minimised},
     record::{Form, PermittedAccount, Refused, RefusedAccount},
@@ -48,7 +51,7 @@ impl Forward {
 /// calls only, and then decides all of its calls again.
 ///
 /// # Errors
-/// `DRAINING` or `OVERLOADED`.
+/// `DRAINING`, `OVERLOADED` or `SHARE_SPENT`.
 pub fn on(minimised: Minimised<'_>) -> Result<Forward, Refused> {
     let (Allowed { known, permit }, extent) = minimised.into_parts();
     let opened = known.opened;
@@ -58,12 +61,9 @@ pub fn on(minimised: Minimised<'_>) -> Result<Forward, Refused> {
     if limit.is_closed() {
         return Err(refused(account, draining()));
     }
-    if !account.enter() {
-        let detail = format!(
-            "{} calls are under way (limits.callsMax); the sidecar's operator must raise it or add a sidecar",
-            limit.calls_max()
-        );
-        return Err(refused(account, Refusal::new(Reason::Overloaded, detail)));
+    if let Err(full) = account.enter() {
+        let refusal = no_room(full, limit.calls_max(), account.caller());
+        return Err(refused(account, refusal));
     }
     let keeps_tracestate = opened.trace_joined == trace::Joined::Caller;
     let snapshot = Rc::clone(opened.snapshot);
@@ -73,6 +73,26 @@ pub fn on(minimised: Minimised<'_>) -> Result<Forward, Refused> {
 /// The sidecar goes down.
 pub(crate) fn draining() -> Refusal {
     Refusal::new(Reason::Draining, "this sidecar is shutting down; the call may be made again elsewhere or later")
+}
+
+fn no_room(full: Full, calls_max: usize, caller: &Caller) -> Refusal {
+    match full {
+        Full::All => {
+            let detail = format!(
+                "{calls_max} calls are under way (limits.callsMax); the sidecar's operator must raise it or add a sidecar"
+            );
+            Refusal::new(Reason::Overloaded, detail)
+        }
+        Full::Share => {
+            let who = caller.agency().map_or("this agency's applications", Agency::as_str);
+            let held = caller.calls().count();
+            let detail = format!(
+                "{held} calls of {who} are under way, which is their share of {calls_max} (limits.callsMax); \
+                 they must end before others begin, or the sidecar's operator must raise it"
+            );
+            Refusal::new(Reason::ShareSpent, detail)
+        }
+    }
 }
 
 fn refused(mut account: PermittedAccount, refusal: Refusal) -> Refused {

@@ -15,6 +15,7 @@ use chapar_core::{
 use super::{
     account_state::{AccountState, Asked, Slot},
     accounts::Accounts,
+    call_limit::Full,
     caller::Caller,
     context::StageContext,
     head::CallHead,
@@ -137,11 +138,14 @@ impl Account {
         self.state_mut().purpose = Some(purpose);
     }
 
-    /// Takes permission for one call more; false when as many are under way as may be.
-    pub(super) fn enter(&mut self) -> bool {
-        let entered = self.accounts.share().enter();
-        self.state_mut().entered = entered;
-        entered
+    /// Takes permission for one call more of the caller's agency.
+    ///
+    /// # Errors
+    /// When there is none, or none for that agency.
+    pub(super) fn enter(&mut self) -> Result<(), Full> {
+        self.accounts.share().enter(self.state().caller.calls())?;
+        self.state_mut().entered = true;
+        Ok(())
     }
 
     /// Puts down whom the call asks about.
@@ -216,7 +220,7 @@ impl Account {
             record.duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
             self.accounts.closed(&record);
             if state.entered {
-                self.accounts.share().leave();
+                self.accounts.share().leave(state.caller.calls());
             }
             if let Some(text) = state.purpose.take() {
                 self.accounts.give_back_purpose(text);

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chapar_core::identity::Agency;
 use chapar_relay::{ConnectionKey, Probe};
 use tokio::sync::mpsc;
 
@@ -59,7 +60,7 @@ pub(super) async fn run(worker: Rc<Worker>, share: ListenerShare) {
     let mut phase = worker.shared.phase.subscribe();
     loop {
         let come = tokio::select! {
-            accepted = listening.accept() => accepted.and_then(|(io, address)| match limiter.admit(worker.number) {
+            accepted = listening.accept() => accepted.and_then(|(io, address)| match limiter.admit(worker.number, &address) {
                 Some(admission) => handover.pass(NewConnection { admission, io, address }),
                 None => Ok(None),
             }),
@@ -85,7 +86,10 @@ async fn admit(worker: Rc<Worker>, connection: NewConnection) {
     let mut shown = None;
     let audience = match (admission.listener(), io) {
         // An application's own gRPC library may not expect PINGs, and it is on the same machine.
-        (Listener::Outbound, io) => Audience { io, caller: Rc::new(Caller::application(&address)), probe: Probe::Never },
+        (Listener::Outbound, io) => {
+            let caller = Caller::application(&address).among(worker.shared.calls.of(None));
+            Audience { io, caller: Rc::new(caller), probe: Probe::Never }
+        }
         (Listener::Inbound, Io::Tcp(tcp)) => {
             shown = Some(worker.shared.trust.own());
             let time_max = worker.shared.limits.handshake_timeout();
@@ -94,10 +98,13 @@ async fn admit(worker: Rc<Worker>, connection: NewConnection) {
                 Err(problem) => return refused_handshake::put(&worker, &address, &problem),
             };
             worker.shared.metrics.handshake(Listener::Inbound.as_str(), tls.get_ref().1);
-            if !admission.identified(&peer.spiffe_id) {
+            let caller = Caller::sidecar(peer, worker.shared.trust.own().spiffe_id.trust_domain(), &address);
+            let agency = caller.agency().map_or("", Agency::as_str);
+            if !caller.peer().is_some_and(|peer| admission.identified(&peer.spiffe_id, agency)) {
                 return;
             }
-            let caller = Rc::new(Caller::sidecar(peer, worker.shared.trust.own().spiffe_id.trust_domain(), &address));
+            let calls = worker.shared.calls.of(Some(agency.into()));
+            let caller = Rc::new(caller.among(calls));
             Audience { io: Io::Tls(Box::new(tls)), caller, probe: Probe::Ping }
         }
         (Listener::Inbound, _) => return,

@@ -8,4 +8,5 @@ mod authority;
 mod heads;
 mod power;
 mod shutting_out;
+mod shares;
 mod tokens;

@@ -172,6 +172,8 @@ reasons! {
     NotOfferedHere = "NOT_OFFERED_HERE", Unimplemented, ProviderOperator;
     /// A named limit of the sidecar is reached.
     Overloaded = "OVERLOADED", ResourceExhausted, ConsumerOperator;
+    /// The caller's agency has its share of a named limit of the sidecar; others keep theirs.
+    ShareSpent = "SHARE_SPENT", ResourceExhausted, ConsumerOperator;
     /// The sidecar is shutting down.
     Draining = "DRAINING", Unavailable, ConsumerOperator;
     /// The sidecar has no room to put calls on record, and its policy is not to carry what it cannot account for.
