@@ -9,8 +9,8 @@ mod forged_report;
 mod forgery;
 mod refused_calls;
 mod silent_followers;
-mod stolen_identity;
 mod silent_hold;
+mod stolen_identity;
 mod token_race;
 
 use std::{path::Path, process::Stdio, time::Duration};
@@ -28,8 +28,8 @@ pub use self::{
     forgery::Forgery,
     refused_calls::RefusedCalls,
     silent_followers::SilentFollowers,
-    stolen_identity::StolenIdentity,
     silent_hold::SilentHold,
+    stolen_identity::StolenIdentity,
     token_race::TokenRace,
 };
 use crate::binaries;

@@ -7,6 +7,6 @@ mod audit;
 mod authority;
 mod heads;
 mod power;
-mod shutting_out;
 mod shares;
+mod shutting_out;
 mod tokens;
