@@ -1,5 +1,7 @@
 //! The one place that names concrete types: builds the parts, opens the listeners, and closes them again.
 
+mod shares;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -16,6 +18,7 @@ use tempfile::NamedTempFile;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
+use self::shares::Shares;
 use crate::{
     access::Access,
     api,
@@ -28,7 +31,11 @@ use crate::{
     enrolment::Enrolment,
     heads::{self, Heads},
     ledger::{self, Ledger},
-    listen::{self, Acceptor, AdminSocket, Audience, Listener, Readiness, Refusals, Serving},
+    limit::RateMetrics,
+    listen::{
+        self, Acceptor, AdminSocket, Audience, Http, Listener, Readiness, Refusals, Serving,
+        descriptors::{self, Connections},
+    },
     registry, retention,
     store::{Store, Tried as _, health},
     subject,
@@ -62,6 +69,7 @@ struct Parts {
     access: Arc<Access>,
     /// What they were refused, and what they read.
     repeats: Repeats,
+    shares: Shares,
 }
 
 impl App {
@@ -152,38 +160,59 @@ impl App {
     }
 
     async fn open_listeners(&mut self, config: &Config, clock: &Clock) -> anyhow::Result<()> {
+        let connections = descriptors::for_sidecars(descriptors::raised(), &config.shares)?;
         let listen = &config.listen;
         let tcp = listen::bind("sidecars", listen.sidecars).await?;
         self.opened("sidecars", tcp.local_addr()?.to_string());
         let acceptor = Acceptor::following(&self.parts.authority, clock.clone(), false)?;
-        self.serve("sidecars", Audience::Sidecars, self.parts.sidecar_routes(), Listener::Tls { tcp, acceptor });
+        self.serve("sidecars", Audience::Sidecars, self.parts.sidecar_routes(), (Listener::Tls { tcp, acceptor }, connections));
 
         let socket = config.admin_socket();
         let socket = AdminSocket::bind(&socket, config.access.opens_socket(own_uid(&config.state_dir)?))
             .with_context(|| format!("cannot make the admin socket {}", socket.display()))?;
         self.opened("adminSocket", socket.file().display().to_string());
-        self.serve("adminSocket", Audience::Admins, self.parts.admin_routes()?, Listener::Local(socket));
+        self.serve("adminSocket", Audience::Admins, self.parts.admin_routes()?, (Listener::Local(socket), Connections::ADMIN));
 
         if let Some(address) = listen.admin {
             let tcp = listen::bind("admin", address).await?;
             self.opened("admin", tcp.local_addr()?.to_string());
             let acceptor = Acceptor::following(&self.parts.authority, clock.clone(), true)?;
-            self.serve("admin", Audience::Admins, self.parts.admin_routes()?, Listener::Tls { tcp, acceptor });
+            self.serve(
+                "admin",
+                Audience::Admins,
+                self.parts.admin_routes()?,
+                (Listener::Tls { tcp, acceptor }, Connections::ADMIN),
+            );
         }
 
         let http = listen::bind("http", listen.http).await?;
         self.opened("http", http.local_addr()?.to_string());
-        let Parts { registry, store, ledger, .. } = self.parts.clone();
+        let Parts { registry, store, ledger, refusals, shares, .. } = self.parts.clone();
         let kept = listen::Kept { writable: [store.health().clone(), ledger.health().clone()], store };
-        let served = listen::serve_http(http, registry, self.readiness.clone(), kept, self.stopping.clone());
-        self.spawn("the http listener", served);
+        let readiness = self.readiness.clone();
+        let http = Http { listener: http, registry, readiness, kept, rooms: shares.metrics.0, refusals };
+        self.spawn("the http listener", listen::serve_http(http, self.stopping.clone()));
         Ok(())
     }
 
-    fn serve(&self, name: &'static str, audience: Audience, routes: Routes, listener: Listener) {
-        let Parts { authority, refusals, access, repeats, store, .. } = self.parts.clone();
+    fn serve(&self, name: &'static str, audience: Audience, routes: Routes, (listener, connections): (Listener, Connections)) {
+        let Parts { authority, refusals, access, repeats, store, shares, .. } = self.parts.clone();
         let stopping = self.stopping.clone();
-        let serving = Serving { name, audience, routes, authority, refusals, access, repeats, store, stopping };
+        let (shares, metrics) = (shares.config, shares.metrics);
+        let serving = Serving {
+            name,
+            audience,
+            routes,
+            authority,
+            refusals,
+            access,
+            repeats,
+            store,
+            shares,
+            connections,
+            metrics,
+            stopping,
+        };
         self.spawn("a listener", listener.serve(serving));
     }
 
@@ -197,6 +226,9 @@ impl Parts {
     async fn build(config: &Config, clock: Clock, stopping: CancellationToken, vital: &Vital) -> anyhow::Result<Self> {
         let registry = Registry::new();
         let store = Store::open(&config.database_file(), clock).await?;
+        let spent = RateMetrics::registered(&registry)?;
+        let repeats = Repeats::new(store.clone(), config.shares.audit_rows_per_hour).counting(spent.clone());
+        let shares = Shares::registered(config, store.clock(), &spent, &registry)?;
         registry::fill_in_subjects(&store).await.context("cannot read the subject fields of passports")?;
         subject::keys::rotate_if_due(&store, config.ledger.subject_key_ages()).await.context("cannot make a subject key")?;
         let acknowledgements = Acknowledgements::default();
@@ -225,6 +257,8 @@ impl Parts {
             metrics: distribute::Metrics::registered(&registry)?,
             acknowledgements,
             heads: Some(heads.clone()),
+            repeats: repeats.clone(),
+            opened: shares.streams.clone(),
             stopping,
             vital: vital.clone(),
         })
@@ -234,24 +268,25 @@ impl Parts {
             .context("cannot open the ledger")?
             .with_notary(api::ledger::notary(&authority));
         let access = Arc::new(config.access.resolved(own_uid(&config.state_dir)?, &config.inspectors));
-        let (pairing_grace_s, repeats) = (config.ledger.pairing_grace_s, Repeats::new(store.clone()));
-        let refusals = Refusals::registered(store.clone(), &registry)?;
-        Ok(Self { store, authority, distribution, ledger, heads, refusals, registry, pairing_grace_s, access, repeats })
+        let pairing_grace_s = config.ledger.pairing_grace_s;
+        let refusals = Refusals::registered(repeats.clone(), &registry)?;
+        Ok(Self { store, authority, distribution, ledger, heads, refusals, registry, pairing_grace_s, access, repeats, shares })
     }
 
     /// What sidecars may call.
     fn sidecar_routes(&self) -> Routes {
-        let Self { store, authority, distribution, ledger, .. } = self.clone();
-        let enrolment = Arc::new(Enrolment::new(store.clone(), authority.clone()));
+        let Self { store, authority, distribution, ledger, repeats, shares, .. } = self.clone();
+        let bounds = shares.bounds();
+        let enrolment = Arc::new(Enrolment::new(store.clone(), authority.clone(), repeats.clone(), shares.renewals));
         Routes::new(api::enrolment::service(enrolment, authority))
             .add_service(api::snapshot::service(distribution))
-            .add_service(api::registration::service(store.clone()))
+            .add_service(api::registration::service(store, repeats, shares.registrations, bounds))
             .add_service(api::otlp::service(ledger))
     }
 
     /// What admins may call, with the reflection that generic gRPC tools ask for.
     fn admin_routes(&self) -> anyhow::Result<Routes> {
-        let Self { store, authority, distribution, ledger, heads, pairing_grace_s, .. } = self.clone();
+        let Self { store, authority, distribution, ledger, heads, pairing_grace_s, shares, .. } = self.clone();
         let subjects_store = store.clone();
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(chapar_proto::FILE_DESCRIPTOR_SET)
@@ -261,7 +296,7 @@ impl Parts {
             .add_service(api::access::service(store.clone()))
             .add_service(api::tokens::service(store.clone(), authority.clone()))
             .add_service(api::certificates::service(store.clone(), authority.clone()))
-            .add_service(api::passports::service(store.clone()))
+            .add_service(api::passports::service(store.clone(), shares.bounds()))
             .add_service(api::policy::service(store.clone(), distribution))
             .add_service(api::audit::service(store, heads))
             .add_service(api::traces::service(ledger.clone(), pairing_grace_s))

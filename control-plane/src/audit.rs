@@ -7,7 +7,7 @@ mod repeats;
 pub use self::{
     act::Act,
     check::{Checked, Finding, Judge, Witness, check},
-    repeats::{Repeats, run},
+    repeats::{Holder, Repeats, run},
 };
 use crate::{
     page::Page,

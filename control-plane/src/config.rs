@@ -4,6 +4,7 @@ mod access;
 mod certificates;
 mod forward;
 mod ledger;
+mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use self::{
     certificates::Certificates,
     forward::{Forward, ForwardProtocol},
     ledger::{Ledger, SubjectKeyAges},
+    shares::Shares,
 };
 
 /// Everything that the control plane is told at its start.
@@ -48,6 +50,9 @@ pub struct Config {
     /// Where its own spans go.
     pub telemetry: Telemetry,
     #[serde(default)]
+    /// How much of what all have in common one may take.
+    pub shares: Shares,
+    #[serde(default)]
     /// What admins may do.
     pub access: Access,
     /// Admins who may ask which calls were about a person: names of admin certificates, or "local:uid=0" for a user of the admin
@@ -68,6 +73,7 @@ impl Config {
         config.certificates.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
         config.access.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
         config.ledger.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
+        config.shares.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
         config.snapshot.check().map_err(|problem| ConfigError::Wrong { file: file.to_owned(), problem })?;
         Ok(config)
     }

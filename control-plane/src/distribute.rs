@@ -37,11 +37,13 @@ pub use self::{
 };
 use self::{recipients::HeldSnapshot, stream::Stream};
 use crate::{
+    audit::{Holder, Repeats},
     caller::SidecarCaller,
     changes::Acknowledgements,
     clock::Clock,
     config,
     heads::Heads,
+    limit::Rate,
     problem::Problem,
     store::{AuditEntry, Store, StoreError},
 };
@@ -67,6 +69,7 @@ pub(crate) struct Context {
     pub(crate) seal: Seal,
     pub(crate) metrics: Metrics,
     pub(crate) heads: Option<Heads>,
+    pub(crate) repeats: Repeats,
 }
 
 /// Distribution at work. Clones speak of the same.
@@ -76,6 +79,7 @@ pub struct Distribution {
     states: watch::Receiver<Arc<DistributionState>>,
     recipients: Recipients,
     streams: TaskTracker,
+    opened: Arc<Rate>,
 }
 
 /// What distribution is made of.
@@ -94,6 +98,10 @@ pub struct Parts {
     pub acknowledgements: Acknowledgements,
     /// What goes out with every update. `None`: nothing does.
     pub heads: Option<Heads>,
+    /// Puts on record what is refused.
+    pub repeats: Repeats,
+    /// How often a sidecar may open a stream.
+    pub opened: Arc<Rate>,
     /// Ends everything here.
     pub stopping: CancellationToken,
     /// What must run until then.
@@ -108,13 +116,13 @@ impl Distribution {
     pub async fn start(parts: Parts) -> Result<Self, LoadError> {
         let clock = parts.store.clock().clone();
         let recipients = Recipients::new(parts.store.reader().await?.sidecars().await?, parts.acknowledgements, clock.clone());
-        let (validity, metrics) = (parts.validity, parts.metrics);
-        let context = Context { store: parts.store, clock, validity, seal: parts.seal, metrics, heads: parts.heads };
+        let Parts { validity, metrics, seal, heads, repeats, opened, .. } = parts;
+        let context = Context { store: parts.store, clock, validity, seal, metrics, heads, repeats };
         let streams = TaskTracker::new();
         let states = states::started(&context, parts.trust_domain, &streams, &parts.vital, parts.stopping.clone()).await?;
         let sidecars = sidecars::run(recipients.clone(), context.store.clone(), parts.stopping);
         streams.spawn(parts.vital.task("the record of connected sidecars", sidecars));
-        Ok(Self { context, states, recipients, streams })
+        Ok(Self { context, states, recipients, streams, opened })
     }
 
     /// The newest state.
@@ -147,17 +155,18 @@ impl Distribution {
     /// Opens a sidecar's stream: hears its Hello, and from then on tells it the newest state.
     ///
     /// # Errors
-    /// `HELLO_MISSING`, `FOREIGN_SNAPSHOT` when the Hello names another identity than the certificate (audited),
+    /// `SHARE_SPENT`, `HELLO_MISSING`, `FOREIGN_SNAPSHOT` when the Hello names another identity than the certificate (audited),
     /// `CERTIFICATE_REVOKED` and `AGENCY_SUSPENDED`.
     pub async fn follow(
         &self,
         caller: SidecarCaller,
         mut inbound: Streaming<FollowRequest>,
     ) -> Result<mpsc::Receiver<Result<FollowResponse, Status>>, Problem> {
-        let hello = heard_hello(&mut inbound).await?;
         let identity = caller.id.to_string();
+        self.opened.take(&identity, caller.agency.as_str())?;
+        let hello = heard_hello(&mut inbound).await?;
         if hello.spiffe_id != identity {
-            return Err(self.foreign(&identity, &hello.spiffe_id).await?);
+            return Err(self.foreign(&caller, &hello.spiffe_id).await?);
         }
         if let Some(exclusion) = self.state().exclusion(caller.agency.as_str(), &caller.serial) {
             return Err(stream::excluded(&exclusion));
@@ -191,9 +200,10 @@ impl Distribution {
         if present.digest == held.digest { Some(present) } else { sidecar.sent_set(&held.digest) }
     }
 
-    async fn foreign(&self, identity: &str, named: &str) -> Result<Problem, StoreError> {
-        let entry = AuditEntry::refused(identity, "snapshot.follow", named, "FOREIGN_SNAPSHOT");
-        self.context.store.audit(entry).await?;
+    async fn foreign(&self, caller: &SidecarCaller, named: &str) -> Result<Problem, StoreError> {
+        let identity = caller.id.to_string();
+        let entry = AuditEntry::refused(&identity, "snapshot.follow", named, "FOREIGN_SNAPSHOT");
+        self.context.repeats.refused(&Holder::Agency(caller.agency.clone()), entry).await?;
         let told = "the Hello names another identity than the certificate; a sidecar gets its own snapshot and no other";
         Ok(Problem::denied("FOREIGN_SNAPSHOT", told).with("certificate", identity))
     }

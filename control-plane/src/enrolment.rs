@@ -3,7 +3,7 @@
 mod admin;
 pub mod tokens;
 
-use std::net::{IpAddr, SocketAddr};
+use std::{net::SocketAddr, sync::Arc};
 
 use chapar_core::identity::{SpiffeId, WorkloadName};
 use chapar_proto::token::EnrolmentToken;
@@ -11,9 +11,10 @@ use tonic::Code;
 
 pub use self::admin::{AdminOrder, issue_admin};
 use crate::{
+    audit::{Holder, Repeats},
     authority::{self, Authority, Csr, Issued},
     caller::SidecarCaller,
-    limit::AddressWindows,
+    limit::{Budget, Budgets, Network, Rate},
     problem::Problem,
     store::{AuditEntry, Store, TokenRow, Transaction},
 };
@@ -21,23 +22,29 @@ use crate::{
 /// Name of a sidecar that is given none.
 const SIDECAR_NAME_DEFAULT: &str = "main";
 
-/// Failures of one address within a minute before it is turned away unread. A secret of 256 bits needs no such guard; the
+/// Failures of one network within a minute before it is turned away unread. A secret of 256 bits needs no such guard; the
 /// audit and the processor do.
 const FAILURES_MAX: u32 = 30;
+
+/// Length of that minute, in seconds.
+const FAILURES_PERIOD_S: u32 = 60;
 
 /// Enrols and renews.
 pub struct Enrolment {
     store: Store,
     authority: Authority,
-    failures: AddressWindows,
+    repeats: Repeats,
+    /// Attempts that have not come to a good end.
+    failures: Budgets<Network>,
+    renewals: Arc<Rate>,
 }
 
 impl Enrolment {
-    /// Enrols into this authority's trust domain.
+    /// Enrols into this authority's trust domain. `repeats` puts refusals on record, `renewals` says who has renewed often enough.
     #[must_use]
-    pub fn new(store: Store, authority: Authority) -> Self {
-        let failures = AddressWindows::new(store.clock().clone());
-        Self { store, authority, failures }
+    pub fn new(store: Store, authority: Authority, repeats: Repeats, renewals: Arc<Rate>) -> Self {
+        let failures = Budgets::new(store.clock().clone(), Budget::new(FAILURES_MAX, FAILURES_PERIOD_S));
+        Self { store, authority, repeats, failures, renewals }
     }
 
     /// Exchanges a token and a request for a certificate. The token is used up only when a certificate was issued.
@@ -45,7 +52,8 @@ impl Enrolment {
     /// # Errors
     /// Those of `EnrolmentService.Enrol`, each audited with the caller's address; `ENROLMENT_LIMITED` after too many.
     pub async fn enrol(&self, from: SocketAddr, token: &str, csr_der: &[u8], sidecar: &str) -> Result<Issued, Problem> {
-        self.admit(from.ip())?;
+        let network = Network::from(from.ip());
+        self.admit(network)?;
         let token = EnrolmentToken::parse(token)
             .map_err(|error| Problem::invalid("TOKEN_MALFORMED", format!("{error}; ask the exchange for a new one")));
         // Of a token that cannot be read there is nothing to name but the caller.
@@ -54,9 +62,11 @@ impl Enrolment {
             Ok(token) => self.enrol_with(from, &token, csr_der, sidecar).await,
             Err(problem) => Err(problem),
         };
-        if let Err(problem) = &enrolled {
-            self.failures.add(from.ip());
-            self.audit_refusal(from.to_string(), "enrolment.refuse", object, problem).await?;
+        match &enrolled {
+            Ok(_) => self.failures.give_back(&network),
+            Err(problem) => {
+                self.audit_refusal(Holder::Stranger(network), from.to_string(), "enrolment.refuse", object, problem).await?
+            }
         }
         enrolled
     }
@@ -64,24 +74,26 @@ impl Enrolment {
     /// Issues the next certificate to a sidecar that proved to hold a valid one.
     ///
     /// # Errors
-    /// Those of `EnrolmentService.Renew`, each audited.
+    /// Those of `EnrolmentService.Renew`, each audited; `SHARE_SPENT` after too many.
     pub async fn renew(&self, caller: &SidecarCaller, csr_der: &[u8]) -> Result<Issued, Problem> {
-        let renewed = self.renew_for(caller, csr_der).await;
+        let actor = caller.id.to_string();
+        let renewed = match self.renewals.take(&actor, caller.agency.as_str()) {
+            Ok(()) => self.renew_for(caller, csr_der).await,
+            Err(problem) => Err(problem),
+        };
         if let Err(problem) = &renewed {
-            let actor = caller.id.to_string();
-            self.audit_refusal(actor.clone(), "certificate.refuse", actor, problem).await?;
+            let holder = Holder::Agency(caller.agency.clone());
+            self.audit_refusal(holder, actor.clone(), "certificate.refuse", actor, problem).await?;
         }
         renewed
     }
 
-    fn admit(&self, from: IpAddr) -> Result<(), Problem> {
-        let failed = self.failures.of(from);
-        if failed.count < FAILURES_MAX {
-            return Ok(());
-        }
-        let message = format!("{} enrolments from {from} failed within a minute; try again in {} s", failed.count, failed.left_s);
-        let problem = Problem::new(Code::ResourceExhausted, "ENROLMENT_LIMITED", message);
-        Err(problem.with("retry_after_s", failed.left_s.to_string()))
+    fn admit(&self, from: Network) -> Result<(), Problem> {
+        self.failures.take(&from).map_err(|wait_s| {
+            let message =
+                format!("{FAILURES_MAX} enrolments from {from} failed within {FAILURES_PERIOD_S} s; try again in {wait_s} s");
+            Problem::new(Code::ResourceExhausted, "ENROLMENT_LIMITED", message).retry_after(wait_s)
+        })
     }
 
     async fn enrol_with(
@@ -158,9 +170,17 @@ impl Enrolment {
         Ok(issued)
     }
 
-    async fn audit_refusal(&self, actor: String, action: &'static str, object: String, problem: &Problem) -> Result<(), Problem> {
+    async fn audit_refusal(
+        &self,
+        holder: Holder,
+        actor: String,
+        action: &'static str,
+        object: String,
+        problem: &Problem,
+    ) -> Result<(), Problem> {
         let details = serde_json::json!({ "message": problem.message() });
-        Ok(self.store.audit(AuditEntry::refused(actor, action, object, problem.reason()).with(details)).await?)
+        let entry = AuditEntry::refused(actor, action, object, problem.reason()).with(details);
+        Ok(self.repeats.refused(&holder, entry).await?)
     }
 }
 

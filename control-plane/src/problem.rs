@@ -28,6 +28,7 @@ struct Told {
     metadata: HashMap<String, String>,
     fields: Vec<rpc::bad_request::FieldViolation>,
     preconditions: Vec<rpc::precondition_failure::Violation>,
+    retry_after_s: Option<u32>,
 }
 
 impl Problem {
@@ -41,6 +42,7 @@ impl Problem {
             metadata: HashMap::new(),
             fields: Vec::new(),
             preconditions: Vec::new(),
+            retry_after_s: None,
         }))
     }
 
@@ -86,6 +88,13 @@ impl Problem {
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
         self.0.metadata.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// Says when the same may be tried again, to people's programs (metadata `retry_after_s`) and to libraries (`RetryInfo`).
+    #[must_use]
+    pub fn retry_after(mut self, wait_s: u32) -> Self {
+        self.0.retry_after_s = Some(wait_s);
+        self.with("retry_after_s", wait_s.to_string())
     }
 
     /// Adds a violation of one field of the request.
@@ -141,6 +150,10 @@ impl Told {
         if !self.preconditions.is_empty() {
             let failure = rpc::PreconditionFailure { violations: self.preconditions };
             details.push(any("google.rpc.PreconditionFailure", &failure));
+        }
+        if let Some(wait_s) = self.retry_after_s {
+            let retry_delay = Some(prost_types::Duration { seconds: i64::from(wait_s), nanos: 0 });
+            details.push(any("google.rpc.RetryInfo", &rpc::RetryInfo { retry_delay }));
         }
         rpc::Status { code: self.code as i32, message: self.message, details }
     }

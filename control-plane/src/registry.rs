@@ -7,6 +7,7 @@
 //! - its very bytes are another agency's passport.
 
 mod catalogue;
+mod drafts;
 mod error;
 mod lifecycle;
 mod listing;
@@ -24,8 +25,9 @@ use crate::{
 };
 
 pub use catalogue::{CatalogueView, catalogue_view, is_in_force};
+pub use drafts::Bounds;
 pub use error::RegistryError;
-pub use lifecycle::{Approval, approve, changes, retire, submit};
+pub use lifecycle::{Approval, Submission, approve, changes, retire, submit};
 pub use listing::{Described, compared, described, list, one};
 pub use offers::{KnownInquiry, known_inquiries, needed_by};
 pub use passports::fill_in_subjects;

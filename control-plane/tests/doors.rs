@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use chapar_control_plane::{app::App, audit, page::Page, store::AuditFilter};
+use chapar_control_plane::app::App;
 use chapar_proto::{
     admin::v1::{
         IssueAdminCertificateRequest, ListAgenciesRequest, ListAuditRequest, ListCertificatesRequest, RotateRootRequest,
@@ -233,10 +233,7 @@ async fn a_flood_of_refusals_does_not_fill_the_audit() {
     for _ in 0..100 {
         client.renew(renewal(&KeyPair::generate().unwrap())).await.unwrap_err();
     }
-    assert_eq!(bench.refusals("request.refuse").await.len(), 61);
-    let filter = AuditFilter { action_prefix: "request.refuse".to_owned(), ..Default::default() };
-    let (entries, _) = audit::list(bench.app.store(), &filter, &Page { size: 1, after: None }).await.unwrap();
-    assert!(entries[0].details.contains("only counted"), "{}", entries[0].details);
+    assert_eq!(bench.refusals("request.refuse").await.len(), 10);
     let metrics = get(&bench, "/metrics").await;
     let counted = r#"chapar_control_plane_refusals_total{listener="sidecars",reason="CERTIFICATE_MISSING"} 100"#;
     assert!(metrics.contains(counted), "{metrics}");

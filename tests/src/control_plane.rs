@@ -63,6 +63,15 @@ impl ControlPlane {
         Self::start_by(folder, overlay, island.prefix()).await
     }
 
+    /// The same, with at most so many open files, and no way to raise that.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_with_files(folder: &Path, overlay: &Value, open_files: u32) -> Result<Self> {
+        let prefix = ["prlimit", &format!("--nofile={open_files}:{open_files}"), "--"].map(str::to_owned);
+        Self::start_by(folder, overlay, prefix.to_vec()).await
+    }
+
     /// The same, by a command that begins with `prefix`.
     async fn start_by(folder: &Path, overlay: &Value, prefix: Vec<String>) -> Result<Self> {
         let state = folder.join("control-plane");

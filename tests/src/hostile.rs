@@ -3,10 +3,13 @@
 //!
 //! A test describes an [`Act`], starts it as [`Hostile`], and reads what came of it as JSON.
 
+mod false_claims;
 mod false_renewal;
 mod file_access;
+mod flood;
 mod forged_report;
 mod forgery;
+mod idlers;
 mod refused_calls;
 mod silent_followers;
 mod silent_hold;
@@ -22,10 +25,13 @@ use tempfile::NamedTempFile;
 use tokio::process::{Child, Command};
 
 pub use self::{
+    false_claims::FalseClaims,
     false_renewal::FalseRenewal,
     file_access::FileAccess,
+    flood::{Asked, Flood},
     forged_report::{ForgedAccount, ForgedReport},
     forgery::Forgery,
+    idlers::Idlers,
     refused_calls::RefusedCalls,
     silent_followers::SilentFollowers,
     silent_hold::SilentHold,
@@ -59,6 +65,12 @@ pub enum Act {
     StolenIdentity(StolenIdentity),
     /// Somebody takes up room, and says nothing more.
     SilentHold(SilentHold),
+    /// Strangers hold connections open.
+    Idlers(Idlers),
+    /// Strangers claim to be who they are not.
+    FalseClaims(FalseClaims),
+    /// A sidecar asks without end.
+    Flood(Flood),
 }
 
 impl Act {
@@ -77,6 +89,9 @@ impl Act {
             Self::SilentFollowers(followers) => followers.run().await,
             Self::StolenIdentity(identity) => identity.run().await,
             Self::SilentHold(hold) => hold.run().await,
+            Self::Idlers(idlers) => idlers.run().await,
+            Self::FalseClaims(claims) => claims.run().await,
+            Self::Flood(flood) => flood.run().await,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     clock::wire_of,
     page::Page,
     problem::Problem,
-    registry::{self, Approval, Described},
+    registry::{self, Approval, Bounds, Described, Submission},
     store::{PassportFilter, PassportRow, PassportState as State, Store},
 };
 
@@ -25,13 +25,14 @@ const MESSAGE_BYTES_MAX: usize = DESCRIPTOR_SET_BYTES_MAX + 64 * 1024;
 
 /// The service, for the admin's listeners.
 #[must_use]
-pub fn service(store: Store) -> PassportServiceServer<Passports> {
-    PassportServiceServer::new(Passports { store }).max_decoding_message_size(MESSAGE_BYTES_MAX)
+pub fn service(store: Store, bounds: Bounds) -> PassportServiceServer<Passports> {
+    PassportServiceServer::new(Passports { store, bounds }).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 /// Serves [`PassportService`].
 pub struct Passports {
     store: Store,
+    bounds: Bounds,
 }
 
 #[tonic::async_trait]
@@ -40,9 +41,13 @@ impl PassportService for Passports {
         let actor = Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let object = format!("{}/{}", asked.agency, asked.grpc_service);
-        let submitted =
-            registry::submit(&self.store, &asked.agency, &asked.grpc_service, asked.descriptor_set, asked.draft_only, &actor)
-                .await;
+        let wanted = Submission {
+            agency: asked.agency,
+            grpc_service: asked.grpc_service,
+            descriptor_set: asked.descriptor_set,
+            draft_only: asked.draft_only,
+        };
+        let submitted = registry::submit(&self.store, wanted, &actor, &self.bounds).await;
         let rows = audited(&self.store, &actor, "passport.submit", &object, submitted.map_err(Problem::from)).await?;
         Ok(Response::new(SubmitPassportResponse { passports: self.described(rows).await? }))
     }

@@ -4,14 +4,16 @@ use chapar_proto::v1::{
     RegisterRequest, RegisterResponse, RegistrationState, ServiceRegistration,
     registration_service_server::{RegistrationService, RegistrationServiceServer},
 };
-use tonic::{Request, Response, Status};
+use std::sync::Arc;
+use tonic::{Code, Request, Response, Status};
 
 use crate::{
-    audit::audited,
-    caller::Caller,
+    audit::{Holder, Repeats, shortened},
+    caller::{Caller, SidecarCaller},
+    limit::Rate,
     problem::Problem,
-    registry::{self, Offer, OfferState, Registration},
-    store::Store,
+    registry::{self, Bounds, Offer, OfferOutcome, OfferState, Registration},
+    store::{AuditEntry, Store},
 };
 
 /// Largest request: many services share imports, but each carries its own; sixteen of the largest, or all 256 of common size.
@@ -19,13 +21,16 @@ const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The service, for the sidecars' listener.
 #[must_use]
-pub fn service(store: Store) -> RegistrationServiceServer<Registrations> {
-    RegistrationServiceServer::new(Registrations { store }).max_decoding_message_size(MESSAGE_BYTES_MAX)
+pub fn service(store: Store, repeats: Repeats, rate: Arc<Rate>, bounds: Bounds) -> RegistrationServiceServer<Registrations> {
+    RegistrationServiceServer::new(Registrations { store, repeats, rate, bounds }).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 /// Serves [`RegistrationService`].
 pub struct Registrations {
     store: Store,
+    repeats: Repeats,
+    rate: Arc<Rate>,
+    bounds: Bounds,
 }
 
 #[tonic::async_trait]
@@ -43,9 +48,10 @@ impl RegistrationService for Registrations {
             software_version: asked.software_version,
             reserved_for: asked.reserved_for,
         };
-        let actor = caller.id.to_string();
-        let registered = registry::register(&self.store, &caller, registration).await.map_err(Problem::from);
-        let outcomes = audited(&self.store, &actor, "sidecar.register", &actor, registered).await?;
+        let outcomes = match self.register(&caller, registration).await {
+            Ok(outcomes) => outcomes,
+            Err(problem) => return Err(self.refused(&caller, problem).await?.into()),
+        };
         let services = outcomes.into_iter().map(|outcome| {
             let state = match outcome.state {
                 OfferState::Exposed => RegistrationState::Exposed,
@@ -60,5 +66,24 @@ impl RegistrationService for Registrations {
             }
         });
         Ok(Response::new(RegisterResponse { services: services.collect() }))
+    }
+}
+
+impl Registrations {
+    async fn register(&self, caller: &SidecarCaller, registration: Registration) -> Result<Vec<OfferOutcome>, Problem> {
+        self.rate.take(&caller.id.to_string(), caller.agency.as_str())?;
+        Ok(registry::register(&self.store, caller, registration, &self.bounds).await?)
+    }
+
+    /// Puts a refusal on record.
+    async fn refused(&self, caller: &SidecarCaller, problem: Problem) -> Result<Problem, Problem> {
+        // A failure of the control plane itself is in its log.
+        if problem.code() != Code::Internal {
+            let actor = caller.id.to_string();
+            let details = serde_json::json!({ "message": shortened(problem.message()) });
+            let entry = AuditEntry::refused(&actor, "sidecar.register", &actor, problem.reason()).with(details);
+            self.repeats.refused(&Holder::Agency(caller.agency.clone()), entry).await?;
+        }
+        Ok(problem)
     }
 }

@@ -20,6 +20,7 @@ use super::{
     state::{AgencySet, DistributionState, Exclusion},
 };
 use crate::{
+    audit::Holder,
     caller::SidecarCaller,
     heads::{Heads, Signed},
     problem::Problem,
@@ -188,7 +189,7 @@ impl Stream {
         let entry =
             AuditEntry::refused(self.sidecar.spiffe_id(), "snapshot.refuse", format!("revision {revision}"), "SNAPSHOT_REFUSED");
         let entry = entry.with(serde_json::json!({ "problem": problem }));
-        if let Err(error) = self.context.store.audit(entry).await {
+        if let Err(error) = self.context.repeats.refused(&Holder::Agency(self.caller.agency.clone()), entry).await {
             tracing::error!(%error, "cannot audit that a sidecar refused its snapshot");
         }
     }

@@ -19,7 +19,11 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, transport::Server};
 
 use super::*;
-use crate::{api::snapshot, caller::Caller};
+use crate::{
+    api::snapshot,
+    caller::Caller,
+    limit::{Budget, RateMetrics},
+};
 
 const POST: &str = "spiffe://exchange.example/agency/post/sidecar/main";
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -89,8 +93,9 @@ impl Exchange {
         let (states, newest) = watch::channel(Arc::new(DistributionState::new(facts, None)));
         let metrics = Metrics::registered(&prometheus::Registry::new()).unwrap();
         let recipients = Recipients::new(Vec::new(), acknowledgements.clone(), clock.clone());
-        let context = Context { store, clock, validity: VALIDITY, seal, metrics, heads: None };
-        let distribution = Distribution { context, states: newest, recipients, streams: TaskTracker::new() };
+        let (repeats, opened) = (Repeats::new(store.clone(), 1_000), often(&clock));
+        let context = Context { store, clock, validity: VALIDITY, seal, metrics, heads: None, repeats };
+        let distribution = Distribution { context, states: newest, recipients, streams: TaskTracker::new(), opened };
         let door = Door { address: serve(&distribution).await, public_key };
         Self { states, distribution, acknowledgements, door, _folder: folder }
     }
@@ -200,4 +205,10 @@ impl Sidecar {
 fn reason(status: &Status) -> String {
     let details = chapar_proto::rpc::Status::decode(status.details()).unwrap();
     chapar_proto::rpc::ErrorInfo::decode(details.details[0].value.as_slice()).unwrap().reason
+}
+
+/// So often that nobody notices.
+fn often(clock: &Clock) -> Arc<Rate> {
+    let metrics = RateMetrics::registered(&prometheus::Registry::new()).unwrap();
+    Arc::new(Rate::new(clock, "shares.streamsPerMinute", "streams", Budget::new(1_000, 60), metrics))
 }

@@ -10,11 +10,14 @@ use crate::{
     changes::Acknowledgements,
     clock::Clock,
     config::Certificates,
+    limit::RateMetrics,
     page::Page,
     resources::{Agency, Title},
 };
 
 const FROM: &str = "192.0.2.7:40000";
+/// Of one sidecar within the life of a certificate.
+const RENEWALS: u32 = 16;
 const MAIN: &str = "spiffe://exchange.example/agency/post/sidecar/main";
 
 struct Bench {
@@ -49,7 +52,7 @@ impl Bench {
         )
         .await
         .unwrap();
-        let enrolment = Enrolment::new(store.clone(), authority.clone());
+        let enrolment = enrolling(&store, &authority, 1_000_000);
         Self { _folder: folder, clock, store, authority, enrolment }
     }
 
@@ -72,6 +75,14 @@ impl Bench {
         let (tokens, _) = tokens::list(&self.store, "", &Page::asked(0, "").unwrap()).await.unwrap();
         tokens.iter().find(|token| token.id == id).unwrap().state(self.clock.now())
     }
+}
+
+/// With so many renewals of one sidecar a day.
+fn enrolling(store: &Store, authority: &Authority, renewals: u32) -> Enrolment {
+    let metrics = RateMetrics::registered(&prometheus::Registry::new()).unwrap();
+    let budget = Budget::new(renewals, 86_400);
+    let renewals = Rate::new(store.clock(), "shares.renewalsPerLifetime", "renewals", budget, metrics);
+    Enrolment::new(store.clone(), authority.clone(), Repeats::new(store.clone(), 1_000), Arc::new(renewals))
 }
 
 fn csr(names: &[&str]) -> Vec<u8> {
@@ -217,7 +228,7 @@ async fn no_renewal_that_races_with_a_revocation_of_its_sidecar_survives_it() {
     let issued = bench.enrol(&first.to_string(), &csr(&[]), "main").await.unwrap();
     let caller = caller(&issued);
     let racing = (0..8).map(|_| {
-        let (enrolment, caller) = (Enrolment::new(bench.store.clone(), bench.authority.clone()), caller.clone());
+        let (enrolment, caller) = (enrolling(&bench.store, &bench.authority, 1_000_000), caller.clone());
         tokio::spawn(async move {
             let mut renewed = Vec::new();
             while let Ok(issued) = enrolment.renew(&caller, &csr(&[])).await {
@@ -302,4 +313,23 @@ async fn an_address_that_fails_too_often_waits_a_minute_and_others_do_not() {
     bench.enrolment.enrol("192.0.2.8:1".parse().unwrap(), &other, &csr(&[]), "").await.unwrap();
     bench.clock.advance(Duration::from_secs(60));
     bench.enrol(&token, &csr(&[]), "").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sidecar_that_renews_without_end_is_refused_and_takes_one_row_and_no_other_sidecar_notices() {
+    let bench = Bench::new().await;
+    let (one, other) = (bench.enrol(&bench.token("").await.to_string(), &csr(&[]), "").await.unwrap(), bench.token("").await);
+    let enrolment = enrolling(&bench.store, &bench.authority, RENEWALS);
+    let rows = || async { bench.store.sql("SELECT id FROM audit").await.unwrap().len() };
+    let before = rows().await;
+    let mut renewed = 0;
+    for _ in 0..100 {
+        match enrolment.renew(&caller(&one), &csr(&[])).await {
+            Ok(_) => renewed += 1,
+            Err(problem) => assert_eq!(problem.reason(), "SHARE_SPENT"),
+        }
+    }
+    assert_eq!((renewed, rows().await - before), (RENEWALS, RENEWALS as usize + 1));
+    let other = bench.enrol(&other.to_string(), &csr(&[]), "second").await.unwrap();
+    enrolment.renew(&caller(&other), &csr(&[])).await.unwrap();
 }

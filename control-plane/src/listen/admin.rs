@@ -3,16 +3,16 @@
 use bytes::{Buf as _, Bytes};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use std::sync::LazyLock;
 use tonic::{Code, Status, body::Body, service::Routes};
 use tower::Service as _;
 
+use super::flight::Counted;
 use crate::{
     access::{Access, Guard, Kind, Role, Rule, rule},
-    audit::{Act, Repeats, shortened},
+    audit::{Act, Holder, Repeats, shortened},
     authority::sha256,
     caller::Caller,
     problem::Problem,
@@ -36,7 +36,7 @@ static MESSAGES: LazyLock<DescriptorPool> = LazyLock::new(|| {
 });
 
 /// Serves a call, if the caller's role may make it. Every refusal is on record, and so is every reading of account and audit.
-pub(super) async fn serve(desk: &Desk, caller: Caller, request: Request<Incoming>, routes: RpcSpans<Routes>) -> Response<Body> {
+pub(super) async fn serve(desk: &Desk, caller: Caller, request: Request<Counted>, routes: RpcSpans<Routes>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let found = rule(&path);
     let act = Act::default();
@@ -48,12 +48,13 @@ pub(super) async fn serve(desk: &Desk, caller: Caller, request: Request<Incoming
     };
     let response = served.unwrap_or_else(|problem| Status::from(problem).into_http());
     let Some(refused) = refusal_in(&response) else { return response };
+    let holder = Holder::Admin(caller.actor());
     let entry = act.refusal().unwrap_or_else(|| {
         let details = serde_json::json!({ "message": shortened(refused.message()) });
         let action = found.map_or("request.refuse", |rule| rule.action);
         AuditEntry::refused(caller.actor(), action, short(&path), reason_of(&refused)).with(details)
     });
-    match desk.repeats.refused(entry).await {
+    match desk.repeats.refused(&holder, entry).await {
         Ok(()) => response,
         Err(error) => Status::from(Problem::from(error)).into_http(),
     }
@@ -63,7 +64,7 @@ async fn admitted(
     rule: &'static Rule,
     desk: &Desk,
     caller: Caller,
-    request: Request<Incoming>,
+    request: Request<Counted>,
     mut routes: RpcSpans<Routes>,
     act: &Act,
 ) -> Result<Response<Body>, Problem> {
@@ -190,7 +191,7 @@ fn reason_of(status: &Status) -> String {
     info.map_or_else(|| format!("{:?}", status.code()), |info| info.reason)
 }
 
-fn short(path: &str) -> &str {
+pub(super) fn short(path: &str) -> &str {
     const BYTES_MAX: usize = 128;
     &path[..path.floor_char_boundary(BYTES_MAX)]
 }

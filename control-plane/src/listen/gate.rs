@@ -8,11 +8,14 @@ use tonic::{Status, body::Body, service::Routes};
 use tower::Service as _;
 
 use super::{
-    admin::{self, Desk},
+    activity::Activity,
+    admin::{self, Desk, short},
+    flight::{self, Airspace},
     peer::Peer,
     refusals::Refusals,
+    room::Seat,
 };
-use crate::{authority::Authority, caller::Caller, problem::Problem, telemetry::RpcSpans};
+use crate::{audit::Holder, authority::Authority, caller::Caller, problem::Problem, telemetry::RpcSpans};
 
 /// The one method that needs no certificate: there is none before it.
 const ENROL_PATH: &str = "/chapar.v1.EnrolmentService/Enrol";
@@ -34,6 +37,7 @@ pub(super) struct Gate {
     pub(super) authority: Authority,
     pub(super) refusals: Refusals,
     pub(super) desk: Desk,
+    pub(super) airspace: Airspace,
 }
 
 /// A connection's requests, each admitted on its own.
@@ -41,12 +45,24 @@ pub(super) struct Gate {
 pub(super) struct Gated {
     gate: Arc<Gate>,
     peer: Arc<Peer>,
+    holder: Holder,
+    seat: Arc<Seat>,
+    activity: Activity,
+    /// Whoever holds more connections than his share hears of it on every request, and is served none.
+    spent: Option<&'static str>,
     routes: RpcSpans<Routes>,
 }
 
 impl Gated {
-    pub(super) fn new(gate: Arc<Gate>, peer: Peer, routes: RpcSpans<Routes>) -> Self {
-        Self { gate, peer: Arc::new(peer), routes }
+    pub(super) fn new(
+        gate: Arc<Gate>,
+        peer: Peer,
+        (seat, spent): (Arc<Seat>, Option<&'static str>),
+        activity: Activity,
+        routes: RpcSpans<Routes>,
+    ) -> Self {
+        let holder = peer.holder();
+        Self { gate, peer: Arc::new(peer), holder, seat, activity, spent, routes }
     }
 }
 
@@ -55,17 +71,31 @@ impl hyper::service::Service<Request<Incoming>> for Gated {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let Self { gate, peer, mut routes } = self.clone();
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let Self { gate, peer, holder, seat, activity, spent, mut routes } = self.clone();
         Box::pin(async move {
-            match gate.admit(&peer, request.uri().path()).await {
-                Ok(caller) if gate.audience == Audience::Admins => Ok(admin::serve(&gate.desk, caller, request, routes).await),
+            if let Some(bound) = spent {
+                return Ok(Status::from(flight::spent(&holder, bound)).into_http());
+            }
+            let begun = gate.airspace.begun(&holder, &activity, request);
+            let (mut request, flight) = match begun {
+                Ok(begun) => begun,
+                Err(problem) => return Ok(Status::from(problem).into_http()),
+            };
+            let response = match gate.admit(&peer, request.uri().path()).await {
+                Ok(caller) if gate.audience == Audience::Admins => admin::serve(&gate.desk, caller, request, routes).await,
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
-                    routes.call(request).await
+                    let response = routes.call(request).await?;
+                    // A stranger is let in to one method only, and has enrolled when that goes well.
+                    if Status::from_header_map(response.headers()).is_none() {
+                        seat.came_well();
+                    }
+                    response
                 }
-                Err(problem) => Ok(Status::from(problem).into_http()),
-            }
+                Err(problem) => Status::from(problem).into_http(),
+            };
+            Ok(flight::answered(response, flight))
         })
     }
 }
@@ -106,6 +136,6 @@ impl Gate {
             Peer::Certified { certificate, .. } => certificate.id.to_string(),
             Peer::Local { .. } | Peer::Anonymous { .. } => address.to_string(),
         };
-        self.refusals.request(self.listener, address, actor, path, problem.reason()).await;
+        self.refusals.request(self.listener, &peer.holder(), address, actor, short(path), problem.reason()).await;
     }
 }

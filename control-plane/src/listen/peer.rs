@@ -9,8 +9,10 @@ use x509_parser::{parse_x509_certificate, prelude::GeneralName};
 
 use crate::{
     access::{Access, EXTENSION, Powers},
+    audit::Holder,
     authority::sha256,
     caller::{Caller, SidecarCaller},
+    limit::Network,
 };
 
 /// The other end of a connection.
@@ -33,6 +35,22 @@ pub enum Peer {
         /// Where it comes from.
         address: SocketAddr,
     },
+}
+
+impl Peer {
+    /// Whose share it is that this connection takes. A certificate counts for what it says, whether it is in force or not: who holds a
+    /// revoked one must not take the strangers' share.
+    #[must_use]
+    pub(super) fn holder(&self) -> Holder {
+        match self {
+            Self::Local { uid } => Holder::Admin(format!("local:uid={uid}")),
+            Self::Certified { certificate, .. } => match certificate.id.role() {
+                Role::Sidecar { agency, .. } => Holder::Agency(agency.clone()),
+                Role::Admin(_) | Role::ControlPlane => Holder::Admin(certificate.id.to_string()),
+            },
+            Self::Anonymous { address } => Holder::Stranger(Network::from(address.ip())),
+        }
+    }
 }
 
 /// What a verified certificate says.

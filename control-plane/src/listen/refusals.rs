@@ -1,26 +1,31 @@
-//! Those who were turned away: each counted, and audited as long as one address does not flood the audit.
+//! Those who were turned away: each counted, and audited within the share of rows that whoever it was has.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use prometheus::{IntCounterVec, Opts, Registry};
 use rustls::{CertificateError, Error};
 
 use super::peer::NoIdentity;
 use crate::{
-    limit::AddressWindows,
+    audit::{Holder, Repeats, shortened},
+    limit::Network,
     problem::WithSources,
-    store::{AuditEntry, Store},
+    store::AuditEntry,
 };
-
-/// Refusals of one address within a minute that are audited one by one; of more, only the first beyond says so.
-const AUDITED_MAX: u32 = 60;
 
 /// Accounts for refused connections and requests. Clones account together.
 #[derive(Clone)]
 pub struct Refusals {
-    store: Store,
-    windows: Arc<AddressWindows>,
+    repeats: Repeats,
     counted: IntCounterVec,
+    not_accepted: IntCounterVec,
+    told: Arc<AtomicBool>,
 }
 
 /// Why a handshake ended.
@@ -37,12 +42,27 @@ impl Refusals {
     ///
     /// # Errors
     /// When something else was registered under its name.
-    pub fn registered(store: Store, registry: &Registry) -> prometheus::Result<Self> {
+    pub fn registered(repeats: Repeats, registry: &Registry) -> prometheus::Result<Self> {
         let about = "Connections and requests turned away before they reached a service, by listener and reason";
         let counted = IntCounterVec::new(Opts::new("chapar_control_plane_refusals_total", about), &["listener", "reason"])?;
         registry.register(Box::new(counted.clone()))?;
-        let windows = Arc::new(AddressWindows::new(store.clock().clone()));
-        Ok(Self { store, windows, counted })
+        let about = "Times that the system refused to open a connection, as a rule because no file descriptor was left";
+        let not_accepted = IntCounterVec::new(Opts::new("chapar_control_plane_accept_failures_total", about), &["listener"])?;
+        registry.register(Box::new(not_accepted.clone()))?;
+        Ok(Self { repeats, counted, not_accepted, told: Arc::default() })
+    }
+
+    /// The system did not open a connection. It is said once; how often, the metric tells.
+    pub(super) fn not_accepted(&self, listener: &'static str, error: &std::io::Error) {
+        self.not_accepted.with_label_values(&[listener]).inc();
+        if !self.told.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                listener,
+                %error,
+                "the system opens no connection: raise the limit on open files, or lower shares.connectionsMax; said once, counted in \
+                 chapar_control_plane_accept_failures_total"
+            );
+        }
     }
 
     /// A handshake that failed.
@@ -51,7 +71,8 @@ impl Refusals {
         tracing::debug!(listener, %address, reason = refusal.reason, message = refusal.message, "refused a connection");
         if refusal.is_claim {
             let entry = AuditEntry::refused(address.to_string(), "connection.refuse", listener, refusal.reason);
-            self.audit(address, entry.with(serde_json::json!({ "message": refusal.message }))).await;
+            let holder = Holder::Stranger(Network::from(address.ip()));
+            self.audit(&holder, entry.with(serde_json::json!({ "message": shortened(&refusal.message) }))).await;
         }
     }
 
@@ -59,6 +80,7 @@ impl Refusals {
     pub(super) async fn request(
         &self,
         listener: &'static str,
+        holder: &Holder,
         address: SocketAddr,
         actor: String,
         path: &str,
@@ -66,18 +88,12 @@ impl Refusals {
     ) {
         self.counted.with_label_values(&[listener, reason]).inc();
         let entry = AuditEntry::refused(actor, "request.refuse", path, reason);
-        self.audit(address, entry.with(serde_json::json!({ "address": address.to_string() }))).await;
+        self.audit(holder, entry.with(serde_json::json!({ "address": address.to_string() }))).await;
     }
 
-    async fn audit(&self, address: SocketAddr, entry: AuditEntry) {
-        let count = self.windows.add(address.ip());
-        let entry = match count.checked_sub(AUDITED_MAX) {
-            None | Some(0) => entry,
-            Some(1) => entry.with(serde_json::json!({ "more": "further refusals within this minute are only counted" })),
-            Some(_) => return,
-        };
-        if let Err(error) = self.store.audit(entry).await {
-            tracing::error!(error = %WithSources(&error), %address, "cannot audit a refusal");
+    async fn audit(&self, holder: &Holder, entry: AuditEntry) {
+        if let Err(error) = self.repeats.refused(holder, entry).await {
+            tracing::error!(error = %WithSources(&error), ?holder, "cannot audit a refusal");
         }
     }
 }

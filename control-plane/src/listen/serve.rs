@@ -7,7 +7,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,28 +14,36 @@ use tonic::service::Routes;
 use tower::Layer as _;
 
 use super::{
-    Acceptor, AdminSocket, Audience,
+    Acceptor, AdminSocket, Audience, FlightMetrics, RoomMetrics, SOCKET_CONNECTIONS_MAX,
+    activity::{Activity, Silence},
     admin::Desk,
+    descriptors::Connections,
+    flight::Airspace,
     gate::{Gate, Gated},
     peer::{Certified, Peer},
     refusals::{HandshakeRefusal, Refusals},
+    room::{Guest, Room, Seat},
 };
 use crate::{
     access::Access,
-    audit::Repeats,
+    audit::{Holder, Repeats},
     authority::Authority,
+    config,
+    limit::Shares,
     store::Store,
     telemetry::{RpcSpans, RpcSpansLayer},
 };
 
-/// Connections at a time on one listener: several for each of some thousand sidecars. More wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 8_192;
-
-/// How long a client may take for its TLS handshake, in seconds.
-const HANDSHAKE_WAIT_S_MAX: u64 = 10;
-
-/// Calls at a time on one connection.
+/// Calls at a time on one connection; on one of a stranger, who has nothing to call but his enrolment.
 const CALLS_MAX: u32 = 256;
+const STRANGERS_CALLS_MAX: u32 = 4;
+
+/// What a stranger may send before it is read, in bytes: an enrolment fits in.
+const STRANGERS_WINDOW_BYTES: u32 = 64 * 1024;
+
+/// Requests and their bytes at a time at a listener for admins: of some dozen of them, one may apply 32 MiB of policy.
+const ADMIN_REQUESTS_MAX: u32 = 1_024;
+const ADMIN_REQUEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Metadata of one call, in bytes.
 const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
@@ -46,7 +53,7 @@ const KEEP_ALIVE_S: u64 = 20;
 const KEEP_ALIVE_WAIT_S: u64 = 10;
 
 /// How long running calls may take to end after the stop, in seconds.
-const DRAIN_S_MAX: u64 = 5;
+pub(super) const DRAIN_S_MAX: u64 = 5;
 
 /// Pause after the system refused a connection, in milliseconds: as a rule file descriptors ran out, and some must close.
 const ACCEPT_PAUSE_MS: u64 = 100;
@@ -70,6 +77,12 @@ pub struct Serving {
     pub repeats: Repeats,
     /// Where changes wait.
     pub store: Store,
+    /// Who may take how much.
+    pub shares: config::Shares,
+    /// Connections that it may have, if it listens on the network.
+    pub connections: Connections,
+    /// What it counts.
+    pub metrics: (RoomMetrics, FlightMetrics),
     /// Ends it.
     pub stopping: CancellationToken,
 }
@@ -100,74 +113,131 @@ pub async fn bind(name: &str, address: SocketAddr) -> io::Result<TcpListener> {
 impl Listener {
     /// Serves until the stop; then lets running calls end, within a limit.
     pub async fn serve(self, serving: Serving) {
-        let Serving { name, audience, routes, authority, refusals, access, repeats, store, stopping } = serving;
+        let Serving {
+            name,
+            audience,
+            routes,
+            authority,
+            refusals,
+            access,
+            repeats,
+            store,
+            shares,
+            connections,
+            metrics,
+            stopping,
+        } = serving;
         let trust_domain = authority.trust_domain().clone();
+        let (requests_max, bytes_max) = match audience {
+            Audience::Sidecars => (shares.requests_max, shares.request_bytes_max),
+            Audience::Admins => (ADMIN_REQUESTS_MAX, ADMIN_REQUEST_BYTES_MAX),
+        };
+        let (rooms, flights) = metrics;
+        let airspace = Airspace::new(name, requests_max, bytes_max, seconds(shares.request_timeout_s), flights);
+        let clock = store.clock().clone();
         let desk = Desk { access, repeats, store };
-        let gate = Arc::new(Gate { audience, listener: name, authority, refusals: refusals.clone(), desk });
-        let served = Connections { gate, routes: RpcSpansLayer.layer(routes.prepare()), stopping: stopping.clone() };
-        let capacity = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let connections = TaskTracker::new();
-
-        while let Some(Some(permit)) = stopping.run_until_cancelled(permit(&capacity)).await {
-            match &self {
-                Self::Tls { tcp, acceptor } => {
-                    let Some((stream, address)) = accepted(&stopping, tcp.accept(), name).await else { continue };
+        let gate = Arc::new(Gate { audience, listener: name, authority, refusals: refusals.clone(), desk, airspace });
+        let served = Served { gate, routes: RpcSpansLayer.layer(routes.prepare()), shares, stopping: stopping.clone() };
+        let tracker = TaskTracker::new();
+        match &self {
+            Self::Tls { tcp, acceptor } => {
+                let room = Room::new(name, connections, &shares, &clock, rooms);
+                while let Some(Some(permit)) = stopping.run_until_cancelled(room.permit()).await {
+                    let Some((stream, address)) = accepted(&stopping, tcp.accept(), &refusals, name).await else { continue };
+                    let Some(guest) = room.enter(address.ip(), permit) else { continue };
                     let (served, acceptor, refusals) = (served.clone(), acceptor.clone(), refusals.clone());
                     let trust_domain = trust_domain.clone();
-                    connections.spawn(async move {
-                        match shaken(&acceptor, stream).await {
-                            Ok(stream) => {
+                    let dropped = guest.dropped();
+                    tracker.spawn(async move {
+                        let handshake =
+                            dropped.run_until_cancelled(shaken(&acceptor, stream, seconds(shares.handshake_timeout_s)));
+                        match handshake.await {
+                            Some(Ok(stream)) => {
                                 let peer = peer_of(&stream, address, &trust_domain);
-                                served.serve(stream, peer, permit).await;
+                                served.serve(stream, seated(guest, &peer), peer).await;
                             }
-                            Err(refusal) => refusals.handshake(name, address, refusal).await,
+                            Some(Err(refusal)) => {
+                                // The place is free before the refusal is on record, which may take its time.
+                                drop(guest);
+                                refusals.handshake(name, address, refusal).await;
+                            }
+                            None => {}
                         }
                     });
                 }
-                Self::Local(socket) => {
-                    let Some((stream, _)) = accepted(&stopping, socket.listener.accept(), name).await else { continue };
+            }
+            Self::Local(socket) => {
+                let seats = Shares::new(SOCKET_CONNECTIONS_MAX.into(), rooms.of(name, SOCKET_CONNECTIONS_MAX));
+                while !stopping.is_cancelled() {
+                    let Some((stream, _)) = accepted(&stopping, socket.listener.accept(), &refusals, name).await else {
+                        continue;
+                    };
                     let Ok(credentials) = stream.peer_cred() else { continue };
                     let peer = Peer::Local { uid: credentials.uid() };
+                    let Some(share) = seats.take(&peer.holder(), 1) else {
+                        rooms.turned_away();
+                        continue;
+                    };
                     let served = served.clone();
-                    connections.spawn(async move { served.serve(stream, peer, permit).await });
+                    tracker.spawn(async move { served.serve(stream, (Seat::of(share), None), peer).await });
                 }
             }
         }
         // Nobody new comes in while those inside finish.
         drop(self);
-        connections.close();
-        connections.wait().await;
+        tracker.close();
+        tracker.wait().await;
+    }
+}
+
+/// The place of a guest whose handshake is done; and the bound, if his share is spent.
+fn seated(guest: Guest, peer: &Peer) -> (Seat, Option<&'static str>) {
+    match peer.holder() {
+        Holder::Stranger(_) => (guest.seated(), None),
+        holder => guest.proved(&holder),
     }
 }
 
 /// What serves a connection once it is known whose it is.
 #[derive(Clone)]
-struct Connections {
+struct Served {
     gate: Arc<Gate>,
     routes: RpcSpans<Routes>,
+    shares: config::Shares,
     stopping: CancellationToken,
 }
 
-impl Connections {
-    async fn serve<S>(self, stream: S, peer: Peer, permit: OwnedSemaphorePermit)
+impl Served {
+    async fn serve<S>(self, stream: S, (seat, spent): (Seat, Option<&'static str>), peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut http = http2::Builder::new(TokioExecutor::new());
-        http.timer(TokioTimer::new())
-            .max_concurrent_streams(CALLS_MAX)
-            .max_header_list_size(HEADER_LIST_BYTES_MAX)
-            .keep_alive_interval(Duration::from_secs(KEEP_ALIVE_S))
-            .keep_alive_timeout(Duration::from_secs(KEEP_ALIVE_WAIT_S));
-        let listener = self.gate.listener;
-        let connection = http.serve_connection(TokioIo::new(stream), Gated::new(self.gate, peer, self.routes));
-        let mut connection = pin!(connection);
-        let ended = match self.stopping.run_until_cancelled(connection.as_mut()).await {
+        let Self { gate, routes, shares, stopping } = self;
+        let listener = gate.listener;
+        let (seat, activity) = (Arc::new(seat), Activity::new());
+        let http = protocol(&peer);
+        let gated = Gated::new(gate, peer, (seat.clone(), spent), activity.clone(), routes);
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), gated));
+        let dropped = seat.dropped();
+        let (first, idle) = (seconds(shares.first_request_timeout_s), seconds(shares.idle_timeout_s));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            () = dropped.cancelled() => return,
+            silence = activity.silent(first, if spent.is_some() { first } else { idle }) => {
+                tracing::debug!(listener, ?silence, "ends a silent connection");
+                if silence == Silence::First {
+                    return;
+                }
+                None
+            }
+            () = stopping.cancelled() => None,
+        };
+        let ended = match ended {
             Some(ended) => ended,
             None => {
                 connection.as_mut().graceful_shutdown();
                 timeout(Duration::from_secs(DRAIN_S_MAX), connection).await.unwrap_or_else(|_| {
-                    tracing::warn!(listener, "ended calls that did not end by themselves");
+                    tracing::debug!(listener, "ended a connection that did not end by itself");
                     Ok(())
                 })
             }
@@ -175,19 +245,39 @@ impl Connections {
         if let Err(error) = ended {
             tracing::debug!(listener, %error, "a connection broke");
         }
-        drop(permit);
     }
 }
 
-async fn permit(capacity: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    capacity.clone().acquire_owned().await.ok()
+fn protocol(peer: &Peer) -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .keep_alive_interval(Duration::from_secs(KEEP_ALIVE_S))
+        .keep_alive_timeout(Duration::from_secs(KEEP_ALIVE_WAIT_S));
+    match peer {
+        Peer::Anonymous { .. } => http
+            .max_concurrent_streams(STRANGERS_CALLS_MAX)
+            .initial_connection_window_size(STRANGERS_WINDOW_BYTES)
+            .initial_stream_window_size(STRANGERS_WINDOW_BYTES),
+        Peer::Certified { .. } | Peer::Local { .. } => http.max_concurrent_streams(CALLS_MAX),
+    };
+    http
 }
 
-async fn accepted<S>(stopping: &CancellationToken, next: impl Future<Output = io::Result<S>>, name: &'static str) -> Option<S> {
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
+}
+
+pub(super) async fn accepted<S>(
+    stopping: &CancellationToken,
+    next: impl Future<Output = io::Result<S>>,
+    refusals: &Refusals,
+    name: &'static str,
+) -> Option<S> {
     match stopping.run_until_cancelled(next).await? {
         Ok(accepted) => Some(accepted),
         Err(error) => {
-            tracing::warn!(listener = name, %error, "the system refused a connection");
+            refusals.not_accepted(name, &error);
             sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
             None
         }
@@ -196,10 +286,10 @@ async fn accepted<S>(stopping: &CancellationToken, next: impl Future<Output = io
 
 type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
 
-async fn shaken(acceptor: &Acceptor, stream: TcpStream) -> Result<TlsStream, HandshakeRefusal> {
+async fn shaken(acceptor: &Acceptor, stream: TcpStream, time_max: Duration) -> Result<TlsStream, HandshakeRefusal> {
     // Calls are small and wait for their answer: nothing is gained by holding bytes back.
     stream.set_nodelay(true).map_err(|error| HandshakeRefusal::from_error(&error))?;
-    match timeout(Duration::from_secs(HANDSHAKE_WAIT_S_MAX), acceptor.tls.accept(stream)).await {
+    match timeout(time_max, acceptor.tls.accept(stream)).await {
         Ok(shaken) => shaken.map_err(|error| HandshakeRefusal::from_error(&error)),
         Err(_) => Err(HandshakeRefusal::timed_out()),
     }

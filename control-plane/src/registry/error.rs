@@ -48,6 +48,9 @@ pub enum RegistryError {
     /// The sidecar's operator must correct its address.
     #[error("{0}")]
     Address(String),
+    /// The agency must wait, or have what waits decided.
+    #[error("{}", .0.message())]
+    ShareSpent(Problem),
     /// The operator of the control plane must act.
     #[error("the registry could not be read or written")]
     Store(#[from] StoreError),
@@ -78,6 +81,7 @@ impl From<RegistryError> for Problem {
             }
             RegistryError::Foreign(_) => Self::denied("FOREIGN_SERVICE", text),
             RegistryError::State(_) => Self::precondition("PASSPORT_STATE", text),
+            RegistryError::ShareSpent(problem) => problem,
             RegistryError::Store(error) => Self::from(error),
             RegistryError::Failed(error) => Self::internal(&error),
         }

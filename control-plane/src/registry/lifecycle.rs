@@ -2,11 +2,28 @@
 
 use chapar_core::passport::{Change, PassportVersion, ServicePassport, compare};
 
-use super::{RegistryError, ownership, passports};
+use super::{
+    RegistryError,
+    drafts::{Bounds, Drafted},
+    ownership, passports,
+};
 use crate::{
     resources::{Kind, ResourceName},
     store::{AuditEntry, PassportRow, PassportState, Read, Store, Transaction},
 };
+
+/// What is handed in.
+#[derive(Clone, Debug, Default)]
+pub struct Submission {
+    /// Whose it is.
+    pub agency: String,
+    /// Empty: every service of the set.
+    pub grpc_service: String,
+    /// Bytes of the passport.
+    pub descriptor_set: Vec<u8>,
+    /// Drafts are all that is wanted.
+    pub draft_only: bool,
+}
 
 /// Stores what a descriptor set describes as drafts, or finds it, and submits it unless only drafts are wanted.
 ///
@@ -14,12 +31,12 @@ use crate::{
 /// What is wrong with the set; then nothing was stored.
 pub async fn submit(
     store: &Store,
-    agency: &str,
-    grpc_service: &str,
-    descriptor_set: Vec<u8>,
-    draft_only: bool,
+    submission: Submission,
     actor: &str,
+    bounds: &Bounds,
 ) -> Result<Vec<PassportRow>, RegistryError> {
+    let Submission { agency, grpc_service, descriptor_set, draft_only } = submission;
+    let (agency, grpc_service) = (agency.as_str(), grpc_service.as_str());
     let version = PassportVersion::from_descriptor_set(&descriptor_set).as_str().to_owned();
     let unreadable = |problem| RegistryError::Unreadable { service: grpc_service.to_owned(), problem };
     let passport = passports::parse(descriptor_set.clone()).await?.map_err(unreadable)?;
@@ -36,7 +53,8 @@ pub async fn submit(
     let mut rows = Vec::new();
     for service in services {
         ownership::check(tx.read(), agency, &version, service).await?;
-        let row = draft(&mut tx, agency, &version, &descriptor_set, service, actor).await?;
+        let drafted = Drafted { agency, version: &version, descriptor_set: &descriptor_set, service, actor };
+        let row = bounds.draft(&mut tx, drafted).await?;
         if draft_only || matches!(row.state, PassportState::Submitted | PassportState::Approved) {
             rows.push(row);
             continue;
@@ -196,38 +214,6 @@ async fn check_resolution(reader: &mut dyn Read, resolution: &str) -> Result<(),
 fn not_submitted(found: &[PassportRow]) -> RegistryError {
     let states: Vec<String> = found.iter().map(|row| format!("{} is {}", row.grpc_service, row.state.as_str())).collect();
     RegistryError::State(format!("only a submitted passport can be approved, and {}; submit it first", states.join(", ")))
-}
-
-/// Finds the draft of a service, or makes it.
-pub(super) async fn draft(
-    tx: &mut Transaction,
-    agency: &str,
-    version: &str,
-    descriptor_set: &[u8],
-    service: &ServicePassport,
-    actor: &str,
-) -> Result<PassportRow, RegistryError> {
-    if let Some(found) = tx.passport(agency, &service.grpc_service, version).await? {
-        return Ok(found);
-    }
-    let now = tx.now();
-    let mut row = PassportRow {
-        agency: agency.to_owned(),
-        grpc_service: service.grpc_service.clone(),
-        version: version.to_owned(),
-        number: 0,
-        id: service.id.clone(),
-        state: PassportState::Draft,
-        created_at: now,
-        changed_at: now,
-        changed_by: actor.to_owned(),
-        resolution: String::new(),
-    };
-    row.number = tx.insert_draft(&row, service, descriptor_set).await?;
-    for inquiry in &service.inquiries {
-        tx.insert_inquiry((agency, &service.grpc_service, version), inquiry).await?;
-    }
-    Ok(row)
 }
 
 async fn enter(

@@ -9,7 +9,8 @@ use chapar_core::{
 
 use super::{
     RegistryError,
-    lifecycle::{breaks, draft},
+    drafts::{Bounds, Drafted},
+    lifecycle::breaks,
     ownership, passports,
 };
 use crate::{
@@ -72,7 +73,7 @@ pub struct OfferOutcome {
     pub breaks: Vec<String>,
 }
 
-/// Registers all that a sidecar offers now. The same again changes nothing.
+/// Registers all that a sidecar offers now, within `bounds`. The same again changes nothing: it makes no revision, and no row in the audit.
 ///
 /// # Errors
 /// What is wrong with it; then nothing was registered. An incompatible service is no error but an outcome.
@@ -80,16 +81,20 @@ pub async fn register(
     store: &Store,
     caller: &SidecarCaller,
     registration: Registration,
+    bounds: &Bounds,
 ) -> Result<Vec<OfferOutcome>, RegistryError> {
     check_form(&registration)?;
     let actor = caller.id.to_string();
+    let agency = caller.agency.as_str();
+    // Before the write: there is one writer, and others wait for it.
+    let offers = read_offers(store, agency, &registration.services).await?;
     let mut tx = store.write().await?;
-    if !tx.agency_exists(caller.agency.as_str()).await? {
-        return Err(RegistryError::AgencyUnknown(caller.agency.to_string()));
+    if !tx.agency_exists(agency).await? {
+        return Err(RegistryError::AgencyUnknown(agency.to_owned()));
     }
     let mut outcomes = Vec::new();
-    for offer in &registration.services {
-        outcomes.push(take_offer(&mut tx, caller.agency.as_str(), &actor, offer).await?);
+    for offer in offers {
+        outcomes.push(take_offer(&mut tx, agency, &actor, offer, bounds).await?);
     }
     let offered: Vec<(String, String)> = outcomes
         .iter()
@@ -109,6 +114,7 @@ pub async fn register(
         services: offered.into_iter().collect(),
     };
     if tx.registration(&actor).await?.as_ref() != Some(&row) {
+        bounds.row(&actor, agency)?;
         let now = tx.now();
         tx.put_registration(&actor, &row, now).await?;
         tx.next_revision().await?;
@@ -121,22 +127,55 @@ pub async fn register(
     Ok(outcomes)
 }
 
-async fn take_offer(tx: &mut Transaction, agency: &str, actor: &str, offer: &Offer) -> Result<OfferOutcome, RegistryError> {
-    let version = PassportVersion::from_descriptor_set(&offer.descriptor_set).as_str().to_owned();
+/// An offer with what it describes. `None`: that is in force already.
+struct ReadOffer<'a> {
+    offer: &'a Offer,
+    version: String,
+    service: Option<ServicePassport>,
+}
+
+async fn read_offers<'a>(store: &Store, agency: &str, offers: &'a [Offer]) -> Result<Vec<ReadOffer<'a>>, RegistryError> {
+    let mut read = Vec::with_capacity(offers.len());
+    for offer in offers {
+        let version = PassportVersion::from_descriptor_set(&offer.descriptor_set).as_str().to_owned();
+        let known = store.reader().await?.passport(agency, &offer.grpc_service, &version).await?;
+        let in_force = known.is_some_and(|row| row.state == PassportState::Approved);
+        let service = if in_force { None } else { Some(read_offer(offer).await?) };
+        read.push(ReadOffer { offer, version, service });
+    }
+    Ok(read)
+}
+
+async fn take_offer(
+    tx: &mut Transaction,
+    agency: &str,
+    actor: &str,
+    read: ReadOffer<'_>,
+    bounds: &Bounds,
+) -> Result<OfferOutcome, RegistryError> {
+    let ReadOffer { offer, version, service } = read;
     let outcome =
         |state| OfferOutcome { grpc_service: offer.grpc_service.clone(), state, version: version.clone(), breaks: Vec::new() };
     let known = tx.passport(agency, &offer.grpc_service, &version).await?;
-    if known.is_some_and(|row| row.state == PassportState::Approved) {
+    if known.as_ref().is_some_and(|row| row.state == PassportState::Approved) {
         return Ok(outcome(OfferState::Exposed));
     }
-    let service = read_offer(offer).await?;
+    let service = match service {
+        Some(service) => service,
+        // It was in force a moment ago.
+        None => read_offer(offer).await?,
+    };
     ownership::check(tx.read(), agency, &version, &service).await?;
     let breaks = breaks(tx.read(), agency, &service).await?;
     if !breaks.is_empty() {
         let breaks = breaks.iter().map(|change| format!("{} {}", change.element, change.description)).collect();
         return Ok(OfferOutcome { breaks, ..outcome(OfferState::Incompatible) });
     }
-    draft(tx, agency, &version, &offer.descriptor_set, &service, actor).await?;
+    if known.is_none() {
+        bounds.row(actor, agency)?;
+    }
+    let drafted = Drafted { agency, version: &version, descriptor_set: &offer.descriptor_set, service: &service, actor };
+    bounds.draft(tx, drafted).await?;
     Ok(outcome(OfferState::AwaitingApproval))
 }
 

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod shares;
 mod untraceable;
 
 use std::path::Path;
@@ -8,6 +9,7 @@ use chapar_core::identity::{AgencyName, SpiffeId};
 use chapar_core::time::Timestamp;
 use tempfile::TempDir;
 
+use self::shares::{register, submit};
 use super::*;
 use crate::{
     caller::SidecarCaller,

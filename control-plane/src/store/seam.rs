@@ -26,7 +26,7 @@ pub use self::{
     changes::{ChangeRow, ReadChanges, WriteChanges},
     generations::{Generation, GenerationKind, GenerationState, ReadGenerations, RootRotationRow, WriteGenerations},
     inquiries::{InquiryInStore, OfferedInquiry, ReadInquiries, WriteInquiries},
-    passports::{PassportFilter, PassportRow, PassportState, ReadPassports, WritePassports},
+    passports::{OpenPassports, PassportFilter, PassportRow, PassportState, ReadPassports, WritePassports},
     policy::{PolicyVersion, ReadPolicy, WritePolicy},
     registrations::{
         EndpointInStore, ReadRegistrations, ReadSidecars, RegistrationRow, SidecarRow, WriteRegistrations, WriteSidecars,

@@ -5,6 +5,7 @@
 mod account;
 mod audit;
 mod authority;
+mod doors;
 mod heads;
 mod power;
 mod shares;

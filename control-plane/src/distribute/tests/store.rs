@@ -68,6 +68,8 @@ impl Country {
             metrics: Metrics::registered(&prometheus::Registry::new()).unwrap(),
             acknowledgements,
             heads: None,
+            repeats: Repeats::new(store.clone(), 1_000),
+            opened: often(store.clock()),
             stopping: stopping.clone(),
             vital: Vital::default(),
         };

@@ -73,6 +73,17 @@ pub struct PassportFilter {
     pub after: Option<(String, String, String)>,
 }
 
+/// What agencies have handed in that nobody has decided on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenPassports {
+    /// Drafts of one agency.
+    pub drafts: u64,
+    /// Bytes of its drafts and of what it has submitted.
+    pub bytes: u64,
+    /// The same of all agencies.
+    pub all_bytes: u64,
+}
+
 /// Reading passports.
 #[async_trait]
 pub trait ReadPassports {
@@ -93,6 +104,9 @@ pub trait ReadPassports {
 
     /// Whose these bytes are.
     async fn descriptor_set_holder(&mut self, version: &str) -> Result<Option<String>, StoreError>;
+
+    /// What this agency, and what all of them, have handed in that nobody has decided on.
+    async fn open_passports(&mut self, agency: &str) -> Result<OpenPassports, StoreError>;
 
     /// Whose information system this is, by a passport that was approved with it.
     async fn approved_system_holder(&mut self, information_system: &str) -> Result<Option<String>, StoreError>;
@@ -117,6 +131,10 @@ pub trait WritePassports {
         service: &ServicePassport,
         descriptor_set: &[u8],
     ) -> Result<u32, StoreError>;
+
+    /// Removes the agency's oldest draft from before `before` that no sidecar of it offers; answers its service and version. `None`: there
+    /// is none.
+    async fn drop_oldest_draft(&mut self, agency: &str, before: Timestamp) -> Result<Option<(String, String)>, StoreError>;
 
     /// Writes the state in which the passport is now, since when, by whom and by which resolution.
     async fn set_passport_state(&mut self, row: &PassportRow) -> Result<(), StoreError>;

@@ -3,13 +3,13 @@
 use std::ops::DerefMut;
 
 use async_trait::async_trait;
-use chapar_core::passport::ServicePassport;
+use chapar_core::{passport::ServicePassport, time::Timestamp};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Session, Writing, count, instant};
 use crate::store::{
     error::StoreError,
-    seam::{PassportFilter, PassportRow, PassportState, ReadPassports, WritePassports},
+    seam::{OpenPassports, PassportFilter, PassportRow, PassportState, ReadPassports, WritePassports},
     stored,
 };
 
@@ -93,6 +93,21 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadPassports for Session<C>
         Ok(holder.fetch_optional(self.conn()).await?)
     }
 
+    async fn open_passports(&mut self, agency: &str) -> Result<OpenPassports, StoreError> {
+        // Two services of one set share its bytes.
+        let row = sqlx::query(
+            "WITH open AS (SELECT DISTINCT agency, version FROM passports WHERE state IN ('draft', 'submitted')), \
+             sized AS (SELECT open.agency AS agency, LENGTH(d.bytes) AS bytes FROM open JOIN descriptor_sets d ON d.version = open.version) \
+             SELECT (SELECT COUNT(*) FROM passports WHERE agency = $1 AND state = 'draft'), \
+             COALESCE(SUM(CASE WHEN agency = $1 THEN bytes END), 0), COALESCE(SUM(bytes), 0) FROM sized",
+        )
+        .bind(agency)
+        .fetch_one(self.conn())
+        .await?;
+        let number = |at: usize| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(at)?.unsigned_abs());
+        Ok(OpenPassports { drafts: number(0)?, bytes: number(1)?, all_bytes: number(2)? })
+    }
+
     async fn approved_system_holder(&mut self, information_system: &str) -> Result<Option<String>, StoreError> {
         let holder = sqlx::query_scalar(
             "SELECT agency FROM passports WHERE information_system = $1 AND state IN ('approved', 'superseded') LIMIT 1",
@@ -116,6 +131,31 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> ReadPassports for Session<C>
 
 #[async_trait]
 impl WritePassports for Session<Writing> {
+    async fn drop_oldest_draft(&mut self, agency: &str, before: Timestamp) -> Result<Option<(String, String)>, StoreError> {
+        let oldest: Option<(String, String)> = sqlx::query_as(
+            "SELECT grpc_service, version FROM passports p WHERE agency = $1 AND state = 'draft' AND created_at_ms < $2 \
+             AND NOT EXISTS (SELECT 1 FROM registered_services s JOIN registrations r ON r.spiffe_id = s.spiffe_id \
+             WHERE r.agency = p.agency AND s.grpc_service = p.grpc_service AND s.version = p.version) \
+             ORDER BY created_at_ms, grpc_service, version LIMIT 1",
+        )
+        .bind(agency)
+        .bind(before.unix_ms())
+        .fetch_optional(self.conn())
+        .await?;
+        let Some((service, version)) = oldest else { return Ok(None) };
+        for statement in [
+            "DELETE FROM passport_inquiries WHERE agency = $1 AND grpc_service = $2 AND version = $3",
+            "DELETE FROM passports WHERE agency = $1 AND grpc_service = $2 AND version = $3",
+        ] {
+            sqlx::query(statement).bind(agency).bind(&service).bind(&version).execute(self.conn()).await?;
+        }
+        sqlx::query("DELETE FROM descriptor_sets WHERE version = $1 AND NOT EXISTS (SELECT 1 FROM passports WHERE version = $1)")
+            .bind(&version)
+            .execute(self.conn())
+            .await?;
+        Ok(Some((service, version)))
+    }
+
     async fn insert_draft(
         &mut self,
         row: &PassportRow,
