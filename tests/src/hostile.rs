@@ -125,6 +125,12 @@ impl Hostile {
         Ok(Self { child, _description: description })
     }
 
+    /// The process ID. `None` once it has ended and was waited for.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Waits for the end; what came of it.
     ///
     /// # Errors

@@ -49,3 +49,11 @@ fn a_ledger_that_keeps_nothing_is_refused() {
     let error = read("trustDomain: a.example\nstateDir: /x\nledger: {retentionDays: 0}\n").unwrap_err();
     assert!(error.to_string().contains("ledger.retentionDays"), "{error}");
 }
+
+#[test]
+fn a_share_too_small_for_the_largest_request_is_refused() {
+    let error = read("trustDomain: a.example\nstateDir: /x\nshares: {requestBytesMax: 1048576}\n").unwrap_err();
+    assert!(error.to_string().contains("shares.requestBytesMax"), "{error}");
+    let error = read("trustDomain: a.example\nstateDir: /x\nshares: {strangersMax: 0}\n").unwrap_err();
+    assert!(error.to_string().contains("shares.strangersMax"), "{error}");
+}

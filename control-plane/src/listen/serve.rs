@@ -127,7 +127,6 @@ impl Listener {
             metrics,
             stopping,
         } = serving;
-        let trust_domain = authority.trust_domain().clone();
         let (requests_max, bytes_max) = match audience {
             Audience::Sidecars => (shares.requests_max, shares.request_bytes_max),
             Audience::Admins => (ADMIN_REQUESTS_MAX, ADMIN_REQUEST_BYTES_MAX),
@@ -142,46 +141,9 @@ impl Listener {
         match &self {
             Self::Tls { tcp, acceptor } => {
                 let room = Room::new(name, connections, &shares, &clock, rooms);
-                while let Some(Some(permit)) = stopping.run_until_cancelled(room.permit()).await {
-                    let Some((stream, address)) = accepted(&stopping, tcp.accept(), &refusals, name).await else { continue };
-                    let Some(guest) = room.enter(address.ip(), permit) else { continue };
-                    let (served, acceptor, refusals) = (served.clone(), acceptor.clone(), refusals.clone());
-                    let trust_domain = trust_domain.clone();
-                    let dropped = guest.dropped();
-                    tracker.spawn(async move {
-                        let handshake =
-                            dropped.run_until_cancelled(shaken(&acceptor, stream, seconds(shares.handshake_timeout_s)));
-                        match handshake.await {
-                            Some(Ok(stream)) => {
-                                let peer = peer_of(&stream, address, &trust_domain);
-                                served.serve(stream, seated(guest, &peer), peer).await;
-                            }
-                            Some(Err(refusal)) => {
-                                // The place is free before the refusal is on record, which may take its time.
-                                drop(guest);
-                                refusals.handshake(name, address, refusal).await;
-                            }
-                            None => {}
-                        }
-                    });
-                }
+                served.by_network(tcp, acceptor, &room, &refusals, &tracker).await;
             }
-            Self::Local(socket) => {
-                let seats = Shares::new(SOCKET_CONNECTIONS_MAX.into(), rooms.of(name, SOCKET_CONNECTIONS_MAX));
-                while !stopping.is_cancelled() {
-                    let Some((stream, _)) = accepted(&stopping, socket.listener.accept(), &refusals, name).await else {
-                        continue;
-                    };
-                    let Ok(credentials) = stream.peer_cred() else { continue };
-                    let peer = Peer::Local { uid: credentials.uid() };
-                    let Some(share) = seats.take(&peer.holder(), 1) else {
-                        rooms.turned_away();
-                        continue;
-                    };
-                    let served = served.clone();
-                    tracker.spawn(async move { served.serve(stream, (Seat::of(share), None), peer).await });
-                }
-            }
+            Self::Local(socket) => served.by_socket(socket, &rooms, &refusals, &tracker).await,
         }
         // Nobody new comes in while those inside finish.
         drop(self);
@@ -208,6 +170,48 @@ struct Served {
 }
 
 impl Served {
+    /// Lets in who comes over the network, until the stop.
+    async fn by_network(&self, tcp: &TcpListener, acceptor: &Acceptor, room: &Room, refusals: &Refusals, tracker: &TaskTracker) {
+        let name = self.gate.listener;
+        let handshake_max = seconds(self.shares.handshake_timeout_s);
+        while let Some(Some(permit)) = self.stopping.run_until_cancelled(room.permit()).await {
+            let Some((stream, address)) = accepted(&self.stopping, tcp.accept(), refusals, name).await else { continue };
+            let Some(guest) = room.enter(address.ip(), permit) else { continue };
+            let (served, acceptor, refusals, dropped) = (self.clone(), acceptor.clone(), refusals.clone(), guest.dropped());
+            tracker.spawn(async move {
+                match dropped.run_until_cancelled(shaken(&acceptor, stream, handshake_max)).await {
+                    Some(Ok(stream)) => {
+                        let peer = peer_of(&stream, address, served.gate.authority.trust_domain());
+                        served.serve(stream, seated(guest, &peer), peer).await;
+                    }
+                    Some(Err(refusal)) => {
+                        // The place is free before the refusal is on record, which may take its time.
+                        drop(guest);
+                        refusals.handshake(name, address, refusal).await;
+                    }
+                    None => {}
+                }
+            });
+        }
+    }
+
+    /// Lets in who comes by the socket, until the stop.
+    async fn by_socket(&self, socket: &AdminSocket, rooms: &RoomMetrics, refusals: &Refusals, tracker: &TaskTracker) {
+        let name = self.gate.listener;
+        let seats = Shares::new(SOCKET_CONNECTIONS_MAX.into(), rooms.of(name, SOCKET_CONNECTIONS_MAX));
+        while !self.stopping.is_cancelled() {
+            let Some((stream, _)) = accepted(&self.stopping, socket.listener.accept(), refusals, name).await else { continue };
+            let Ok(credentials) = stream.peer_cred() else { continue };
+            let peer = Peer::Local { uid: credentials.uid() };
+            let Some(share) = seats.take(&peer.holder(), 1) else {
+                rooms.turned_away();
+                continue;
+            };
+            let served = self.clone();
+            tracker.spawn(async move { served.serve(stream, (Seat::of(share), None), peer).await });
+        }
+    }
+
     async fn serve<S>(self, stream: S, (seat, spent): (Seat, Option<&'static str>), peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -1,6 +1,7 @@
 //! What a call costs: the ends that make and answer calls, the peers between them, and how their figures are taken and shown.
 
 pub mod attacks;
+pub mod doors;
 pub mod ends;
 pub mod ingest;
 pub mod measure;

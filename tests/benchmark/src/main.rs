@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
 use chapar_benchmark::{
-    attacks, ends, measure,
+    attacks, doors, ends, measure,
     measure::Figures,
     peers,
     peers::Peer,
@@ -31,6 +31,9 @@ struct Arguments {
     /// What callers notice of Chapar's while each of its listeners is attacked in every way that has a name, instead of the scenarios.
     #[arg(long)]
     attacks: bool,
+    /// What others notice of the control plane while somebody floods its listeners, instead of the scenarios.
+    #[arg(long)]
+    doors: bool,
     /// So many calls in a row through Chapar: whether its memory stays flat and every call is answered.
     #[arg(long, value_name = "CALLS", num_args = 0..=1, default_missing_value = "10000000")]
     soak: Option<u64>,
@@ -68,11 +71,13 @@ enum Profile {
 
 impl Arguments {
     fn effort(&self) -> Effort {
-        let mut effort = match (self.attacks, self.quick) {
-            (false, false) => Effort::FULL,
-            (false, true) => Effort::QUICK,
-            (true, false) => attacks::FULL,
-            (true, true) => attacks::QUICK,
+        let mut effort = match (self.attacks, self.doors, self.quick) {
+            (false, false, false) => Effort::FULL,
+            (false, false, true) => Effort::QUICK,
+            (true, _, false) => attacks::FULL,
+            (true, _, true) => attacks::QUICK,
+            (false, true, false) => doors::FULL,
+            (false, true, true) => doors::QUICK,
         };
         if let Some(rounds) = self.rounds {
             effort.rounds = rounds.max(1);
@@ -117,6 +122,9 @@ fn main() -> Result<()> {
     }
     if arguments.attacks {
         return attacks::run(upstream, arguments.effort(), &arguments.only, arguments.json, &runtime);
+    }
+    if arguments.doors {
+        return runtime.block_on(doors::run(arguments.effort(), &arguments.only, arguments.json));
     }
     let peers = runtime.block_on(start(&arguments, folder.path(), upstream))?;
     let idle: Vec<f64> = peers.iter().map(|peer| usage::of(&peer.processes).rss_mib).collect();

@@ -45,8 +45,7 @@ impl FalseClaims {
                         socket.bind((source(number % sources), 0).into())?;
                         let mut tls = attacker::connect(socket.connect(address).await?, Some(&disguise)).await?;
                         // The refusal comes after the handshake is done on this side.
-                        tls.read(&mut [0]).await?;
-                        anyhow::Ok(())
+                        anyhow::Ok(tls.read(&mut [0]).await?)
                     };
                     if tokio::time::timeout_at(end, claim).await.is_err() {
                         break;
