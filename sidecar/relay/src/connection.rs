@@ -27,7 +27,7 @@ pub(crate) use guard::{Flood, Guard};
 pub(crate) use pace::Pace;
 pub use phase::{CloseReason, Probe};
 pub(crate) use phase::{Phase, Role};
-pub(crate) use resets::LateReset;
+pub(crate) use resets::{Heard, LateReset};
 pub(crate) use slots::Connections;
 pub(crate) use streams::{Past, Recent, Streams};
 pub(crate) use timing::{Overdue, Times};
@@ -110,6 +110,8 @@ pub(crate) struct Connection<G: Gate> {
     pub(crate) pace: Option<Pace>,
     /// Resets that wait for `Limits::reset_notice`, or for the pace.
     pub(crate) late_resets: VecDeque<LateReset>,
+    /// How far the server has got with those that left.
+    pub(crate) heard: Heard,
 }
 
 /// Streams that are opened on a dialled connection before the peer's SETTINGS tell how many it takes.
@@ -150,6 +152,7 @@ impl<G: Gate> Connection<G> {
             times: Times::new(now_ms),
             pace: is_paced.then(|| Pace::new(limits, now_ms)),
             late_resets: VecDeque::new(),
+            heard: Heard::default(),
         }
     }
 

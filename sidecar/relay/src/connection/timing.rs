@@ -69,6 +69,8 @@ impl<G: Gate> Connection<G> {
         let is_probed = is_alive && self.probe == Probe::Ping;
         let pinged_ms = times.pinged_ms.filter(|_| is_probed);
         let is_idle = is_alive && self.streams.is_empty() && self.phase == Phase::Open && !is_kept_open;
+        let late = self.late_resets.front().filter(|_| is_alive);
+        let resets_ms = late.map(|late| late.due_ms.max(self.heard.free_ms(limits)));
         [
             (lingers_ms.map(|since_ms| since_ms.saturating_add(ms(limits.linger))), Overdue::Linger),
             (after(is_half_open, times.opened_ms, limits.handshake_timeout), Overdue::Handshake),
@@ -78,7 +80,7 @@ impl<G: Gate> Connection<G> {
             (after(is_probed && pinged_ms.is_none(), times.heard_ms, limits.keepalive_interval), Overdue::Silence),
             (noticed_ms.map(|since_ms| since_ms.saturating_add(ms(limits.drain_notice))), Overdue::Notice),
             (after(is_idle, times.busy_ms, limits.idle_timeout), Overdue::Idle),
-            (self.late_resets.front().filter(|_| is_alive).map(|late| late.due_ms), Overdue::Resets),
+            (resets_ms, Overdue::Resets),
         ]
     }
 

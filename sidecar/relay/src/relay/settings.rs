@@ -15,6 +15,8 @@ pub(super) fn settings<G: Gate>(core: &mut Core<G>, id: ConnectionId, head: &Fra
         if !connection.settings_acked {
             connection.settings_acked = true;
             connection.decoder.acknowledged_no_table();
+        } else {
+            core.connections.resets_heard(id, &mut core.shared);
         }
         return Ok(());
     }

@@ -71,13 +71,42 @@ fn what_the_server_may_not_have_looked_at_is_reset_late_and_little_by_little() {
     world.send(&server, &answer(1, b"late"));
     world.wind(60);
     assert_eq!(resets(&mut world, &mut server), 16);
+    // However long it takes: a server under load has not looked at them yet.
+    world.wind(1_000);
+    assert_eq!(resets(&mut world, &mut server), 0);
     let mut left = Vec::new();
     for _ in 0..4 {
+        world.send(&server, &settings_ack());
         world.wind(6);
         left.push(resets(&mut world, &mut server));
     }
     assert_eq!(left, [16, 8, 0, 0]);
     assert_eq!(world.closing(&server), None);
+}
+
+#[test]
+fn a_server_that_never_says_what_it_has_read_is_not_waited_for_without_end() {
+    let keepalive_timeout = Duration::from_secs(10);
+    let limits = Limits { reset_notice: Duration::from_millis(50), keepalive_timeout, ..Limits::default() };
+    let (mut world, client, mut server) = World::pair(limits);
+    for number in 0..20 {
+        world.send(&client, &unary(2 * number + 1, b"ask"));
+        world.send(&client, &reset(2 * number + 1, ErrorCode::CANCEL));
+    }
+    world.wind(60);
+    let asked = world.frames(&mut server);
+    assert_eq!(asked.last().map(|frame| (frame.kind, frame.payload.len())), Some((Kind::Settings, 0)));
+    world.wind(9_000);
+    assert!(world.messages(&mut server).is_empty());
+    world.wind(1_100);
+    assert_eq!(world.messages(&mut server).len(), 4);
+    assert_eq!(world.closing(&server), None);
+}
+
+fn settings_ack() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    chapar_relay::frame::put_settings_ack(&mut bytes);
+    bytes
 }
 
 #[test]
