@@ -11,6 +11,7 @@ mod forged_report;
 mod forgery;
 mod idlers;
 mod refused_calls;
+mod refused_handshakes;
 mod silent_followers;
 mod silent_hold;
 mod stolen_identity;
@@ -33,6 +34,7 @@ pub use self::{
     forgery::Forgery,
     idlers::Idlers,
     refused_calls::RefusedCalls,
+    refused_handshakes::RefusedHandshakes,
     silent_followers::SilentFollowers,
     silent_hold::SilentHold,
     stolen_identity::StolenIdentity,
@@ -63,6 +65,8 @@ pub enum Act {
     SilentFollowers(SilentFollowers),
     /// A thief of a sidecar's certificate makes more of it.
     StolenIdentity(StolenIdentity),
+    /// A stranger tries to get in.
+    RefusedHandshakes(RefusedHandshakes),
     /// Somebody takes up room, and says nothing more.
     SilentHold(SilentHold),
     /// Strangers hold connections open.
@@ -88,6 +92,7 @@ impl Act {
             Self::FalseRenewal(renewal) => renewal.run().await,
             Self::SilentFollowers(followers) => followers.run().await,
             Self::StolenIdentity(identity) => identity.run().await,
+            Self::RefusedHandshakes(handshakes) => handshakes.run().await,
             Self::SilentHold(hold) => hold.run().await,
             Self::Idlers(idlers) => idlers.run().await,
             Self::FalseClaims(claims) => claims.run().await,

@@ -48,11 +48,11 @@ pub(super) struct Admission {
 /// Whose connections are one stranger's: an address of version 4, or 64 bits of one of version 6, which is what a network gives to one
 /// place (RFC 6177).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Neighbourhood(u64);
+pub(super) struct Neighbourhood(u64);
 
 impl Neighbourhood {
     /// `None`: there is no such address.
-    fn of(address: &str) -> Option<Self> {
+    pub(super) fn of(address: &str) -> Option<Self> {
         let bits = match address.parse::<SocketAddr>().ok()?.ip().to_canonical() {
             // Below the first network of version 6 that is anybody's.
             IpAddr::V4(address) => u64::from(address.to_bits()),

@@ -1,11 +1,9 @@
 //! Handshakes on the inbound listener that were refused. They go on record: somebody tried to be who they are not.
 
 use std::{
-    sync::{
-        LazyLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
-    time::Instant,
+    collections::HashMap,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use chapar_core::{
@@ -14,11 +12,16 @@ use chapar_core::{
 };
 use rand::rngs::StdRng;
 
-use super::Worker;
+use super::{Worker, connection_limiter::Neighbourhood};
 use crate::{call::trace, trust::HandshakeProblem};
 
-/// Failed handshakes that go on record in one second; all are counted. An attacker cannot fill the ledger.
-const RECORDS_PER_S_MAX: u32 = 20;
+/// The time that the following limits are for.
+const LATELY: Duration = Duration::from_secs(60);
+/// So many refusals of one stranger for one cause go on record in that time; all are counted. The thousandth says no more than the first,
+/// and strangers cannot fill the ledger.
+const RECORDS_MAX: u64 = 8;
+/// Strangers, by causes, that are told apart in that time. Of others nothing goes on record until it is over.
+const APART_MAX: usize = 1_024;
 /// What stands for the path of a call in such a record.
 const NO_CALL: &str = "/chapar.tls/Handshake";
 
@@ -30,8 +33,12 @@ pub(super) fn put(worker: &Worker, address: &str, problem: &HandshakeProblem) {
         tracing::debug!(peer = %address, error = %problem, "TLS handshake failed");
         return;
     };
-    tracing::warn!(peer = %address, error = %problem, "TLS handshake refused");
-    if !may_record() {
+    let times = Neighbourhood::of(address).map_or(1, |stranger| seen(stranger, problem.as_str()));
+    // Beyond what goes on record, each line stands for as many as all before it.
+    if times.is_power_of_two() || (1..=RECORDS_MAX).contains(&times) {
+        tracing::warn!(peer = %address, error = %problem, times, "TLS handshake refused");
+    }
+    if !(1..=RECORDS_MAX).contains(&times) {
         return;
     }
     let reason = match peer.reason() {
@@ -57,14 +64,65 @@ fn record<'r>(worker: &'r Worker, address: &'r str, reason: Reason) -> CallRecor
     }
 }
 
-/// Whether this second has room for another record.
-fn may_record() -> bool {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    static SECOND: AtomicU64 = AtomicU64::new(0);
-    static RECORDED: AtomicU32 = AtomicU32::new(0);
-    let second = START.elapsed().as_secs();
-    if SECOND.swap(second, Ordering::Relaxed) != second {
-        RECORDED.store(0, Ordering::Relaxed);
+/// How many times this was seen lately, now included; 0: it is not told apart from others, of which there are too many.
+fn seen(stranger: Neighbourhood, cause: &'static str) -> u64 {
+    static SEEN: LazyLock<Mutex<Lately>> = LazyLock::new(|| Mutex::new(Lately::new(Instant::now())));
+    // Counts are whole whoever panicked.
+    SEEN.lock().unwrap_or_else(PoisonError::into_inner).seen((stranger, cause), Instant::now())
+}
+
+/// What was seen since it began anew.
+#[derive(Debug)]
+struct Lately {
+    since: Instant,
+    times: HashMap<(Neighbourhood, &'static str), u64>,
+}
+
+impl Lately {
+    fn new(now: Instant) -> Self {
+        Self { since: now, times: HashMap::new() }
     }
-    RECORDED.fetch_add(1, Ordering::Relaxed) < RECORDS_PER_S_MAX
+
+    fn seen(&mut self, what: (Neighbourhood, &'static str), now: Instant) -> u64 {
+        if now.duration_since(self.since) >= LATELY {
+            *self = Self::new(now);
+        }
+        if self.times.len() >= APART_MAX && !self.times.contains_key(&what) {
+            return 0;
+        }
+        let times = self.times.entry(what).or_default();
+        *times += 1;
+        *times
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(address: &str) -> (Neighbourhood, &'static str) {
+        (Neighbourhood::of(address).expect("an address"), "untrusted")
+    }
+
+    #[test]
+    fn a_strangers_repetitions_are_counted_and_others_are_seen_beside_them() {
+        let now = Instant::now();
+        let mut lately = Lately::new(now);
+        let flooder = (1..=5_000).map(|port| lately.seen(from(&format!("10.0.0.1:{port}")), now));
+        assert_eq!(flooder.filter(|times| *times == 1).count(), 1);
+        let network = (1..=500).map(|host| lately.seen(from(&format!("[2001:db8:0:1::{host:x}]:1")), now));
+        assert_eq!(network.filter(|times| *times == 1).count(), 1, "one /64 is one stranger");
+        assert_eq!(lately.seen(from("10.0.0.2:1"), now), 1);
+        assert_eq!(lately.seen((from("10.0.0.1:1").0, "expired"), now), 1);
+        assert_eq!(lately.seen(from("10.0.0.1:1"), now + LATELY), 1, "it goes on record again later");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let now = Instant::now();
+        let mut lately = Lately::new(now);
+        let recorded = (0..2_000_u32).map(|number| lately.seen(from(&format!("10.1.{}.{}:1", number >> 8, number & 255)), now));
+        assert_eq!(recorded.filter(|times| *times == 1).count(), APART_MAX);
+        assert_eq!(lately.times.len(), APART_MAX);
+    }
 }

@@ -6,8 +6,9 @@ use anyhow::Result;
 use chapar_tests::{
     attacker::Disguise,
     echo::{EchoServer, pb::EchoRequest},
-    hostile::{Act, Hostile, SilentHold},
-    mesh::{CONSUMER, GRANTS, Mesh, STRANGER, client_of, echo_offer},
+    evidence,
+    hostile::{self, Act, Hostile, RefusedHandshakes, SilentHold},
+    mesh::{CONSUMER, GRANTS, Mesh, PROVIDER, STRANGER, client_of, echo_offer},
     sidecar::Plan,
     traffic::Load,
     wait,
@@ -60,6 +61,37 @@ async fn an_agency_that_holds_all_calls_and_a_stranger_that_holds_all_connection
     newcomer.ready().await?;
     client_of(&newcomer)?.unary(EchoRequest::default()).await?;
     drop(attackers);
+    control.unbroken().await?;
+    Ok(())
+}
+
+/// Handshakes of a stranger that are refused, and how many of them may go on record.
+const HANDSHAKES: usize = 200;
+const RECORDS: usize = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_refused_handshakes_neither_fill_the_account_nor_hide_anothers() -> Result<()> {
+    let mesh = Mesh::start().await?;
+    let control = Load::start(&mesh.consumer, CLIENTS, STREAMS).await?;
+    control.further(FURTHER).await?;
+    let attempt = |source, handshakes| {
+        let address = mesh.provider.address("inbound").to_owned();
+        Act::RefusedHandshakes(RefusedHandshakes { address, source, handshakes })
+    };
+    let refused = hostile::outcome_of(&attempt(Ipv4Addr::new(127, 1, 0, 1), HANDSHAKES)).await?;
+    assert_eq!(refused, json!(HANDSHAKES), "none is let in");
+    let line = "chapar_sidecar_handshakes_failed_total{cause=\"no_certificate\"} ";
+    assert_eq!(mesh.provider.counted(line).await?, HANDSHAKES as u64, "all are counted");
+
+    hostile::outcome_of(&attempt(Ipv4Addr::new(127, 2, 0, 1), 1)).await?;
+    // The spool keeps the order: once this is there, so is all that came before.
+    let records = wait::until("the account of another's handshake", LIMIT, || async {
+        let records = evidence::refused_ids(&mesh.control_plane, PROVIDER).await.ok()?;
+        (records.len() > RECORDS).then_some(records)
+    });
+    assert_eq!(records.await?.len(), RECORDS + 1);
+    control.further(FURTHER).await?;
+    assert_eq!(mesh.provider.admin_get("/readyz").await?.0, 200);
     control.unbroken().await?;
     Ok(())
 }
