@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chapar_daemon::vital::Vital;
+use chapar_daemon::{files, vital::Vital};
 use prometheus::Registry;
 use tempfile::NamedTempFile;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -160,7 +160,7 @@ impl App {
     }
 
     async fn open_listeners(&mut self, config: &Config, clock: &Clock) -> anyhow::Result<()> {
-        let connections = descriptors::for_sidecars(descriptors::raised(), &config.shares)?;
+        let connections = descriptors::for_sidecars(files::raised(), &config.shares)?;
         let listen = &config.listen;
         let tcp = listen::bind("sidecars", listen.sidecars).await?;
         self.opened("sidecars", tcp.local_addr()?.to_string());
@@ -241,10 +241,13 @@ impl Parts {
         )
         .await
         .context("cannot open the certificate authority")?;
+        let ledger = Ledger::open(&config.ledger_file(), store.clone(), ledger::Metrics::registered(&registry)?)
+            .context("cannot open the ledger")?
+            .with_notary(api::ledger::notary(&authority));
         let backwards = heads::backwards_counted(&registry)?;
         let heads_file = config.heads_file();
-        let heads = Heads::open(store.clone(), authority.clone(), &heads_file, backwards);
-        let heads = heads.await.context("cannot sign how far audit and policy have got")?;
+        let heads = Heads::open(store.clone(), authority.clone(), ledger.clone(), &heads_file, backwards);
+        let heads = heads.await.context("cannot sign how far audit, policy and ledger have got")?;
         let signer = authority.signer();
         let distribution = Distribution::start(distribute::Parts {
             store: store.clone(),
@@ -264,9 +267,6 @@ impl Parts {
         })
         .await
         .context("cannot start distribution")?;
-        let ledger = Ledger::open(&config.ledger_file(), store.clone(), ledger::Metrics::registered(&registry)?)
-            .context("cannot open the ledger")?
-            .with_notary(api::ledger::notary(&authority));
         let access = Arc::new(config.access.resolved(own_uid(&config.state_dir)?, &config.inspectors));
         let pairing_grace_s = config.ledger.pairing_grace_s;
         let refusals = Refusals::registered(repeats.clone(), &registry)?;

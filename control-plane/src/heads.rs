@@ -13,6 +13,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use chapar_core::time::Timestamp;
 use chapar_proto::{
     heads::{Backwards, in_order, signed_bytes},
     v1::{Head, SignedHeads},
@@ -27,6 +28,7 @@ pub use self::verify::{Told, sidecars_told, verify_audit};
 use crate::{
     authority::{Authority, AuthorityError, sha256},
     clock::wire_of,
+    ledger::Ledger,
     problem::WithSources,
     store::{AuditHead, HeadRow, Store, StoreError},
 };
@@ -34,6 +36,10 @@ use crate::{
 /// Pause between two signatures while something grows, in milliseconds: what is cut off within it, by who also ends the process, only
 /// the entries' own numbers tell.
 const PAUSE_MS: u64 = 1_000;
+
+/// How long one head of the ledger is told, in milliseconds: what is cut off within it, by who also ends the process, only the evidence
+/// chains tell.
+const LEDGER_HEAD_MS: i64 = 10_000;
 
 /// The newest signed heads, and what makes the next ones. Clones speak of the same.
 #[derive(Clone)]
@@ -44,6 +50,9 @@ pub struct Heads {
 struct Inner {
     store: Store,
     authority: Authority,
+    ledger: Ledger,
+    /// The ledger's head that is told, and since when: it grows with every call, and is taken anew now and then only.
+    ledger_head: Mutex<Option<(Timestamp, AuditHead)>>,
     /// Where the newest heads lie beside the databases.
     file: PathBuf,
     newest: ArcSwapOption<Signed>,
@@ -87,10 +96,17 @@ impl Heads {
     ///
     /// # Errors
     /// When the database or the file cannot be read.
-    pub async fn open(store: Store, authority: Authority, file: &Path, backwards: IntCounterVec) -> Result<Self, HeadsError> {
+    pub async fn open(
+        store: Store,
+        authority: Authority,
+        ledger: Ledger,
+        file: &Path,
+        backwards: IntCounterVec,
+    ) -> Result<Self, HeadsError> {
         let (policy, sidecars) = (Mutex::new(AuditHead::default()), std::sync::Mutex::default());
         let newest = ArcSwapOption::empty();
-        let inner = Inner { store, authority, file: file.to_owned(), newest, sidecars, backwards, policy };
+        let (file_name, ledger_head) = (file.to_owned(), Mutex::default());
+        let inner = Inner { store, authority, ledger, ledger_head, file: file_name, newest, sidecars, backwards, policy };
         let heads = Self { inner: Arc::new(inner) };
         let kept = heads.kept()?;
         heads.sign().await?;
@@ -122,7 +138,7 @@ impl Heads {
             at: None,
             audit: Some(wire_head(audit)),
             policy: Some(wire_head(*policy)),
-            ledger: None,
+            ledger: Some(wire_head(self.ledger_head().await?)),
         };
         if let Some(newest) = newest.load_full()
             && (chapar_proto::v1::Heads { at: None, ..newest.heads.clone() }) == heads
@@ -137,6 +153,20 @@ impl Heads {
         self.keep(&signed, audit.id).await?;
         newest.store(Some(signed.clone()));
         Ok(signed)
+    }
+
+    /// The ledger's head, at most so old.
+    async fn ledger_head(&self) -> Result<AuditHead, StoreError> {
+        let Inner { store, ledger, ledger_head, .. } = &*self.inner;
+        let (now, mut held) = (store.clock().now(), ledger_head.lock().await);
+        if let Some((since, head)) = *held
+            && (0..LEDGER_HEAD_MS).contains(&now.ms_since(since))
+        {
+            return Ok(head);
+        }
+        let head = ledger.head().await?;
+        *held = Some((now, head));
+        Ok(head)
     }
 
     /// A sidecar has connected and told what it keeps. What is not signed by this exchange is no memory of it, and passed over.
@@ -241,7 +271,7 @@ pub async fn run(heads: Heads, stopping: CancellationToken) {
     loop {
         let stopped = stopping.run_until_cancelled(sleep(Duration::from_millis(PAUSE_MS))).await.is_none();
         if let Err(error) = heads.sign().await {
-            tracing::error!(error = %WithSources(&error), "cannot sign how far audit and policy have got");
+            tracing::error!(error = %WithSources(&error), "cannot sign how far audit, policy and ledger have got");
         }
         if stopped {
             return;

@@ -40,6 +40,7 @@ pub use self::{
     notary::Notary,
     pairing::Marks,
     span::StoredSpan,
+    store::HeadThen,
     sum::{HourSum, SumKey, SumQuery},
     trust::Trust,
     validation::Rejection,
@@ -51,7 +52,7 @@ use crate::{
     caller::SidecarCaller,
     page::Page,
     problem::Problem,
-    store::{Health, Store, StoreError, Tried},
+    store::{AuditHead, Health, Store, StoreError, Tried},
 };
 
 /// The ledger. Clones speak of the same.
@@ -94,6 +95,22 @@ impl Ledger {
         }
         self.metrics.ingested(&ingested, self.now());
         Ok(ingested)
+    }
+
+    /// How far it has got: the number of the newest span that ever was, and the hash over all that came in.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written: the head is remembered, for it is going to be signed.
+    pub async fn head(&self) -> Result<AuditHead, StoreError> {
+        self.store.head().await
+    }
+
+    /// What a head that was signed once is now.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn head_then(&self, number: u64) -> Result<HeadThen, StoreError> {
+        self.store.head_then(number).await
     }
 
     /// Waits until what it was given is written, and ends writing. Other clones can only read from then on.

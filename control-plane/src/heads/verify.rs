@@ -14,6 +14,7 @@ use crate::{
     audit::{self, Checked, Witness},
     authority::{Authority, Kind},
     clock::instant_of,
+    ledger::{HeadThen, Ledger},
     store::{AuditHead, HeadRow, Store, StoreError},
 };
 
@@ -61,7 +62,8 @@ pub async fn sidecars_told(heads: &Heads) -> Result<Vec<Told>, StoreError> {
     let inner = &*heads.inner;
     let mut told = Vec::new();
     for (sidecar, signed) in heads.sidecars() {
-        let problems = lost(&inner.store, &signed).await?;
+        let mut problems = lost(&inner.store, &signed).await?;
+        problems.extend(lost_of_ledger(&inner.ledger, signed.heads.ledger.as_ref()).await?);
         told.push(Told { sidecar, signed, problems });
     }
     Ok(told)
@@ -87,6 +89,18 @@ async fn lost(store: &Store, signed: &Signed) -> Result<Vec<String>, StoreError>
     let reached = policy_head_until(store, AuditHead::default(), number(policy)).await?;
     look("policy", policy, (reached.id == number(policy)).then_some(reached));
     Ok(problems)
+}
+
+/// What the ledger no longer is as its head says.
+async fn lost_of_ledger(ledger: &Ledger, head: Option<&Head>) -> Result<Option<String>, StoreError> {
+    let Some(head) = head.filter(|head| head.number > 0) else { return Ok(None) };
+    Ok(match ledger.head_then(head.number).await? {
+        HeadThen::Gone => Some(format!("the ledger no longer reaches {}", head.number)),
+        HeadThen::Was(hash) if hash.as_slice() != head.hash => {
+            Some(format!("the ledger is another up to {} than it was", head.number))
+        }
+        HeadThen::Was(_) | HeadThen::Forgotten => None,
+    })
 }
 
 /// The audit's head as it was with this entry. `None`: there is no such entry.

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     ledger::chain::Form,
-    store::{Health, StoreError},
+    store::{AuditHead, Health, StoreError},
 };
 
 #[cfg(test)]
@@ -36,12 +36,32 @@ pub(in crate::ledger) use self::sqlite::raw;
 
 /// All that the ledger asks of a store.
 pub(super) trait LedgerStore:
-    SpanIntake + CallSearch + ClaimCheck + HourSums + EvidenceChains + Retention + ForwardQueue + fmt::Debug + Send + Sync
+    SpanIntake
+    + CallSearch
+    + ClaimCheck
+    + HourSums
+    + EvidenceChains
+    + Retention
+    + ForwardQueue
+    + LedgerHeads
+    + fmt::Debug
+    + Send
+    + Sync
 {
 }
 
 impl<S> LedgerStore for S where
-    S: SpanIntake + CallSearch + ClaimCheck + HourSums + EvidenceChains + Retention + ForwardQueue + fmt::Debug + Send + Sync
+    S: SpanIntake
+        + CallSearch
+        + ClaimCheck
+        + HourSums
+        + EvidenceChains
+        + Retention
+        + ForwardQueue
+        + LedgerHeads
+        + fmt::Debug
+        + Send
+        + Sync
 {
 }
 
@@ -77,6 +97,33 @@ pub(super) trait SpanIntake {
 
     /// Writes what it was given, and then nothing any more. What is there can still be read.
     async fn close(&self);
+}
+
+/// What a head that was signed once is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadThen {
+    /// The ledger does not reach it any more.
+    Gone,
+    /// It is reached, and its hash is not known any more.
+    Forgotten,
+    /// It had this hash.
+    Was([u8; 32]),
+}
+
+/// How far the ledger has got, which only grows: what retention removes counts as having been there.
+#[async_trait]
+pub(super) trait LedgerHeads {
+    /// Number of the newest span that ever was, and the hash over all; remembered, for it is going to be signed.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn head(&self) -> Result<AuditHead, StoreError>;
+
+    /// What the head of this number is now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn head_then(&self, number: u64) -> Result<HeadThen, StoreError>;
 }
 
 /// Finds calls and their spans.

@@ -60,9 +60,12 @@ impl Ledger {
         if whole {
             let miscounted = self.store.miscounted_calls(FINDINGS_MAX).await?;
             let doubtful = self.doubtful_calls(grace_s).await?;
+            let (newest, head) = (self.store.newest_position().await?.unsigned_abs(), self.store.head().await?);
+            let cut = (newest < head.id).then(|| Finding::cut(newest, head.id));
             let mut step = told.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take_step();
             step.findings = miscounted.into_iter().map(Finding::miscounted).collect();
             step.findings.extend(doubtful);
+            step.findings.extend(cut);
             // Whoever asked may have gone away.
             let _ = steps.send(Ok(step)).await;
         }

@@ -1,7 +1,5 @@
 //! File descriptors: every connection is one, and when none is left nothing opens any more, not even the admin socket's.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use super::{HTTP_CONNECTIONS_MAX, SOCKET_CONNECTIONS_MAX};
 use crate::config::Shares;
 
@@ -44,19 +42,6 @@ impl Connections {
 pub struct TooFew {
     open_files: u64,
     needed: u64,
-}
-
-/// Raises the limit on open files as far as this process may, and answers it.
-#[must_use]
-pub fn raised() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.or(limit.current);
-    if limit.current != wanted
-        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum: limit.maximum })
-    {
-        tracing::warn!(%error, "cannot raise the limit on open files");
-    }
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// What the sidecars' listener may have, of what is configured and of what `open_files` allow when everything else has its own.

@@ -5,6 +5,9 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use anyhow::{Result, ensure};
 use chapar_tests::{
     cli::Chapar,
+    control_plane::ControlPlane,
+    echo::pb::EchoRequest,
+    hostile::{self, Act, FileAccess},
     mesh::{CONSUMER, GRANTS, Mesh},
     wait,
 };
@@ -14,11 +17,17 @@ use serde_json::json;
 const HEARD_LIMIT: Duration = Duration::from_secs(60);
 /// What the exchange keeps of itself.
 const FILES: [&str; 4] = ["chapar.db", "chapar.db-wal", "chapar.db-shm", "heads.binpb"];
+/// Where it keeps the account of calls.
+const LEDGER: [&str; 3] = ["ledger.db", "ledger.db-wal", "ledger.db-shm"];
 
 /// Puts the exchange's files from one folder into another, by a process that is none of the exchange's.
 fn copied(from: &Path, to: &Path) -> Result<()> {
+    files_copied(&FILES, from, to)
+}
+
+fn files_copied(files: &[&str], from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
-    for file in FILES {
+    for file in files {
         let _ = fs::remove_file(to.join(file));
         if from.join(file).exists() {
             ensure!(Command::new("cp").arg(from.join(file)).arg(to.join(file)).status()?.success(), "cp {file}");
@@ -67,6 +76,87 @@ async fn an_operator_who_rolls_the_exchange_back_is_seen_by_every_sidecar() -> R
     chapar.run("audit list --action snapshot.refuse -o json")?.ends(0).says("went back");
 
     // The control group: calls go on by the policy that was in force.
-    mesh.client()?.unary(chapar_tests::echo::pb::EchoRequest::default()).await?;
+    mesh.client()?.unary(EchoRequest::default()).await?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_is_cut_rolled_back_or_deleted_is_seen_by_every_sidecar() -> Result<()> {
+    let soon = json!({"controlPlane": {"retryMsMin": 50, "retryMsMax": 500}});
+    let mut mesh = Mesh::start_with(&json!({"snapshot": {"refreshS": 1}}), &soon).await?;
+    let state = mesh.control_plane.folder().to_owned();
+    let (older, whole) = (mesh.folder().join("older"), mesh.folder().join("whole"));
+    let chapar = Chapar::at(&mesh.control_plane.endpoint(), mesh.folder())?;
+
+    mesh.client()?.unary(EchoRequest::default()).await?;
+    let first = remembered(&chapar, 1).await?;
+    mesh.control_plane.kill().await?;
+    files_copied(&LEDGER, &state, &older)?;
+    mesh.control_plane.restart().await?;
+    for _ in 0..10 {
+        mesh.client()?.unary(EchoRequest::default()).await?;
+    }
+    // Both accounts of each call.
+    remembered(&chapar, first + 20).await?;
+    chapar.run("check heads")?.ends(0).says("still so");
+    mesh.control_plane.kill().await?;
+    files_copied(&LEDGER, &state, &whole)?;
+
+    for (deed, found) in [("deleted", "went back"), ("rolled back", "went back"), ("cut", "went back")] {
+        match deed {
+            "deleted" => LEDGER.iter().try_for_each(|file| fs::remove_file(state.join(file)).or_else(absent))?,
+            "rolled back" => files_copied(&LEDGER, &older, &state)?,
+            _ => {
+                let statements = ["DELETE FROM spans WHERE id > 2", "UPDATE head SET number = 2"].map(str::to_owned).to_vec();
+                let act = Act::FileAccess(FileAccess { file: state.join("ledger.db"), statements });
+                hostile::outcome_of(&act).await?;
+            }
+        }
+        mesh.control_plane.restart().await?;
+        refused(&mesh.control_plane, found).await.map_err(|error| error.context(deed))?;
+        chapar.run("check heads")?.ends(1).says("the ledger no longer reaches");
+        let counted = "chapar_control_plane_heads_backwards_total{head=\"ledger\"} ";
+        assert!(mesh.control_plane.metrics().await?.contains(counted), "{deed}: it is counted");
+
+        // The control group: with its files back, the exchange is followed again.
+        mesh.control_plane.kill().await?;
+        files_copied(&LEDGER, &whole, &state)?;
+        mesh.control_plane.restart().await?;
+        mesh.control_plane.distributed(2).await.map_err(|error| error.context(deed))?;
+        chapar.run("check heads")?.ends(0);
+        mesh.control_plane.kill().await?;
+    }
+
+    // Rows alone, where the head stays: the verification tells.
+    let statements = vec!["DELETE FROM spans WHERE id = (SELECT MAX(id) FROM spans)".to_owned()];
+    hostile::outcome_of(&Act::FileAccess(FileAccess { file: state.join("ledger.db"), statements })).await?;
+    mesh.control_plane.restart().await?;
+    chapar.run("ledger verify")?.ends(1).says("LEDGER_CUT");
+    Ok(())
+}
+
+fn absent(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// Waits until both sidecars keep a head of the ledger that has got so far; answers how far it has.
+async fn remembered(chapar: &Chapar, number: u64) -> Result<u64> {
+    wait::until(&format!("both sidecars to keep a head of the ledger at {number}"), HEARD_LIMIT, || async {
+        let told = chapar.json("check heads").ok()?;
+        let at = |told: &serde_json::Value| told["ledger"].as_str().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+        let sidecars = told["sidecars"].as_array()?;
+        let least = sidecars.iter().map(at).min()?;
+        (sidecars.len() == 2 && least >= number).then_some(least)
+    })
+    .await
+}
+
+/// Waits until both sidecars refuse what the control plane sends, since something of the ledger is gone.
+async fn refused(control_plane: &ControlPlane, found: &str) -> Result<()> {
+    wait::until("both sidecars to refuse", HEARD_LIMIT, || async {
+        let seen = control_plane.sidecars().await.ok()?.sidecars;
+        let refusing = seen.iter().filter(|sidecar| sidecar.problem.contains("ledger") && sidecar.problem.contains(found));
+        (refusing.count() == 2).then_some(())
+    })
+    .await
 }

@@ -7,6 +7,7 @@ mod dictionary;
 mod evidence;
 mod file;
 mod forward;
+mod head;
 mod marks;
 #[cfg(test)]
 pub(in crate::ledger) mod raw;

@@ -12,7 +12,7 @@ pub(super) const FINDINGS_MAX: usize = 1_000;
 /// One sign of tampering.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Finding {
-    /// Stable: "ENTRY_MISSING", "ENTRY_ALTERED", "CHAIN_BROKEN", "CHECKPOINT_FORGED", "CALL_ALTERED", "FORGOTTEN_EARLY"; and of what
+    /// Stable: "LEDGER_CUT", "ENTRY_MISSING", "ENTRY_ALTERED", "CHAIN_BROKEN", "CHECKPOINT_FORGED", "CALL_ALTERED", "FORGOTTEN_EARLY"; and of what
     /// sidecars told, "DISAGREES", "ONE-SIDED", "NO_GRANT_IN_FORCE", "TIME_DOUBTED".
     pub kind: &'static str,
     /// SPIFFE ID of the sidecar whose chain it is.
@@ -55,6 +55,12 @@ impl Finding {
 }
 
 impl Finding {
+    /// Of a ledger whose newest rows somebody removed.
+    pub(super) fn cut(newest: u64, head: u64) -> Self {
+        let told = format!("the ledger ends with record {newest}, and its head says {head}: the newest were cut off");
+        Self { kind: "LEDGER_CUT", told, ..Self::default() }
+    }
+
     /// Of what sidecars told of a call, and cannot be relied on as it is. `due`: calls below it should have both accounts.
     pub(super) fn of_accounts(call: &Call, due: CallKey) -> Vec<Self> {
         let found = |kind: &'static str, told: String| Self { kind, call_id: call.call_id.clone(), told, ..Self::default() };

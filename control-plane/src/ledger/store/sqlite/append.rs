@@ -17,7 +17,7 @@ use self::{
     chains::ChainRow,
     shares::Shares,
 };
-use super::{dictionary::Dictionary, marks::newest_span};
+use super::{dictionary::Dictionary, head::Arrivals, marks::newest_span};
 use crate::ledger::{
     chain::Form,
     intake::{Export, Ingested},
@@ -61,6 +61,8 @@ pub(super) struct Appender<'c> {
     shares: Shares,
     /// Hours in which something changed in this write.
     hours: BTreeSet<i64>,
+    /// What came in within this write.
+    arrivals: Arrivals,
     /// Room for the bytes of one record, and for its texts.
     body: Vec<u8>,
     room: String,
@@ -88,6 +90,7 @@ impl<'c> Appender<'c> {
             newest_call: None,
             shares: Shares::default(),
             hours: BTreeSet::new(),
+            arrivals: Arrivals::none(),
             body: Vec::new(),
             room: String::new(),
         })
@@ -103,6 +106,7 @@ impl<'c> Appender<'c> {
         self.newest_call = None;
         self.shares = Shares::default();
         self.hours.clear();
+        self.arrivals = Arrivals::none();
     }
 
     /// Takes the spans of one export. A span that may not be taken is told, and the rest is.
@@ -139,6 +143,7 @@ impl<'c> Appender<'c> {
     pub(super) fn settle(&mut self) -> rusqlite::Result<()> {
         self.settle_chains()?;
         self.shares.settle(self.conn)?;
+        self.arrivals.settle(self.conn, self.newest.unwrap_or_default())?;
         for hour in std::mem::take(&mut self.hours) {
             self.conn.prepare_cached("INSERT OR IGNORE INTO unsummed (hour) VALUES (?1)")?.execute([hour])?;
         }
@@ -182,6 +187,7 @@ impl<'c> Appender<'c> {
             self.body,
         ])?;
         self.newest = Some(id);
+        self.arrivals.add(id, from.reporter, &self.body);
         if call.is_none() {
             self.shares.charge_other(from.agency, self.row_bytes());
         }
