@@ -227,7 +227,11 @@ fn whole_set() -> ResourceSet {
     let revocation = v1::RevocationResource { serial: "00ff".to_owned(), revoked_at: at(3), ..Default::default() };
     [
         body(v1::ResourceKind::Settings, "settings", &v1::SettingsResource::default()),
-        body(v1::ResourceKind::Bundle, "exchange.example", &v1::BundleResource { bundle: Some(bundle) }),
+        body(
+            v1::ResourceKind::Bundle,
+            "exchange.example",
+            &v1::BundleResource { bundle: Some(bundle), cross_certificates_der: Vec::new() },
+        ),
         body(v1::ResourceKind::Agency, "cra", &agency),
         body(v1::ResourceKind::Inquiry, "cra/shahkar", &inquiry()),
         body(v1::ResourceKind::Grant, "38-1/1/ipm/shahkar", &grant()),

@@ -69,6 +69,9 @@ impl Admin {
             // Revoked, expired, or of a suspended agency: every call would be refused.
             Some(snapshot) => obstacles.extend(certificate_in_order(&snapshot, &own, now).err().map(|refusal| refusal.detail)),
         }
+        if let Some(doubt) = shared.trust.doubted() {
+            obstacles.push(doubt.to_string());
+        }
         for service in shared.upstreams.unwell() {
             obstacles.push(format!("no server of {service} is well: the agency must see to it"));
         }

@@ -77,6 +77,9 @@ impl Control {
         let (credentials, bundle) = enrol::credentials(config, &state, clock).await?;
         let trust = Trust::speaking(&config.tls, &credentials, bundle, clock.clone())?;
         let own = trust.own();
+        if let Some(former) = state.former_credentials()? {
+            trust.remember(former);
+        }
         tracing::info!(identity = %own.spiffe_id, serial = %own.serial, not_after = %own.not_after, "certificate in use");
 
         let control_channel = ControlChannel::new(config.control_plane.clone(), trust.clone());

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use chapar_core::identity::SpiffeId;
+use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -46,6 +47,12 @@ impl ControlChannel {
     #[must_use]
     pub fn channel(&self) -> Channel {
         Channel::clone(&self.shared.channel.load())
+    }
+
+    /// A connection of its own that shows another certificate than this sidecar's.
+    #[must_use]
+    pub fn showing(&self, tls: Arc<ClientConfig>) -> Channel {
+        channel(&self.shared.config, move || Arc::clone(&tls))
     }
 
     /// Changes when another connection, with a renewed certificate, takes the place of the one before.

@@ -11,7 +11,7 @@ pub use self::{
     renew::renewal_due,
     renew::{Renewal, Renewals},
 };
-use crate::{control_channel::ControlChannelError, state::StateError, trust::TrustError};
+use crate::{control_channel::ControlChannelError, probation::ProbationError, state::StateError, trust::TrustError};
 use chapar_proto::token::TokenError;
 
 /// Why the sidecar has no certificate, and who must act.
@@ -79,6 +79,9 @@ pub enum EnrolError {
     /// The certificate cannot be kept.
     #[error("the state folder cannot be used")]
     State(#[from] StateError),
+    /// The renewed certificate is not the control plane's, or not known to be.
+    #[error(transparent)]
+    Probation(#[from] ProbationError),
     /// No key could be made.
     #[error("cannot make a key and a certificate signing request")]
     Request(#[from] rcgen::Error),

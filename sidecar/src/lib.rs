@@ -21,6 +21,7 @@ pub(crate) mod endpoints;
 pub mod enrol;
 pub(crate) mod gate;
 pub mod metrics;
+pub mod probation;
 pub mod register;
 pub mod report;
 pub(crate) mod shared;

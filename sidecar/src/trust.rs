@@ -7,10 +7,11 @@ mod material;
 mod problem;
 pub(crate) mod tls;
 mod verifier;
+mod vouching;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use chapar_core::{
     identity::{SpiffeId, TrustDomain},
     policy::{PeerCertificate, PolicySnapshot},
@@ -31,6 +32,7 @@ pub use self::{
     problem::{HandshakeProblem, PeerProblem, TrustError},
     tls::nominal_server_name,
     verifier::Bundle,
+    vouching::{Vouched, vouched},
 };
 use self::{
     material::{Material, certified, verify, vouched_for},
@@ -70,6 +72,10 @@ struct Shared {
     clock: Clock,
     /// Whose revocations handshakes heed.
     in_force: InForce,
+    /// What was in use before a renewal.
+    former: Mutex<Option<Credentials>>,
+    /// Why the last renewal was not to be believed.
+    doubt: ArcSwapOption<String>,
 }
 
 impl Trust {
@@ -91,6 +97,7 @@ impl Trust {
         let certified = certified(credentials)?;
         vouched_for(&anchors, &certified)?;
         let in_force = InForce::default();
+        let certified = (certified, credentials.clone());
         let material = Material::new(anchors, certified, &cryptography, &clock, &in_force)?;
         let shared = Shared {
             material: ArcSwap::from_pointee(material),
@@ -99,6 +106,8 @@ impl Trust {
             cryptography,
             clock,
             in_force,
+            former: Mutex::default(),
+            doubt: ArcSwapOption::empty(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -206,16 +215,73 @@ impl Trust {
         verify(&Arc::new(anchors), chain, Expected::Exactly(expected.clone()), unix_time(at))
     }
 
-    /// Takes a renewed certificate into use: new connections show it, running ones go on.
+    /// For one connection to the control plane that shows `candidate` instead of what is in use; and its serial number.
+    ///
+    /// # Errors
+    /// As [`Trust::new`].
+    pub fn candidate(&self, candidate: &Credentials) -> Result<(Arc<ClientConfig>, Arc<str>), TrustError> {
+        let anchors = Arc::clone(&self.shared.material.load().anchors);
+        let certified = certified(candidate)?;
+        vouched_for(&anchors, &certified)?;
+        let serial = peer_certificate(&certified.cert).map_err(TrustError::Certificate)?.serial;
+        let expected = Expected::Exactly(SpiffeId::control_plane(anchors.trust_domain.clone()));
+        let verifier = PeerVerifier::heeding(Arc::clone(&self.shared.in_force), anchors, expected);
+        let shown = Arc::new(SingleCertAndKey::from(certified));
+        Ok((Arc::new(tls::client(&self.shared.cryptography, Arc::new(verifier), Some(shown), &self.shared.clock)), serial))
+    }
+
+    /// Takes a renewed certificate into use: new connections show it, running ones go on. Gives back what was in use, which is remembered
+    /// for [`Trust::fall_back`].
     ///
     /// # Errors
     /// As [`Trust::new`]; what was in use stays.
-    pub fn replace_credentials(&self, credentials: &Credentials) -> Result<(), TrustError> {
+    pub fn replace_credentials(&self, credentials: &Credentials) -> Result<Credentials, TrustError> {
         let certified = certified(credentials)?;
+        let mut former = None;
         self.change(|held| {
             vouched_for(&held.anchors, &certified)?;
-            self.material(Arc::clone(&held.anchors), Arc::clone(&certified))
-        })
+            former = Some(held.credentials.clone());
+            self.material(Arc::clone(&held.anchors), (Arc::clone(&certified), credentials.clone()))
+        })?;
+        // It was set: the change was made.
+        let former = former.unwrap_or_else(|| credentials.clone());
+        self.remember(former.clone());
+        Ok(former)
+    }
+
+    /// Remembers what was in use before, for [`Trust::fall_back`].
+    pub fn remember(&self, former: Credentials) {
+        *self.shared.former.lock().unwrap_or_else(PoisonError::into_inner) = Some(former);
+    }
+
+    /// Goes back to what was in use before the certificate with this serial number, and answers what that is. `None`: another one is in
+    /// use, or there is none before it that is valid still.
+    pub fn fall_back(&self, serial: &str) -> Option<Credentials> {
+        let mut remembered = self.shared.former.lock().unwrap_or_else(PoisonError::into_inner);
+        let former = remembered.clone()?;
+        let certified = certified(&former).ok()?;
+        let before = peer_certificate(&certified.cert).ok()?;
+        let changed = self.change(|held| {
+            let is_its_own = before.spiffe_id == held.own.spiffe_id && before.serial != held.own.serial;
+            if *held.own.serial != *serial || !is_its_own || before.not_after <= self.shared.clock.now() {
+                return Err(TrustError::Superseded);
+            }
+            vouched_for(&held.anchors, &certified)?;
+            self.material(Arc::clone(&held.anchors), (Arc::clone(&certified), former.clone()))
+        });
+        changed.ok()?;
+        remembered.take()
+    }
+
+    /// Why the last renewal is not to be believed, for the operator; `None`: it is.
+    pub fn doubt(&self, why: Option<String>) {
+        self.shared.doubt.store(why.map(Arc::new));
+    }
+
+    /// What was said by [`Trust::doubt`] last.
+    #[must_use]
+    pub fn doubted(&self) -> Option<Arc<String>> {
+        self.shared.doubt.load_full()
     }
 
     /// Takes other roots into use, for new connections. The same roots again change nothing. That this sidecar's own
@@ -228,10 +294,10 @@ impl Trust {
             return Ok(());
         }
         let anchors = Arc::new(Anchors::new(bundle)?);
-        self.change(|held| self.material(Arc::clone(&anchors), Arc::clone(&held.certified)))
+        self.change(|held| self.material(Arc::clone(&anchors), (Arc::clone(&held.certified), held.credentials.clone())))
     }
 
-    fn material(&self, anchors: Arc<Anchors>, certified: Arc<CertifiedKey>) -> Result<Material, TrustError> {
+    fn material(&self, anchors: Arc<Anchors>, certified: (Arc<CertifiedKey>, Credentials)) -> Result<Material, TrustError> {
         let Shared { cryptography, clock, in_force, .. } = &*self.shared;
         Material::new(anchors, certified, cryptography, clock, in_force)
     }

@@ -15,6 +15,8 @@ use crate::store::Store;
 pub struct TrustView {
     /// Every root that is trusted, DER, the one in use first.
     pub roots_der: Vec<Vec<u8>>,
+    /// Those roots as their predecessors certified them, DER: by these a sidecar learns to trust a root that it did not know.
+    pub cross_certificates_der: Vec<Vec<u8>>,
     /// Hex SHA-256 of the key of the issuing CA in use.
     pub active_issuer_spki_sha256_hex: String,
     /// Revoked certificates that have not expired yet, ordered by serial number.
@@ -57,6 +59,7 @@ pub async fn trust_view(store: &Store) -> Result<TrustView, AuthorityError> {
     let active_issuer = current::active(&generations, Kind::Issuing).map(Generation::key_sha256).transpose()?;
     Ok(TrustView {
         roots_der: current::trusted_roots(&generations).map(|root| root.certificate.clone()).collect(),
+        cross_certificates_der: current::trusted_roots(&generations).filter_map(|root| root.cross_certificate.clone()).collect(),
         active_issuer_spki_sha256_hex: active_issuer.unwrap_or_default(),
         revoked,
         suspended: suspended.into_iter().map(|(name, reason)| SuspendedAgency { name, reason }).collect(),

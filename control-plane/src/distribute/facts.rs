@@ -16,6 +16,8 @@ pub struct Facts {
     pub trust_domain: String,
     /// Roots that are trusted now, DER; more than one while a root is being rotated.
     pub roots_der: Vec<Vec<u8>>,
+    /// Those roots as their predecessors certified them, DER.
+    pub cross_certificates_der: Vec<Vec<u8>>,
     /// Hex SHA-256 of the public key of the issuing CA in use. Empty: nobody is asked to renew.
     pub active_issuer: String,
     /// What data subjects are hashed with. None: not at all.

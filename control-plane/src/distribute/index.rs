@@ -145,7 +145,8 @@ impl Making {
 
     fn bundle(&self, facts: &Facts) -> Entry {
         let bundle = TrustBundle { trust_domain: facts.trust_domain.clone(), roots_der: facts.roots_der.clone() };
-        self.entry(ResourceKind::Bundle, &facts.trust_domain, &BundleResource { bundle: Some(bundle) })
+        let cross_certificates_der = facts.cross_certificates_der.clone();
+        self.entry(ResourceKind::Bundle, &facts.trust_domain, &BundleResource { bundle: Some(bundle), cross_certificates_der })
     }
 
     fn standing(&mut self, agency: &str, suspension: Option<&str>) {

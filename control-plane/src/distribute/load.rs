@@ -41,6 +41,7 @@ pub(crate) async fn facts(store: &Store, trust_domain: &str) -> Result<Facts, Lo
         policy_version: grants.version,
         trust_domain: trust_domain.to_owned(),
         roots_der: trust.roots_der,
+        cross_certificates_der: trust.cross_certificates_der,
         active_issuer: trust.active_issuer_spki_sha256_hex,
         subject_key,
         agencies,

@@ -114,6 +114,8 @@ pub struct Contents {
     pub settings: Settings,
     /// Root certificates (DER) by trust domain; the recipient's own is always among them, and never empty.
     pub bundles: HashMap<TrustDomain, Vec<Vec<u8>>>,
+    /// Roots of the recipient's own trust domain as other roots certified them, DER.
+    pub cross_certificates: Vec<Vec<u8>>,
 }
 
 impl Contents {
@@ -142,6 +144,7 @@ struct Reader {
     parts: SnapshotParts,
     settings: Option<Settings>,
     bundles: HashMap<TrustDomain, Vec<Vec<u8>>>,
+    cross_certificates: Vec<Vec<u8>>,
 }
 
 impl Reader {
@@ -159,7 +162,7 @@ impl Reader {
             revocations: HashMap::new(),
             agencies: HashMap::new(),
         };
-        Self { parts, settings: None, bundles: HashMap::new() }
+        Self { parts, settings: None, bundles: HashMap::new(), cross_certificates: Vec::new() }
     }
 
     fn read(&mut self, key: &ResourceKey, body: &[u8]) -> Result<(), ConvertError> {
@@ -170,8 +173,13 @@ impl Reader {
                 self.settings = Some(Settings::try_from(decode::<v1::SettingsResource>(key, body)?)?);
             }
             v1::ResourceKind::Bundle => {
-                let (trust_domain, roots) = bundle(decode::<v1::BundleResource>(key, body)?)?;
+                let mut wire = decode::<v1::BundleResource>(key, body)?;
+                let cross_certificates = std::mem::take(&mut wire.cross_certificates_der);
+                let (trust_domain, roots) = bundle(wire)?;
                 named(key, trust_domain.as_str())?;
+                if trust_domain == self.parts.trust_domain {
+                    self.cross_certificates = cross_certificates;
+                }
                 self.bundles.insert(trust_domain, roots);
             }
             v1::ResourceKind::Agency => {
@@ -223,7 +231,7 @@ impl Reader {
         if own.is_none_or(Vec::is_empty) {
             return Err(ConvertError::Missing("root certificate of the sidecar's own trust domain"));
         }
-        Ok(Contents { parts: self.parts, settings, bundles: self.bundles })
+        Ok(Contents { parts: self.parts, settings, bundles: self.bundles, cross_certificates: self.cross_certificates })
     }
 }
 

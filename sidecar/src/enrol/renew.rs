@@ -18,8 +18,9 @@ use super::{
 use crate::{
     clock::Clock,
     control_channel::{ControlChannel, ControlChannelError, jitter, sentence},
+    probation::{self, ProbationError},
     state::StateFolder,
-    trust::{Trust, issuer_key_sha256, not_before},
+    trust::{Credentials, Trust, issuer_key_sha256, not_before},
 };
 
 /// How renewals went since the start. Cheap to clone.
@@ -113,6 +114,26 @@ impl Renewal {
 
     /// Returns when the certificate in use must be renewed.
     async fn due(&mut self) {
+        let trust = self.trust.clone();
+        let mut changes = trust.generation();
+        loop {
+            let shown = trust.own();
+            // The control plane denied the one in use, and the one before, which is overdue, is in use again.
+            let another_in_use = async {
+                while trust.own().serial == shown.serial {
+                    if changes.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                }
+            };
+            tokio::select! {
+                () = another_in_use => {}
+                () = self.due_by_age_or_issuer() => return,
+            }
+        }
+    }
+
+    async fn due_by_age_or_issuer(&mut self) {
         let (from, until) = (self.not_before(), self.trust.own().not_after);
         let half_life = renewal_due(from, until, rand::random_range(0.0..1.0));
         let clock = self.clock.clone();
@@ -166,9 +187,32 @@ impl Renewal {
         // Roots come with signed snapshots alone: whoever answers here may be a thief of the control plane's key. The certificate has
         // to hang from a root that is held already, if need be by that root's signature on a newer one, which is in its chain.
         let (credentials, _roots) = issued(answer, request.key, &identity)?;
-        self.trust.replace_credentials(&credentials)?;
-        self.state.keep_credentials(&credentials)?;
-        Ok(())
+        self.put_on_probation(&credentials).await
+    }
+
+    /// Takes the renewed certificate into use once the control plane has accepted it; while that is away, the one in use stays, as long as
+    /// it is valid.
+    async fn put_on_probation(&self, renewed: &Credentials) -> Result<(), EnrolError> {
+        let mut backoff = self.control_channel.backoff();
+        loop {
+            match probation::shown(&self.control_channel, &self.trust, renewed).await {
+                Ok(()) => break,
+                Err(ProbationError::Away(_)) if self.clock.now() >= self.trust.own().not_after => break,
+                Err(away @ ProbationError::Away(_)) => {
+                    let wait = backoff.next_wait();
+                    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                    tracing::warn!(error = sentence(&away), wait_ms, "the certificate before stays in use");
+                    self.clock.sleep(wait).await;
+                }
+                Err(denied) => {
+                    if denied.is_not_of_the_control_plane() {
+                        probation::tell(&self.trust, &sentence(&denied));
+                    }
+                    return Err(denied.into());
+                }
+            }
+        }
+        Ok(probation::take(&self.trust, &self.state, renewed)?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use chapar_core::identity::SpiffeId;
 use chapar_proto::{
     convert::snapshot::{Contents, Settings},
@@ -23,8 +24,9 @@ use super::{
 use crate::{
     clock::Clock,
     control_channel::{Backoff, ControlChannel, ControlChannelError, sentence},
+    probation,
     state::{StateError, StateFolder},
-    trust::{Bundle, Trust},
+    trust::{Bundle, Trust, Vouched, hex, vouched},
 };
 
 /// Largest update that is taken in, in bytes. A whole snapshot of 100,000 grants has some 30 MB.
@@ -52,6 +54,8 @@ pub struct Follower {
     held: Option<Arc<VerifiedSet>>,
     /// How far the exchange had got, as it said last.
     heads: Option<heads::KeptHeads>,
+    /// Roots that the last snapshot named and nobody vouches for.
+    unproven: Vec<CertificateDer<'static>>,
     /// What is held did not fit the last delta: ask for the whole set.
     wants_full: bool,
 }
@@ -87,6 +91,7 @@ impl Follower {
             sessions: watch::Sender::new(0),
             held: None,
             heads,
+            unproven: Vec::new(),
             wants_full: false,
         };
         if let Some((held, contents)) = kept::load(&follower.state, &follower.trust, follower.clock.now())? {
@@ -134,7 +139,11 @@ impl Follower {
                 Err(error) => {
                     let wait = backoff.next_wait();
                     tracing::warn!(error = sentence(&error), wait_ms = ms(wait), "not following the control plane");
-                    let revoked = matches!(&error, ControlChannelError::Refused { reason, .. } if reason == REVOKED);
+                    let reason = if let ControlChannelError::Refused { reason, .. } = &error { reason.as_str() } else { "" };
+                    if probation::is_denied(reason) {
+                        probation::fall_back(&self.trust, &self.state, &shown.serial, reason);
+                    }
+                    let revoked = reason == REVOKED;
                     if revoked && !std::mem::replace(&mut told_revoked, true) {
                         self.keep_refused(&shown.serial);
                     }
@@ -260,7 +269,8 @@ impl Follower {
         let own = held.manifest.trust_domain.clone();
         if let Some(roots) = contents.bundles.get(&own) {
             let roots = roots.iter().map(|root| CertificateDer::from(root.clone())).collect();
-            self.take_roots(&held, Bundle { trust_domain: own, roots });
+            let cross = contents.cross_certificates.iter().map(|der| CertificateDer::from(der.as_slice()));
+            self.take_roots(&held, Bundle { trust_domain: own, roots }, cross.collect());
         }
         self.settings.send_if_modified(|settings| {
             let changed = *settings != contents.settings;
@@ -272,13 +282,19 @@ impl Follower {
         self.held = Some(held);
     }
 
-    /// Takes the roots that `signed` brings, unless they leave out the one by which it was signed itself: who says that nobody is to
+    /// Takes those of the roots that `signed` brings that a root held before vouches for: whoever has the key of an issuing CA signs a
+    /// snapshot, and no root. And takes none if they leave out the one by which it was signed itself: who says that nobody is to
     /// be believed who hangs from a root is not to be believed either when he hangs from it.
-    fn take_roots(&self, signed: &VerifiedSet, bundle: Bundle) {
-        if self.trust.bundle() == bundle {
+    fn take_roots<'a>(&mut self, signed: &'a VerifiedSet, mut bundle: Bundle, mut cross: Vec<CertificateDer<'a>>) {
+        let held = self.trust.bundle();
+        if held == bundle {
             return;
         }
         let chain: Vec<_> = signed.signed.signer_chain_der.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+        cross.extend(chain.iter().skip(1).cloned());
+        let Vouched { trusted, unproven } = vouched(&held.roots, bundle.roots, &cross, signed.manifest.issued_at);
+        bundle.roots = trusted;
+        self.tell_unproven(unproven, signed.manifest.revision);
         let control_plane = SpiffeId::control_plane(bundle.trust_domain.clone());
         if let Err(error) = self.trust.verify_chain_by(bundle.clone(), &chain, &control_plane, signed.manifest.issued_at) {
             tracing::error!(
@@ -286,6 +302,9 @@ impl Follower {
                 revision = signed.manifest.revision,
                 "the trust bundle leaves out the root of whoever signed it; the one before stays in use"
             );
+            return;
+        }
+        if held == bundle {
             return;
         }
         let count = bundle.roots.len();
@@ -297,6 +316,24 @@ impl Follower {
         if let Err(error) = kept {
             tracing::error!(error = sentence(&error), "the trust bundle could not be kept for the next start");
         }
+    }
+}
+
+impl Follower {
+    /// Says once which roots are not trusted, and who must look.
+    fn tell_unproven(&mut self, unproven: Vec<CertificateDer<'static>>, revision: u64) {
+        if self.unproven == unproven {
+            return;
+        }
+        for root in unproven.iter().filter(|root| !self.unproven.contains(root)) {
+            tracing::error!(
+                revision,
+                root_sha256 = &*hex(digest(&SHA256, root).as_ref()),
+                "the snapshot names a root that no root held here vouches for: it is not trusted. Compare it with `chapar ca show --wide`: \
+                 if the exchange does not know it, somebody signs with the key of its issuing CA, which its admins must revoke"
+            );
+        }
+        self.unproven = unproven;
     }
 }
 

@@ -41,12 +41,14 @@ pub(super) struct Material {
     pub(super) own: Arc<PeerCertificate>,
     pub(super) certified: Arc<CertifiedKey>,
     pub(super) server: Arc<ServerConfig>,
+    /// What it was made of, to be gone back to.
+    pub(super) credentials: Credentials,
 }
 
 impl Material {
     pub(super) fn new(
         anchors: Arc<Anchors>,
-        certified: Arc<CertifiedKey>,
+        (certified, credentials): (Arc<CertifiedKey>, Credentials),
         cryptography: &Arc<CryptoProvider>,
         clock: &Clock,
         in_force: &InForce,
@@ -58,7 +60,7 @@ impl Material {
         let verifier = PeerVerifier::heeding(Arc::clone(in_force), Arc::clone(&anchors), Expected::AnySidecar);
         let shown = Arc::new(SingleCertAndKey::from(Arc::clone(&certified)));
         let server = Arc::new(tls::server(cryptography, Arc::new(verifier), shown, clock));
-        Ok(Self { anchors, own: Arc::new(own), certified, server })
+        Ok(Self { anchors, own: Arc::new(own), certified, server, credentials })
     }
 }
 

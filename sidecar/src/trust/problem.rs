@@ -180,6 +180,9 @@ pub enum TrustError {
     /// The key cannot be read, or is not the certificate's.
     #[error("the private key is unusable or does not belong to the certificate")]
     Key(#[source] rustls::Error),
+    /// There is nothing to go back to.
+    #[error("another certificate is in use, or the one before is over")]
+    Superseded,
     /// The certificate names nobody, or is trusted by nobody.
     #[error("the sidecar's own certificate is not in order")]
     Certificate(#[source] PeerProblem),

@@ -68,6 +68,7 @@ async fn a_failed_renewal_is_tried_again_and_counted() {
     let first = control.trust.own();
     control_plane.context().refuse_credentials = Some(Status::unavailable("not now"));
     control_plane.context().issue_from = NOW.plus_ms(12 * HOUR_MS);
+    control_plane.clock.wind_to(NOW.plus_ms(14 * HOUR_MS));
     clock.wind_to(NOW.plus_ms(14 * HOUR_MS));
     control_plane.until("asked", |context| context.renewals.first().map(drop)).await;
     control_plane.context().refuse_credentials = None;

@@ -31,7 +31,7 @@ pub(crate) fn set(authority: &Authority, agencies: &[(&str, bool)]) -> ResourceS
     put(v1::ResourceKind::Settings, "settings", v1::SettingsResource::default().encode_to_vec());
     let roots_der = vec![authority.root.der().to_vec()];
     let bundle = v1::TrustBundle { trust_domain: authority.trust_domain.to_string(), roots_der };
-    let bundle = v1::BundleResource { bundle: Some(bundle) };
+    let bundle = v1::BundleResource { bundle: Some(bundle), cross_certificates_der: Vec::new() };
     put(v1::ResourceKind::Bundle, authority.trust_domain.as_str(), bundle.encode_to_vec());
     for (agency, suspended) in agencies {
         let standing = v1::AgencyResource { agency: (*agency).to_owned(), suspended: *suspended, reason: "why".to_owned() };
