@@ -56,6 +56,12 @@ impl Authority {
         Self { trust_domain: trust_domain.parse().unwrap(), root, issuing, signer }
     }
 
+    /// The key and name of another root as this one's root certifies them, DER.
+    pub(crate) fn cross(&self, other: &Issuer) -> Vec<u8> {
+        let params = ca("root", self.trust_domain.as_str());
+        params.signed_by(other.key(), &self.root).unwrap().der().to_vec()
+    }
+
     pub(crate) fn bundle(&self) -> Bundle {
         Bundle { trust_domain: self.trust_domain.clone(), roots: vec![self.root.der().clone()] }
     }

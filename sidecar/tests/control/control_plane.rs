@@ -51,6 +51,10 @@ pub(crate) struct StageContext {
     pub(crate) registrations: Vec<v1::RegisterRequest>,
     /// Answers that many exports with UNAVAILABLE first.
     pub(crate) exports_to_fail: usize,
+    /// Reasons to deny every certificate but the one with this serial number.
+    pub(crate) deny: Vec<(&'static str, String)>,
+    /// Ends the streams that are open.
+    pub(crate) streams: tokio_util::sync::CancellationToken,
     pub(crate) exports: Vec<ExportTraceServiceRequest>,
 }
 
@@ -106,6 +110,14 @@ impl Service {
         self.events.send_modify(|events| *events += 1);
         noted
     }
+
+    fn admitted(&self, serial: &str) -> Result<(), Status> {
+        let context = self.context.lock().unwrap();
+        match context.deny.iter().find(|(_, known)| known != serial) {
+            Some((reason, _)) => Err(refusal(Code::PermissionDenied, reason)),
+            None => Ok(()),
+        }
+    }
 }
 
 impl ControlPlane {
@@ -120,6 +132,8 @@ impl ControlPlane {
             acks: Vec::new(),
             registrations: Vec::new(),
             exports_to_fail: 0,
+            deny: Vec::new(),
+            streams: tokio_util::sync::CancellationToken::new(),
             exports: Vec::new(),
         };
         let mut control_plane = Self {
@@ -150,6 +164,12 @@ impl ControlPlane {
             }
         };
         tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await.unwrap_or_else(|_| panic!("never: {what}"))
+    }
+
+    /// Ends every stream; who follows comes again.
+    pub(crate) fn end_streams(&self) {
+        self.context().streams.cancel();
+        self.context().streams = tokio_util::sync::CancellationToken::new();
     }
 
     pub(crate) fn send(&self, update: v1::Update) {
@@ -307,9 +327,11 @@ impl snapshot::SnapshotService for Service {
     type FollowStream = Pin<Box<dyn Stream<Item = Result<v1::FollowResponse, Status>> + Send>>;
 
     async fn follow(&self, request: Request<Streaming<v1::FollowRequest>>) -> Result<Response<Self::FollowStream>, Status> {
-        peer(&request)?;
+        let (_, serial) = peer(&request)?;
+        self.admitted(&serial)?;
         let mut said = request.into_inner();
         let service = self.clone();
+        let ended = self.note(|context| context.streams.clone());
         tokio::spawn(async move {
             while let Ok(Some(v1::FollowRequest { message: Some(message) })) = said.message().await {
                 service.note(|context| match message {
@@ -320,15 +342,28 @@ impl snapshot::SnapshotService for Service {
         });
         let updates = WatchStream::new(self.updates.subscribe())
             .filter_map(|update| Some(Ok(v1::FollowResponse { update: Some(update?) })));
-        Ok(Response::new(Box::pin(updates)))
+        let (told, telling) = tokio::sync::mpsc::channel(1);
+        tokio::spawn(async move {
+            let mut updates = std::pin::pin!(updates);
+            while let Some(Some(update)) = ended.run_until_cancelled(updates.next()).await {
+                if told.send(update).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(telling))))
     }
 }
 
 #[tonic::async_trait]
 impl TraceService for Service {
     async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        peer(&request)?;
+        let (_, serial) = peer(&request)?;
+        self.admitted(&serial)?;
         self.note(|context| {
+            if request.get_ref().resource_spans.is_empty() {
+                return Ok(Response::new(ExportTraceServiceResponse::default()));
+            }
             if context.exports_to_fail > 0 {
                 context.exports_to_fail -= 1;
                 return Err(Status::unavailable("not now"));

@@ -6,6 +6,7 @@ mod authority;
 mod control_plane;
 mod gullible;
 mod life;
+mod probation;
 mod renewal;
 mod reports;
 mod snapshots;

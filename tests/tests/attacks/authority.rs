@@ -165,14 +165,58 @@ async fn whoever_answers_a_renewal_cannot_put_his_root_in_the_place_of_the_excha
     let bundles = [&mesh.consumer, &mesh.provider].map(|sidecar| sidecar.state().join("bundle.pem"));
     let kept = || bundles.iter().map(fs::read).collect::<Result<Vec<_>, _>>();
     let roots = kept()?;
-    mesh.client()?.unary(EchoRequest::default()).await?;
+    let load = Load::start(&mesh.consumer, 2, 1).await?;
     let address = mesh.control_plane.address("sidecars").to_owned();
     mesh.control_plane.kill().await?;
 
-    let outcome = hostile::outcome_of(&Act::FalseRenewal(FalseRenewal { address, authority: loot })).await?;
+    let thief = FalseRenewal { address, authority: loot, issuer: "issuing-1".to_owned(), refusals_max: 0 };
+    let outcome = hostile::outcome_of(&Act::FalseRenewal(thief)).await?;
     assert_eq!(outcome, json!({"answered": true}));
     assert_eq!(kept()?, roots, "the thief's root is not kept");
-    // Whoever trusted the thief's root alone would not know the other any more.
-    mesh.client()?.unary(EchoRequest::default()).await.context("a call afterwards")?;
+    load.further(OTHERS_CALLS).await?;
+
+    // The control plane denies what the thief gave; its victim goes back to what it had, says so, and renews.
+    mesh.control_plane.restart().await?;
+    let known = |log: String| log.contains("not the control plane answered") && log.contains("CERTIFICATE_UNKNOWN");
+    let (consumer, provider) = (&mut mesh.consumer, &mut mesh.provider);
+    wait::until("the victim to say so", CHANGE_LIMIT, || {
+        let told = [consumer.process().log_end(), provider.process().log_end()].into_iter().any(known);
+        async move { told.then_some(()) }
+    })
+    .await?;
+    for sidecar in [&mesh.consumer, &mesh.provider] {
+        wait::until("a certificate that the control plane issued", CHANGE_LIMIT, || async {
+            let serial = Disguise::stolen_from(sidecar.state()).ok()?.serial().ok()?;
+            let issued = mesh.control_plane.certificates(sidecar.agency()).await.ok()?;
+            issued.iter().any(|certificate| certificate.serial == serial).then_some(())
+        })
+        .await?;
+        sidecar.ready().await?;
+    }
+    mesh.control_plane.distributed(2).await?;
+    load.further(OTHERS_CALLS).await?;
+    load.unbroken().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thief_of_a_retired_issuing_key_is_no_control_plane_to_a_sidecar() -> Result<()> {
+    let mut scene = Scene::new().await?;
+    scene.renewed_by_another_issuer().await?;
+    let load = Load::start(&scene.mesh.consumer, 2, 1).await?;
+    scene.mesh.control_plane.retire("issuing-1", true).await?;
+    // A later change that both hold shows that they hold this one.
+    scene.mesh.control_plane.revoke_grant("test-1/1/asker/echo-push").await?;
+    scene.mesh.control_plane.distributed(2).await?;
+    let address = scene.mesh.control_plane.address("sidecars").to_owned();
+    scene.mesh.control_plane.kill().await?;
+
+    let thief = FalseRenewal { address, authority: scene.loot.clone(), issuer: "issuing-1".to_owned(), refusals_max: 4 };
+    let outcome = hostile::outcome_of(&Act::FalseRenewal(thief)).await?;
+    assert_eq!(outcome, json!({"answered": false, "refused": 4}), "every handshake is ended by the sidecar");
+    scene.mesh.control_plane.restart().await?;
+    scene.mesh.control_plane.distributed(2).await?;
+    load.further(OTHERS_CALLS).await?;
+    load.unbroken().await?;
     Ok(())
 }
