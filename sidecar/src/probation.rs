@@ -28,11 +28,11 @@ pub enum ProbationError {
         /// Its serial number.
         serial: Arc<str>,
         /// In the control plane's words.
-        source: ControlChannelError,
+        source: Box<ControlChannelError>,
     },
     /// The control plane could not be asked.
     #[error("the renewed certificate waits for the control plane to accept it")]
-    Away(#[source] ControlChannelError),
+    Away(#[source] Box<ControlChannelError>),
 }
 
 /// Reasons by which the control plane says that it never issued a certificate.
@@ -49,8 +49,11 @@ impl ProbationError {
     #[must_use]
     pub fn is_not_of_the_control_plane(&self) -> bool {
         match self {
-            Self::Denied { source: ControlChannelError::Refused { reason, .. }, .. } => is_denied(reason),
-            Self::Denied { source, .. } => matches!(source, ControlChannelError::Untrusted(_)),
+            Self::Denied { source, .. } => match &**source {
+                ControlChannelError::Refused { reason, .. } => is_denied(reason),
+                ControlChannelError::Untrusted(_) => true,
+                ControlChannelError::Away(_) => false,
+            },
             Self::Trust(_) | Self::State(_) | Self::Away(_) => false,
         }
     }
@@ -64,8 +67,8 @@ pub async fn shown(channel: &ControlChannel, trust: &Trust, candidate: &Credenti
     let (tls, serial) = trust.candidate(candidate)?;
     match accepted(channel, tls).await {
         Ok(()) => Ok(()),
-        Err(away @ ControlChannelError::Away(_)) => Err(ProbationError::Away(away)),
-        Err(source) => Err(ProbationError::Denied { serial, source }),
+        Err(away @ ControlChannelError::Away(_)) => Err(ProbationError::Away(Box::new(away))),
+        Err(source) => Err(ProbationError::Denied { serial, source: Box::new(source) }),
     }
 }
 
