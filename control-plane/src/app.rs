@@ -147,7 +147,8 @@ impl App {
         let writable = health::gauge(&registry)?;
         self.spawn("the watch over the database", health::watch(store.clone(), writable.clone(), stop()));
         self.spawn("the writer of the ledger", health::watch(ledger, writable, stop()));
-        self.spawn("the rotation of subject keys", subject::keys::run(store.clone(), config.ledger.subject_key_ages(), stop()));
+        let key_ages = config.ledger.subject_key_ages(config.snapshot.valid_for());
+        self.spawn("the rotation of subject keys", subject::keys::run(store.clone(), key_ages, stop()));
         self.spawn("the record of repeated acts", audit::run(repeats, stop()));
         self.spawn("the signing of heads", heads::run(heads, stop()));
         self.spawn("retention", retention::run(store, stop()));
@@ -230,7 +231,8 @@ impl Parts {
         let repeats = Repeats::new(store.clone(), config.shares.audit_rows_per_hour).counting(spent.clone());
         let shares = Shares::registered(config, store.clock(), &spent, &registry)?;
         registry::fill_in_subjects(&store).await.context("cannot read the subject fields of passports")?;
-        subject::keys::rotate_if_due(&store, config.ledger.subject_key_ages()).await.context("cannot make a subject key")?;
+        let key_ages = config.ledger.subject_key_ages(config.snapshot.valid_for());
+        subject::keys::rotate_if_due(&store, key_ages).await.context("cannot make a subject key")?;
         let acknowledgements = Acknowledgements::default();
         let authority = Authority::open(
             store.clone(),
@@ -243,7 +245,8 @@ impl Parts {
         .context("cannot open the certificate authority")?;
         let ledger = Ledger::open(&config.ledger_file(), store.clone(), ledger::Metrics::registered(&registry)?)
             .context("cannot open the ledger")?
-            .with_notary(api::ledger::notary(&authority));
+            .with_notary(api::ledger::notary(&authority))
+            .with_subject_keys(config.snapshot.valid_for());
         let backwards = heads::backwards_counted(&registry)?;
         let heads_file = config.heads_file();
         let heads = Heads::open(store.clone(), authority.clone(), ledger.clone(), &heads_file, backwards);
@@ -297,11 +300,17 @@ impl Parts {
             .add_service(api::tokens::service(store.clone(), authority.clone()))
             .add_service(api::certificates::service(store.clone(), authority.clone()))
             .add_service(api::passports::service(store.clone(), shares.bounds()))
-            .add_service(api::policy::service(store.clone(), distribution))
+            .add_service(api::policy::service(store.clone(), distribution.clone()))
             .add_service(api::audit::service(store, heads))
             .add_service(api::traces::service(ledger.clone(), pairing_grace_s))
-            .add_service(api::ledger::service(ledger.clone(), authority, pairing_grace_s))
-            .add_service(api::subjects::service(subjects_store, ledger, pairing_grace_s))
+            .add_service(api::subjects::service(
+                subjects_store,
+                ledger.clone(),
+                distribution,
+                authority.trust_domain(),
+                pairing_grace_s,
+            ))
+            .add_service(api::ledger::service(ledger, authority, pairing_grace_s))
             .add_service(reflection))
     }
 }

@@ -12,6 +12,7 @@ use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use chapar_core::identity::TrustDomain;
@@ -184,6 +185,12 @@ impl Default for Snapshot {
 }
 
 impl Snapshot {
+    /// How long a sidecar may go on with one.
+    #[must_use]
+    pub fn valid_for(&self) -> Duration {
+        Duration::from_secs(u64::from(self.valid_for_s))
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         if self.refresh_s == 0 || self.valid_for_s <= self.refresh_s {
             return Err(format!(

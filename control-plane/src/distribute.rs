@@ -156,7 +156,7 @@ impl Distribution {
     ///
     /// # Errors
     /// `SHARE_SPENT`, `HELLO_MISSING`, `FOREIGN_SNAPSHOT` when the Hello names another identity than the certificate (audited),
-    /// `CERTIFICATE_REVOKED` and `AGENCY_SUSPENDED`.
+    /// `CERTIFICATE_REVOKED`, `AGENCY_SUSPENDED`, and `SIDECAR_OUTDATED` when it needs the one key of all that was ended.
     pub async fn follow(
         &self,
         caller: SidecarCaller,
@@ -174,14 +174,27 @@ impl Distribution {
         if let (Some(heads), Some(told)) = (&self.context.heads, hello.heads.clone()) {
             heads.told(&identity, told);
         }
+        if !hello.reads_keys_of_pairs && !self.state().has_shared_subject_key() {
+            return Err(stream::outdated());
+        }
         let held = held(hello)?;
         let (sidecar, taken_over) = self.recipients.connect(&identity, caller.agency.as_str(), &held);
         let base = self.base(&sidecar, caller.agency.as_str(), &held);
         let (outbound, queue) = mpsc::channel(stream::QUEUE_MESSAGES_MAX);
         let states = self.states.clone();
-        let context = self.context.clone();
-        let stream =
-            Stream { context, caller, sidecar, taken_over, states, inbound, outbound, base, in_flight: None, behind: false };
+        let stream = Stream {
+            context: self.context.clone(),
+            caller,
+            sidecar,
+            taken_over,
+            states,
+            inbound,
+            reads_keys_of_pairs: held.reads_keys_of_pairs,
+            outbound,
+            base,
+            in_flight: None,
+            behind: false,
+        };
         let open = self.context.metrics.streams.clone();
         self.streams.spawn(async move {
             open.inc();
@@ -233,7 +246,8 @@ fn held(hello: Hello) -> Result<HeldSnapshot, Problem> {
     }
     let mut software_version = hello.software_version;
     software_version.truncate(software_version.floor_char_boundary(SOFTWARE_VERSION_BYTES_MAX));
-    Ok(HeldSnapshot { revision: hello.revision, digest, software_version })
+    let reads_keys_of_pairs = hello.reads_keys_of_pairs;
+    Ok(HeldSnapshot { revision: hello.revision, digest, software_version, reads_keys_of_pairs })
 }
 
 #[cfg(test)]

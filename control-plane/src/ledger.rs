@@ -11,6 +11,7 @@ mod forward;
 mod intake;
 mod key;
 pub mod maintenance;
+mod masking;
 mod metrics;
 mod notary;
 mod pairing;
@@ -18,6 +19,7 @@ mod refusals;
 mod retention;
 mod span;
 mod store;
+mod subjects;
 mod sum;
 mod trust;
 mod validation;
@@ -41,13 +43,14 @@ pub use self::{
     pairing::Marks,
     span::StoredSpan,
     store::HeadThen,
+    subjects::SubjectPair,
     sum::{HourSum, SumKey, SumQuery},
     trust::Trust,
     validation::Rejection,
     verify::{Finding, Progress},
     wire::{EXPORT_SPANS_MAX, Unreadable},
 };
-use self::{intake::Export, refusals::Refusals, store::LedgerStore};
+use self::{intake::Export, refusals::Refusals, store::LedgerStore, subjects::NewestKeys};
 use crate::{
     caller::SidecarCaller,
     page::Page,
@@ -65,6 +68,8 @@ pub struct Ledger {
     refusals: Refusals,
     /// `None`: signatures prove nothing here.
     notary: Option<Notary>,
+    /// `None`: nothing is known here of keys.
+    subject_keys: Option<NewestKeys>,
 }
 
 impl Ledger {
@@ -73,7 +78,7 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version of this program.
     pub fn open(file: &Path, audit: Store, metrics: Metrics) -> Result<Self, StoreError> {
-        Ok(Self { store: store::open(file)?, audit, metrics, refusals: Refusals::default(), notary: None })
+        Ok(Self { store: store::open(file)?, audit, metrics, refusals: Refusals::default(), notary: None, subject_keys: None })
     }
 
     /// The same, with `notary` to verify signatures when they come in, and to sign their receipt. Without one they prove nothing.
@@ -88,7 +93,11 @@ impl Ledger {
     /// When it is unreadable, or the ledger cannot be written; then nothing was taken.
     pub async fn ingest(&self, reporter: &SidecarCaller, export: Bytes) -> Result<Ingested, IngestError> {
         let received_at = self.now();
-        let export = Export::read(reporter.clone(), export, received_at, self.notary.as_ref())?;
+        let subject_keys = match &self.subject_keys {
+            Some(keys) => Some(keys.newest().await?),
+            None => None,
+        };
+        let export = Export::read(reporter.clone(), export, received_at, self.notary.as_ref())?.with_subject_keys(subject_keys);
         let ingested = self.store.append(export).await?.ok_or(IngestError::ShareSpent)?;
         if let Some(entry) = self.refusals.entry_for(&reporter.id, &ingested, received_at) {
             self.audit.audit(entry).await?;

@@ -26,4 +26,5 @@ pub mod retention;
 pub mod second;
 pub mod store;
 pub mod subject;
+pub mod subject_keys;
 pub mod telemetry;

@@ -1,10 +1,12 @@
-//! Data subjects: the keys that their IDs are hashed with, and who asked about one of them (regulation, article 3, note 2).
+//! Data subjects: the keys that their IDs are hashed with, and who asked about one of them (regulation, article 3, note 2). Each pair of
+//! agencies has keys of its own, so that a search tries all of them.
 
 pub mod keys;
+mod search;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
-use chapar_core::subject::{NormalId, SubjectKey};
+use chapar_core::subject::NormalId;
 use chapar_core::time::Timestamp;
 use data_encoding::HEXLOWER;
 
@@ -14,7 +16,11 @@ use crate::{
     problem::Problem,
     resources::{Kind, Spec},
     store::{AuditEntry, Read, Store, StoreError},
+    subject_keys::SubjectKeyRing,
 };
+
+/// That somebody asked about a person, as the audit names it.
+pub const SEARCHED: &str = "subject.calls";
 
 /// Longest reason, in characters.
 const REASON_CHARS_MAX: usize = 1_000;
@@ -44,7 +50,12 @@ pub struct Inspection {
 ///
 /// # Errors
 /// `SUBJECT_MALFORMED`, `REASON_MISSING`, or that the store or the ledger failed; then nothing is told.
-pub async fn calls_about(store: &Store, ledger: &Ledger, asked: Inspection) -> Result<(Vec<CallAbout>, String), Problem> {
+pub async fn calls_about(
+    store: &Store,
+    ledger: &Ledger,
+    trust_domain: &str,
+    asked: Inspection,
+) -> Result<(Vec<CallAbout>, String), Problem> {
     let reason = asked.reason.trim();
     if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
         let told = format!("state why you ask, in at most {REASON_CHARS_MAX} characters; it is kept in the audit");
@@ -56,17 +67,15 @@ pub async fn calls_about(store: &Store, ledger: &Ledger, asked: Inspection) -> R
         Problem::invalid("SUBJECT_MALFORMED", told).field("national_id", told)
     })?;
     let mut reader = store.reader().await?;
-    let keys = reader.subject_keys().await?;
-    let hashes: Vec<[u8; 16]> = keys.iter().map(|key: &SubjectKey| key.hash(&id).hash).collect();
+    let keys = SubjectKeyRing::new(reader.subject_keys().await?, Duration::ZERO);
     let sealed = sealed(&mut *reader, store.clock().now()).await?;
     drop(reader);
-    let object = keys.first().map(|key| format!("{}:{}", key.id(), HEXLOWER.encode(&key.hash(&id).hash))).unwrap_or_default();
-    let details = serde_json::json!({
-        "reason": reason,
-        "hashes": keys.iter().map(|key| format!("{}:{}", key.id(), HEXLOWER.encode(&key.hash(&id).hash))).collect::<Vec<_>>(),
-        "page": asked.page.after.is_some(),
-    });
-    store.audit(AuditEntry::done(asked.inspector.as_str(), "subject.calls", object).with(details)).await?;
+    // By a key of the audit's own: with that of a pair, whoever reads the audit and holds a sidecar could try IDs.
+    let own = keys.masters(trust_domain).next().map(|newest| newest.key_of_audit().hash(&id));
+    let object = own.map(|own| format!("{}:{}", own.key, HEXLOWER.encode(&own.hash))).unwrap_or_default();
+    let details = serde_json::json!({ "reason": reason, "page": asked.page.after.is_some() });
+    store.audit(AuditEntry::done(asked.inspector.as_str(), SEARCHED, object).with(details)).await?;
+    let hashes = search::hashes_on_record(ledger, keys, trust_domain, id).await?;
     shown(ledger, &hashes, &sealed, &asked).await
 }
 
@@ -99,7 +108,7 @@ async fn sealed(reader: &mut dyn Read, now: Timestamp) -> Result<HashSet<String>
     Ok(sealed.collect())
 }
 
-/// Makes a new key, at an inspector's wish.
+/// Makes new keys of all pairs, at an inspector's wish.
 ///
 /// # Errors
 /// When the store cannot be written.

@@ -48,6 +48,7 @@ fn grant() -> v1::GrantResource {
         revoked_at: None,
         revocation_reason: "ignored".to_owned(),
         purpose_required: true,
+        subject_keys: Vec::new(),
     }
 }
 
@@ -199,12 +200,27 @@ fn settings_say_what_they_leave_open() {
 
 #[test]
 fn a_subject_key_is_whole_or_the_settings_are_refused() {
-    let keyed =
-        |id, key| v1::SettingsResource { subject_key: Some(v1::SubjectKey { id, key }), ..v1::SettingsResource::default() };
+    let keyed = |id, key| v1::SettingsResource {
+        subject_key: Some(v1::SubjectKey { id, key, in_force_from: None }),
+        ..v1::SettingsResource::default()
+    };
     let settings = Settings::try_from(keyed(3, vec![7; 32])).unwrap();
     assert_eq!(settings.subject_key, Some(SubjectKey::new(3, [7; 32])));
     assert_eq!(Settings::try_from(keyed(0, vec![7; 32])).unwrap_err(), ConvertError::Unset("subject_key.id"));
     assert!(matches!(Settings::try_from(keyed(3, vec![7; 31])), Err(ConvertError::Malformed { field: "subject_key.key", .. })));
+}
+
+#[test]
+fn a_grant_brings_the_keys_of_its_pair_or_is_refused() {
+    let key = |id, from| v1::SubjectKey { id, key: vec![7; 32], in_force_from: from };
+    let from = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    let keys = |keys: Vec<v1::SubjectKey>| read_grant(|wire| wire.subject_keys = keys).map(|grant| grant.subject_keys);
+    let read = keys(vec![key(5, from(9)), key(4, None)]).unwrap();
+    let at = |ms| read.at(Timestamp::from_unix_ms(ms)).map(SubjectKey::id);
+    assert_eq!((at(8_999), at(9_000)), (Some(4), Some(5)));
+    assert_eq!(keys(vec![key(0, None)]).unwrap_err(), ConvertError::Unset("subject_key.id"));
+    assert!(keys(vec![v1::SubjectKey { key: vec![7; 31], ..key(1, None) }]).is_err());
+    assert!(keys(Vec::new()).unwrap().is_empty());
 }
 
 #[test]

@@ -202,8 +202,7 @@ impl chapar_relay::Gate for Gate {
     }
 
     fn first_message(&mut self, call: &mut Call, message: FirstMessage<'_>, reply: &mut Reply) -> Verdict {
-        let subjects = &call.account.permit().inquiry().subjects;
-        match call.subject.hash(message, subjects) {
+        match call.subject.hash(message, &call.account) {
             Ok(Some(subject)) => call.account.asks_about(subject),
             // The field may be optional.
             Ok(None) => {}

@@ -98,6 +98,8 @@ const STEPS: &[(&str, &str)] = &[
     ("CHANGES_TOO_MANY", "`chapar change list` shows them; approve or reject some"),
     ("METHOD_UNKNOWN", "the control plane is older than this program: upgrade it"),
     ("SUBJECT_MALFORMED", "mistyped? a national ID has 10 digits, a national entity ID 11, the last one a check digit"),
+    ("SHARED_KEY_NEEDED", "upgrade them; --danger-leave-behind goes on without them"),
+    ("SHARED_KEY_NONE", "nothing is to be done: every sidecar hashes with the keys of its pairs"),
     ("CALL_UNKNOWN", "`chapar trace list` shows the calls that are there"),
     ("EVIDENCE_NOT_YET_SIGNED", "the sidecar signs with every export: repeat it in a moment"),
     ("DECISION_UNKNOWN", "name permitted or refused"),
@@ -123,6 +125,7 @@ const STEPS: &[(&str, &str)] = &[
         "SUBJECT_UNREADABLE",
         "the calling application must send a well-formed request of at most 256 KiB, plain or compressed by gzip or deflate",
     ),
+    ("SUBJECT_KEY_MISSING", "the control plane is older than the sidecar: upgrade it, then the sidecars"),
     (
         "CERTIFICATE_EXPIRED",
         "the operator of that sidecar must look into its log: it renews by itself while it reaches the control plane",

@@ -136,6 +136,7 @@ pub const RULES: &[Rule] = &[
     row("AuditService/CheckHeads", "audit.heads", "vais", Kind::Audit),
     row("SubjectService/FindCalls", "subject.calls", "i", Kind::Subject),
     row("SubjectService/RotateSubjectKey", "subject-key.rotate", "i", Kind::Subject),
+    row("SubjectService/EndSharedSubjectKey", "subject-key.end-shared", "i", Kind::Subject),
     row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "reflection.ask", "voapis", Kind::Show),
 ];
 

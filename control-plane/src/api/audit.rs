@@ -9,6 +9,7 @@ use chapar_proto::v1::Head;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    access::Role,
     audit,
     caller::Caller,
     clock::{instant_of, wire_of},
@@ -16,6 +17,7 @@ use crate::{
     page::Page,
     problem::Problem,
     store::{AuditFilter, AuditLine, Store},
+    subject::SEARCHED,
 };
 
 /// The service, for the admins' listeners.
@@ -33,8 +35,11 @@ pub struct Audit {
 #[tonic::async_trait]
 impl AuditService for Audit {
     async fn list_audit(&self, request: Request<ListAuditRequest>) -> Result<Response<ListAuditResponse>, Status> {
-        Caller::from_request(&request)?.require_admin()?;
+        let caller = Caller::from_request(&request)?;
+        caller.require_admin()?;
+        let shows_subjects = caller.powers().has(&Role::Inspector);
         let asked = request.into_inner();
+        let searches_for_object = !asked.object.is_empty();
         let page = Page::asked(asked.page_size, &asked.page_token)?;
         let filter = AuditFilter {
             actor: asked.actor,
@@ -44,7 +49,10 @@ impl AuditService for Audit {
             until: asked.until.as_ref().map(instant_of),
         };
         let (written, next_page_token) = audit::list(&self.store, &filter, &page).await?;
-        Ok(Response::new(ListAuditResponse { entries: written.into_iter().map(entry).collect(), next_page_token }))
+        // Whoever could ask for the entries about one hash would learn of whom it is.
+        let told = written.into_iter().filter(|line| shows_subjects || !searches_for_object || line.action != SEARCHED);
+        let entries = told.map(|line| if shows_subjects { line } else { masked(line) }).map(entry).collect();
+        Ok(Response::new(ListAuditResponse { entries, next_page_token }))
     }
 
     async fn verify_audit(&self, request: Request<VerifyAuditRequest>) -> Result<Response<VerifyAuditResponse>, Status> {
@@ -68,6 +76,20 @@ impl AuditService for Audit {
             sidecars: sidecars.into_iter().map(|keeps| told(keeps.sidecar, &keeps.signed, keeps.problems)).collect(),
         }))
     }
+}
+
+/// The same, without the hash of whom an inspector asked about; he may see it, and nobody else.
+fn masked(mut line: AuditLine) -> AuditLine {
+    if line.action != SEARCHED || line.object.is_empty() {
+        return line;
+    }
+    "masked".clone_into(&mut line.object);
+    // Releases before keys of pairs put all hashes down.
+    if let Ok(serde_json::Value::Object(mut details)) = serde_json::from_str(&line.details) {
+        details.remove("hashes");
+        line.details = serde_json::Value::Object(details).to_string();
+    }
+    line
 }
 
 fn finding(found: audit::Finding) -> AuditFinding {

@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::traces::{side_name, summary_of, us_of_timestamp};
 use crate::{
+    access::Role,
     authority::{Authority, Kind},
     caller::Caller,
     clock::{instant_of, wire_of},
@@ -96,7 +97,8 @@ impl LedgerService for Ledgers {
     }
 
     async fn export_evidence(&self, request: Request<ExportEvidenceRequest>) -> Result<Response<ExportEvidenceResponse>, Status> {
-        Caller::from_request(&request)?.require_admin()?;
+        let caller = Caller::from_request(&request)?;
+        caller.require_admin()?;
         let asked = request.into_inner().call_id;
         let unknown = |told: &str| Problem::not_found("CALL_UNKNOWN", told);
         let call_id = CallId::parse(asked.as_bytes()).map_err(|error| unknown(&error.to_string()))?;
@@ -105,6 +107,9 @@ impl LedgerService for Ledgers {
             NoEvidence::NotYetSigned(_) => Problem::precondition("EVIDENCE_NOT_YET_SIGNED", none.to_string()),
             NoEvidence::Store(error) => Problem::from(error),
         })?;
+        if !caller.powers().has(&Role::Inspector) && recorded.iter().any(ProvenRecord::may_tell_subject) {
+            return Err(only_for_inspectors().into());
+        }
         let mut evidence = evidence_of(self.authority.trust_domain().as_str(), call_id, recorded, &self.trust().issuers);
         evidence.unsigned = unsigned;
         Ok(Response::new(ExportEvidenceResponse { evidence: Some(evidence) }))
@@ -165,6 +170,12 @@ fn step_of(progress: Progress) -> VerifyLedgerResponse {
         findings: progress.findings.into_iter().map(finding).collect(),
         done: false,
     }
+}
+
+fn only_for_inspectors() -> Problem {
+    let told = "this call is about somebody, and its records, which are proven as they are, say about whom by a hash; only an inspector may \
+                export them";
+    Problem::denied("INSPECTOR_REQUIRED", told)
 }
 
 /// The file of what proves a call. `issuers` are whatever may lead to a root.

@@ -1,7 +1,9 @@
 //! `chapar.admin.v1.SubjectService`: who asked about whom, for inspectors.
 
+use chapar_core::identity::TrustDomain;
 use chapar_proto::admin::v1::{
-    FindCallsRequest, FindCallsResponse, RotateSubjectKeyRequest, RotateSubjectKeyResponse, SubjectCall,
+    EndSharedSubjectKeyRequest, EndSharedSubjectKeyResponse, FindCallsRequest, FindCallsResponse, RotateSubjectKeyRequest,
+    RotateSubjectKeyResponse, SubjectCall,
     subject_service_server::{SubjectService, SubjectServiceServer},
 };
 use tonic::{Request, Response, Status};
@@ -11,23 +13,33 @@ use crate::{
     access::Role,
     audit::audited,
     caller::Caller,
+    distribute::{Distribution, Recipients},
     ledger::{CallAbout, CallKey, Ledger},
     page::Page,
     problem::Problem,
     store::Store,
-    subject::{Inspection, calls_about, rotate_key},
+    subject::{Inspection, calls_about, keys::end_shared, rotate_key},
 };
 
 /// The service, for the admins' listeners.
 #[must_use]
-pub fn service(store: Store, ledger: Ledger, pairing_grace_s: u32) -> SubjectServiceServer<Subjects> {
-    SubjectServiceServer::new(Subjects { store, ledger, pairing_grace_s })
+pub fn service(
+    store: Store,
+    ledger: Ledger,
+    distribution: Distribution,
+    trust_domain: &TrustDomain,
+    pairing_grace_s: u32,
+) -> SubjectServiceServer<Subjects> {
+    let (trust_domain, recipients) = (trust_domain.to_string(), distribution.recipients().clone());
+    SubjectServiceServer::new(Subjects { store, ledger, recipients, trust_domain, pairing_grace_s })
 }
 
 /// Serves [`SubjectService`].
 pub struct Subjects {
     store: Store,
     ledger: Ledger,
+    recipients: Recipients,
+    trust_domain: String,
     pairing_grace_s: u32,
 }
 
@@ -45,7 +57,7 @@ impl SubjectService for Subjects {
             until_us: asked.until.map(us_of_timestamp),
             page: Page::asked(asked.page_size, &asked.page_token)?,
         };
-        let answered = calls_about(&self.store, &self.ledger, inspection).await;
+        let answered = calls_about(&self.store, &self.ledger, &self.trust_domain, inspection).await;
         let (calls, next_page_token) = audited(&self.store, &inspector, "subject.calls", "", answered).await?;
         let due = self.ledger.unpaired_before(self.pairing_grace_s);
         let calls = calls.into_iter().map(|about| subject_call(about, due)).collect();
@@ -61,6 +73,24 @@ impl SubjectService for Subjects {
         let id = rotate_key(&self.store, &inspector).await.map_err(Problem::from)?;
         Ok(Response::new(RotateSubjectKeyResponse { id }))
     }
+
+    async fn end_shared_subject_key(
+        &self,
+        request: Request<EndSharedSubjectKeyRequest>,
+    ) -> Result<Response<EndSharedSubjectKeyResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let inspector = self.inspector(&caller, "subject-key.end-shared").await?;
+        let left_behind = self.recipients.outdated();
+        let ended = match left_behind.is_empty() || request.into_inner().leave_behind {
+            true => end_shared(&self.store, &inspector, &left_behind).await.map_err(Problem::from),
+            false => Err(still_needed(&left_behind)),
+        };
+        let ended = audited(&self.store, &inspector, "subject-key.end-shared", "", ended).await?;
+        if !ended {
+            return Err(Problem::precondition("SHARED_KEY_NONE", "there is no key of all sidecars, or it was ended").into());
+        }
+        Ok(Response::new(EndSharedSubjectKeyResponse { left_behind }))
+    }
 }
 
 impl Subjects {
@@ -75,6 +105,14 @@ impl Subjects {
         audited(&self.store, &actor, action, "", may).await?;
         Ok(actor)
     }
+}
+
+fn still_needed(sidecars: &[String]) -> Problem {
+    let told = format!(
+        "{} would be turned away, since their release knows no keys of pairs; their operators must upgrade them first",
+        sidecars.join(", ")
+    );
+    Problem::precondition("SHARED_KEY_NEEDED", told)
 }
 
 fn subject_call(about: CallAbout, due: CallKey) -> SubjectCall {

@@ -9,6 +9,7 @@ use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    access::Role,
     caller::Caller,
     ledger::{Accounts, Call, CallKey, CallQuery, Ending, Ledger, Marks, StoredSpan},
     page::Page,
@@ -55,7 +56,9 @@ impl TraceService for Traces {
     }
 
     async fn get_trace(&self, request: Request<GetTraceRequest>) -> Result<Response<GetTraceResponse>, Status> {
-        Caller::from_request(&request)?.require_admin()?;
+        let caller = Caller::from_request(&request)?;
+        caller.require_admin()?;
+        let shows_subjects = caller.powers().has(&Role::Inspector);
         let id = request.into_inner().id;
         let spans = self.ledger.trace(&id).await.map_err(Problem::from)?;
         let Some(first) = spans.first() else {
@@ -66,7 +69,8 @@ impl TraceService for Traces {
         let (calls, _) = self.ledger.calls(&query, &Page::asked(TRACE_CALLS_SHOWN, "")?).await?;
         let due = self.ledger.unpaired_before(self.pairing_grace_s);
         let calls = calls.into_iter().map(|call| summary_of(call, due)).collect();
-        Ok(Response::new(GetTraceResponse { trace_id, spans: spans.into_iter().map(span_of).collect(), calls }))
+        let told = |span: StoredSpan| if shows_subjects { span } else { span.masked() };
+        Ok(Response::new(GetTraceResponse { trace_id, spans: spans.into_iter().map(told).map(span_of).collect(), calls }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! How much of what happened is kept, and for how long.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
@@ -20,7 +20,7 @@ pub struct Ledger {
     pub bytes_max: u64,
     /// Seconds after which a call that only one side has reported counts as unpaired. Default 60.
     pub pairing_grace_s: u32,
-    /// Days after which data subjects are hashed with a new key. Default 30.
+    /// Days after which data subjects are hashed with new keys. Default 90: a year's search then tries five keys a pair of agencies.
     pub subject_key_days: u32,
     /// Collector that spans are forwarded to. Unset: none.
     pub forward: Option<Forward>,
@@ -34,7 +34,7 @@ impl Default for Ledger {
             spans_max: 50_000_000,
             bytes_max: 64 * 1024 * 1024 * 1024,
             pairing_grace_s: 60,
-            subject_key_days: 30,
+            subject_key_days: 90,
             forward: None,
         }
     }
@@ -47,10 +47,11 @@ impl Ledger {
         self.retention_days_by_kind.values().copied().fold(self.retention_days, u32::max)
     }
 
-    /// How old the keys that data subjects are hashed with get.
+    /// How old the keys that data subjects are hashed with get, where snapshots are good for so long.
     #[must_use]
-    pub fn subject_key_ages(&self) -> SubjectKeyAges {
-        SubjectKeyAges { rotated_after_days: self.subject_key_days, kept_days: self.retention_days_max() }
+    pub fn subject_key_ages(&self, snapshot_valid_for: Duration) -> SubjectKeyAges {
+        let (rotated_after_days, kept_days) = (self.subject_key_days, self.retention_days_max());
+        SubjectKeyAges { rotated_after_days, kept_days, snapshot_valid_for }
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
@@ -78,4 +79,6 @@ pub struct SubjectKeyAges {
     pub rotated_after_days: u32,
     /// Days that a key is kept after its successor took over: as long as records are.
     pub kept_days: u32,
+    /// How long a sidecar goes on with what it knows.
+    pub snapshot_valid_for: Duration,
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chapar_core::subject::SubjectKey;
+use chapar_core::{
+    subject::{SubjectKey, SubjectMaster},
+    time::Timestamp,
+};
 use chapar_proto::v1::{EndpointResource, GrantResource, InquiryResource, RevocationResource};
 
 /// Everything that some sidecar's snapshot may have to show, at one distribution revision.
@@ -20,8 +23,10 @@ pub struct Facts {
     pub cross_certificates_der: Vec<Vec<u8>>,
     /// Hex SHA-256 of the public key of the issuing CA in use. Empty: nobody is asked to renew.
     pub active_issuer: String,
-    /// What data subjects are hashed with. None: not at all.
-    pub subject_key: Option<SubjectKey>,
+    /// What data subjects are hashed with by sidecars of earlier releases. None: there are to be none.
+    pub shared_subject_key: Option<SubjectKey>,
+    /// What the keys of pairs are made of that hash data subjects now, or around now, with the instant from which each does.
+    pub subject_masters: Vec<(Timestamp, SubjectMaster)>,
     /// Registered agencies; the text says why one is suspended. What is missing here no sidecar is vouched for.
     pub agencies: BTreeMap<String, Option<String>>,
     /// Inquiries of approved passports.

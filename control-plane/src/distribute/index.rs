@@ -8,6 +8,8 @@ use std::{
 use chapar_core::{
     identity::{Role, SpiffeId},
     snapshot::{Body, ResourceKey},
+    subject::{self, SubjectMaster},
+    time::Timestamp,
 };
 use chapar_proto::v1::{
     AgencyResource, BundleResource, Classification, EndpointResource, GrantResource, InquiryResource, ResourceKind,
@@ -16,6 +18,7 @@ use chapar_proto::v1::{
 use prost::Message;
 
 use super::facts::Facts;
+use crate::clock::wire_of;
 
 /// Longest jitter of a renewal that a new issuing CA asks for, in seconds: spreads the load of a whole nation's sidecars,
 /// and keeps a rotation within the patience of the admin who watches it.
@@ -70,7 +73,8 @@ pub(crate) struct Node {
 impl Index {
     /// Serialises and indexes the facts. Bodies that `previous` holds alike are taken over, not digested again.
     pub(crate) fn new(facts: &Facts, previous: Option<&Self>) -> Self {
-        let mut making = Making { known: previous.map(Self::bodies).unwrap_or_default(), agencies: HashMap::new() };
+        let known = previous.map(Self::bodies).unwrap_or_default();
+        let mut making = Making { known, agencies: HashMap::new(), keys: PairKeys::new(&facts.subject_masters) };
         let mut shared = vec![making.settings(facts), making.bundle(facts)];
         for (agency, suspension) in &facts.agencies {
             making.standing(agency, suspension.as_deref());
@@ -113,12 +117,35 @@ fn name_of(inquiry: &InquiryResource) -> (&str, &str) {
 }
 
 /// An index that is being made.
-struct Making {
+struct Making<'f> {
     known: HashMap<ResourceKey, Body>,
     agencies: HashMap<Arc<str>, AgencyPart>,
+    keys: PairKeys<'f>,
 }
 
-impl Making {
+/// What data subjects are hashed with between two agencies; made once for all grants of a pair.
+struct PairKeys<'f> {
+    masters: &'f [(Timestamp, SubjectMaster)],
+    /// By consumer and provider.
+    made: HashMap<(&'f str, &'f str), Vec<SubjectKey>>,
+}
+
+impl<'f> PairKeys<'f> {
+    fn new(masters: &'f [(Timestamp, SubjectMaster)]) -> Self {
+        Self { masters, made: HashMap::new() }
+    }
+
+    fn of(&mut self, grant: &'f GrantResource) -> Vec<SubjectKey> {
+        let masters = self.masters;
+        let key = |(from, master): &(Timestamp, SubjectMaster)| {
+            let key = master.key_of(&grant.consumer, &grant.provider);
+            SubjectKey { id: key.id(), key: key.bytes().to_vec(), in_force_from: Some(wire_of(*from)) }
+        };
+        self.made.entry((&grant.consumer, &grant.provider)).or_insert_with(|| masters.iter().map(key).collect()).clone()
+    }
+}
+
+impl<'f> Making<'f> {
     fn entry(&self, kind: ResourceKind, name: &str, resource: &impl Message) -> Entry {
         let key = ResourceKey::new(kind as u32, name);
         let bytes = resource.encode_to_vec();
@@ -138,7 +165,8 @@ impl Making {
 
     fn settings(&self, facts: &Facts) -> Entry {
         let active_issuer = facts.active_issuer.clone();
-        let subject_key = facts.subject_key.as_ref().map(|key| SubjectKey { id: key.id(), key: key.bytes().to_vec() });
+        let wire = |key: &subject::SubjectKey| SubjectKey { id: key.id(), key: key.bytes().to_vec(), in_force_from: None };
+        let subject_key = facts.shared_subject_key.as_ref().map(wire);
         let settings = SettingsResource { active_issuer, renewal_jitter_s_max: RENEWAL_JITTER_S_MAX, subject_key };
         self.entry(ResourceKind::Settings, SETTINGS_NAME, &settings)
     }
@@ -170,11 +198,13 @@ impl Making {
         None
     }
 
-    fn grant(&mut self, grant: &GrantResource) {
-        let entry = self.entry(ResourceKind::Grant, &grant.name, grant);
+    fn grant(&mut self, grant: &'f GrantResource) {
         let (consumer, provider): (Arc<str>, Arc<str>) = (grant.consumer.as_str().into(), grant.provider.as_str().into());
         // A grant that a date will bring in force needs its endpoints ready by then; a revoked one never comes back by itself.
         let reaches = grant.in_force && grant.revoked_at.is_none();
+        // Who may not ask, and may not by itself from a date on, needs no key.
+        let subject_keys = if reaches { self.keys.of(grant) } else { Vec::new() };
+        let entry = self.entry(ResourceKind::Grant, &grant.name, &GrantResource { subject_keys, ..grant.clone() });
         if consumer != provider {
             let of_provider = PartyGrant { entry: entry.clone(), other: Arc::clone(&consumer), reaches: false };
             self.part(&provider).grants.push(of_provider);

@@ -1,5 +1,7 @@
 //! Reads the facts from the store, by the views of those who own them.
 
+use std::time::Duration;
+
 use chapar_proto::v1::RevocationResource;
 
 use super::Facts;
@@ -9,6 +11,7 @@ use crate::{
     policy::{GrantView, grants_view},
     registry::catalogue_view,
     store::{Store, StoreError},
+    subject_keys::SubjectKeyRing,
 };
 
 /// The newest state cannot be read; the operator of the control plane must act. Sidecars keep what they have.
@@ -27,7 +30,7 @@ pub enum LoadError {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub(crate) async fn facts(store: &Store, trust_domain: &str) -> Result<Facts, LoadError> {
+pub(crate) async fn facts(store: &Store, trust_domain: &str, snapshot_valid_for: Duration) -> Result<Facts, LoadError> {
     let revision = store.revision().await?;
     let trust = trust_view(store).await?;
     // Of one moment, so that grants, inquiries and agencies agree with one another.
@@ -35,7 +38,7 @@ pub(crate) async fn facts(store: &Store, trust_domain: &str) -> Result<Facts, Lo
     let grants = grants_view(&mut *reader).await?;
     let catalogue = catalogue_view(&mut *reader).await?;
     let agencies = reader.suspension_of_each().await?;
-    let subject_key = reader.newest_subject_key().await?;
+    let ring = SubjectKeyRing::new(reader.subject_keys().await?, snapshot_valid_for);
     Ok(Facts {
         revision,
         policy_version: grants.version,
@@ -43,7 +46,8 @@ pub(crate) async fn facts(store: &Store, trust_domain: &str) -> Result<Facts, Lo
         roots_der: trust.roots_der,
         cross_certificates_der: trust.cross_certificates_der,
         active_issuer: trust.active_issuer_spki_sha256_hex,
-        subject_key,
+        shared_subject_key: ring.shared_in_use(),
+        subject_masters: ring.handed_out(trust_domain, store.clock().now()).collect(),
         agencies,
         inquiries: catalogue.inquiry_resources(),
         // A grant whose inquiry no passport ever held has nobody to be told to.

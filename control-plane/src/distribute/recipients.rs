@@ -100,6 +100,7 @@ struct Recipient {
 #[derive(Debug)]
 struct LiveStream {
     number: u64,
+    reads_keys_of_pairs: bool,
     /// Dropped when another stream takes over.
     _taken_over: oneshot::Sender<()>,
 }
@@ -118,6 +119,7 @@ pub(crate) struct HeldSnapshot {
     pub(crate) revision: u64,
     pub(crate) digest: [u8; 32],
     pub(crate) software_version: String,
+    pub(crate) reads_keys_of_pairs: bool,
 }
 
 impl Recipients {
@@ -147,7 +149,7 @@ impl Recipients {
         let number = table.streams;
         table.unsaved.insert(spiffe_id.to_owned());
         let recipient = table.known.entry(spiffe_id.to_owned()).or_default();
-        recipient.stream = Some(LiveStream { number, _taken_over: taken_over });
+        recipient.stream = Some(LiveStream { number, reads_keys_of_pairs: held.reads_keys_of_pairs, _taken_over: taken_over });
         if held.revision >= recipient.revision {
             recipient.revision = held.revision;
             recipient.digest = held.digest;
@@ -169,6 +171,13 @@ impl Recipients {
     #[must_use]
     pub fn list(&self) -> Vec<SidecarStatus> {
         self.table().known.values().map(|recipient| recipient.status.clone()).collect()
+    }
+
+    /// Those that are connected and need the one key of all sidecars, in the order of their identities.
+    #[must_use]
+    pub fn outdated(&self) -> Vec<String> {
+        let outdated = |recipient: &Recipient| recipient.stream.as_ref().is_some_and(|stream| !stream.reads_keys_of_pairs);
+        self.table().known.iter().filter(|(_, recipient)| outdated(recipient)).map(|(name, _)| name.clone()).collect()
     }
 
     /// How many are connected.

@@ -24,6 +24,7 @@ pub struct DistributionState {
     /// Reason of the suspension by agency.
     suspended: BTreeMap<String, String>,
     endpoints: HashMap<String, EndpointResource>,
+    has_shared_subject_key: bool,
     sets: Mutex<HashMap<Arc<str>, Arc<AgencySet>>>,
 }
 
@@ -51,6 +52,7 @@ impl DistributionState {
     pub fn new(facts: Facts, previous: Option<&DistributionState>) -> Self {
         let index = Index::new(&facts, previous.map(|previous| &previous.index));
         Self {
+            has_shared_subject_key: facts.shared_subject_key.is_some(),
             revision: facts.revision,
             policy_version: facts.policy_version,
             trust_domain: facts.trust_domain.into(),
@@ -78,6 +80,12 @@ impl DistributionState {
     #[must_use]
     pub fn trust_domain(&self) -> &str {
         &self.trust_domain
+    }
+
+    /// Whether sidecars of earlier releases, which know no keys of pairs, can put on record whom they are asked about.
+    #[must_use]
+    pub fn has_shared_subject_key(&self) -> bool {
+        self.has_shared_subject_key
     }
 
     /// The set of an agency's sidecars; made when first asked for.

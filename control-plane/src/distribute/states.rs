@@ -37,7 +37,7 @@ pub(crate) async fn started(
 ) -> Result<watch::Receiver<Arc<DistributionState>>, LoadError> {
     let mut changes = context.store.changes().subscribe();
     changes.borrow_and_update();
-    let facts = load::facts(&context.store, &trust_domain).await?;
+    let facts = load::facts(&context.store, &trust_domain, context.validity.valid_for()).await?;
     context.metrics.revision.set(gauge(facts.revision));
     let (states, newest) = watch::channel(Arc::new(DistributionState::new(facts.clone(), None)));
     let keeper = Keeper { context: context.clone(), trust_domain, facts, states };
@@ -73,7 +73,7 @@ impl Keeper {
     }
 
     async fn renew(&mut self) -> Result<(), LoadError> {
-        let facts = load::facts(&self.context.store, &self.trust_domain).await?;
+        let facts = load::facts(&self.context.store, &self.trust_domain, self.context.validity.valid_for()).await?;
         if facts == self.facts {
             return Ok(());
         }

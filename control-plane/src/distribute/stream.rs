@@ -45,6 +45,8 @@ pub(crate) struct Stream {
     pub(crate) taken_over: oneshot::Receiver<()>,
     pub(crate) states: watch::Receiver<Arc<DistributionState>>,
     pub(crate) inbound: Streaming<FollowRequest>,
+    /// Whether it hashes data subjects with the keys of its grants.
+    pub(crate) reads_keys_of_pairs: bool,
     pub(crate) outbound: mpsc::Sender<Result<FollowResponse, Status>>,
     /// What the sidecar has in force. `None`: nothing that is known here, it needs the whole set.
     pub(crate) base: Option<Arc<AgencySet>>,
@@ -120,6 +122,11 @@ impl Stream {
         }
         self.behind = false;
         let state = Arc::clone(&self.states.borrow_and_update());
+        let excluded = || state.exclusion(self.caller.agency.as_str(), &self.caller.serial).is_some();
+        if !self.reads_keys_of_pairs && !state.has_shared_subject_key() && !excluded() {
+            // Without the key it would put nobody on record: it is not told that there is none, and what it holds goes stale.
+            return Err(outdated());
+        }
         let set = state.set_of(self.caller.agency.as_str());
         let (full, difference) = step(self.base.as_deref(), &set);
         let revision = self.sidecar.sending(&set, state.revision());
@@ -247,6 +254,14 @@ pub(crate) fn excluded(exclusion: &Exclusion) -> Problem {
             format!("this sidecar's agency is suspended: {reason}; only the exchange's admins can reinstate it"),
         ),
     }
+}
+
+/// The sidecar is of a release that is no longer served.
+pub(crate) fn outdated() -> Problem {
+    Problem::precondition(
+        "SIDECAR_OUTDATED",
+        "this sidecar is of a release that hashes data subjects with one key of all agencies, which was ended; its operator must upgrade it",
+    )
 }
 
 fn taken_over() -> Problem {

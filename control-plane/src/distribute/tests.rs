@@ -153,7 +153,14 @@ struct Sidecar {
 }
 
 fn hello(revision: u64, digest: &[u8]) -> Hello {
-    Hello { spiffe_id: POST.into(), revision, digest: digest.to_vec(), software_version: "0.1.0".into(), heads: None }
+    Hello {
+        spiffe_id: POST.into(),
+        revision,
+        digest: digest.to_vec(),
+        software_version: "0.1.0".into(),
+        reads_keys_of_pairs: true,
+        ..Hello::default()
+    }
 }
 
 impl Sidecar {

@@ -1,7 +1,7 @@
 //! What proves one call: its records, the signed pieces of the chains that they are in, and the certificates.
 
 use chapar_core::record::{
-    CallId,
+    self, CallId,
     chain::{self, ChainId},
 };
 
@@ -25,6 +25,14 @@ pub struct ProvenRecord {
     pub digests: Vec<[u8; 32]>,
     /// Position of the record among the digests.
     pub position: usize,
+}
+
+impl ProvenRecord {
+    /// Whether the record says whom the call is about, or may in what only a later release understands.
+    #[must_use]
+    pub fn may_tell_subject(&self) -> bool {
+        record::decode(&self.record).map_or(true, |record| record.subject.is_some() || !record.further.as_bytes().is_empty())
+    }
 }
 
 /// Why there is no evidence.

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::collector::ForwardError;
 use self::collector::{Collector, Taken};
-use super::Ledger;
+use super::{Ledger, masking::mask};
 use crate::{config, problem::WithSources, store::StoreError};
 
 /// Pause when there is nothing to forward.
@@ -153,11 +153,13 @@ impl Forwarding {
         for queued in store.spans_after(from, config.batch_spans).await? {
             portion.until = queued.position;
             portion.oldest_at.get_or_insert(queued.received_at);
-            let Some(span) = queued.span else {
+            let Some(mut span) = queued.span else {
                 portion.unreadable += 1;
                 continue;
             };
             if is_sampled(&span.trace_id, config.sample_ratio) {
+                // A collector is for operations, and is no inspector.
+                mask(&mut span);
                 portion.spans.entry(queued.reporter).or_default().push(span);
                 portion.count += 1;
             }

@@ -8,7 +8,7 @@ use super::{
     validation::{self, Rejection, ReportedSpan, validate},
     wire::{self, Unreadable},
 };
-use crate::{caller::SidecarCaller, store::StoreError};
+use crate::{caller::SidecarCaller, store::StoreError, subject_keys::SubjectKeyRing};
 
 /// Rejections that are told in full, to the reporter and the audit.
 const TOLD_MAX: usize = 5;
@@ -25,6 +25,8 @@ pub(super) struct Export {
     received_at: Timestamp,
     /// `None`: nobody vouches for signatures here; they are kept as they come, and prove nothing.
     receipts: Option<Receipts>,
+    /// `None`: nothing is known here of the keys of subjects' hashes.
+    subject_keys: Option<SubjectKeyRing>,
 }
 
 /// What became of an export.
@@ -42,6 +44,8 @@ pub struct Ingested {
     pub disagreeing: u64,
     /// Calls of which an account claims a time that is not to be believed.
     pub times_doubted: u64,
+    /// Calls of which an account says whom they are about by a key that was not in force.
+    pub subjects_doubted: u64,
     /// When the first of the new calls ended, in Unix microseconds.
     pub oldest_ended_us: Option<i64>,
     /// Spans that are not taken, and why.
@@ -94,7 +98,17 @@ impl Export {
             receipts
         });
         drop(spans);
-        Ok(Self { reporter, bytes, received_at, receipts })
+        Ok(Self { reporter, bytes, received_at, receipts, subject_keys: None })
+    }
+
+    /// The same, to be judged by these keys.
+    pub(super) fn with_subject_keys(self, subject_keys: Option<SubjectKeyRing>) -> Self {
+        Self { subject_keys, ..self }
+    }
+
+    /// What the hashes of subjects in it may be of.
+    pub(super) fn subject_keys(&self) -> Option<&SubjectKeyRing> {
+        self.subject_keys.as_ref()
     }
 
     /// The receipt of the checkpoint with this signature. `Ok(None)`: nobody gives any here.

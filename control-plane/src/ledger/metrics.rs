@@ -79,7 +79,7 @@ impl Metrics {
             )?,
             marked: counters(
                 "chapar_control_plane_calls_marked_total",
-                "Calls that claim a time that is not to be believed, or what no grant in force allowed, by mark",
+                "Calls that claim a time that is not to be believed, what no grant in force allowed, or a subject by a wrong key, by mark",
                 "mark",
             )?,
             forwarded: counter("chapar_control_plane_spans_forwarded_total", "Spans that the collector has taken")?,
@@ -109,6 +109,7 @@ impl Metrics {
         self.checkpoints.inc_by(ingested.checkpoints as u64);
         self.disagreeing.inc_by(ingested.disagreeing);
         self.marked(Marks::TIME, ingested.times_doubted);
+        self.marked(Marks::SUBJECT, ingested.subjects_doubted);
         for why in &ingested.rejected {
             self.rejected.with_label_values(&[why.reason()]).inc();
         }

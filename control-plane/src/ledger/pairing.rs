@@ -83,16 +83,19 @@ pub struct Marks(i64);
 
 impl Marks {
     /// All combinations that contain some mark.
-    pub(super) const ALL: i64 = 7;
+    pub(super) const ALL: i64 = 15;
     /// A time that an account claims is not to be believed.
     pub const TIME: Self = Self(1);
     /// Its two accounts disagree.
     pub const DISAGREES: Self = Self(2);
     /// It claims what no grant in force allowed.
     pub const UNGRANTED: Self = Self(4);
+    /// An account says whom it is about by a key that nobody had, or not at that time.
+    pub const SUBJECT: Self = Self(8);
 
     /// Each, with the name that it is told and counted by; that two accounts disagree is told as their state.
-    pub const NAMED: [(Self, &'static str); 2] = [(Self::TIME, "TIME_DOUBTED"), (Self::UNGRANTED, "NO_GRANT_IN_FORCE")];
+    pub const NAMED: [(Self, &'static str); 3] =
+        [(Self::TIME, "TIME_DOUBTED"), (Self::UNGRANTED, "NO_GRANT_IN_FORCE"), (Self::SUBJECT, "SUBJECT_KEY_DOUBTED")];
 
     /// Those of these that others are not.
     #[must_use]

@@ -131,7 +131,7 @@ fn attribute(key: &str, value: Value<'_>) -> KeyValue {
     }
 }
 
-fn text(key: &str, value: String) -> KeyValue {
+pub(super) fn text(key: &str, value: String) -> KeyValue {
     let value = Some(AnyValue { value: Some(any_value::Value::StringValue(value)) });
     KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
 }

@@ -24,6 +24,7 @@ use super::{
     key::CallKey,
     pairing::Marks,
     retention::{Evicted, Eviction},
+    subjects::SubjectPair,
     sum::{HourSum, SumKey, SumQuery},
 };
 use crate::{
@@ -140,6 +141,18 @@ pub(super) trait CallSearch {
     /// # Errors
     /// When the store cannot be read.
     async fn calls_about(&self, hashes: Vec<[u8; 16]>, keys: Range<CallKey>, count: usize) -> Result<Vec<CallAbout>, StoreError>;
+
+    /// Who asked whom about somebody, by key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn subject_pairs(&self) -> Result<Vec<SubjectPair>, StoreError>;
+
+    /// Those of these hashes that some call is on record with.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn hashes_on_record(&self, hashes: Vec<[u8; 16]>) -> Result<Vec<[u8; 16]>, StoreError>;
 
     /// The spans of a trace by its ID, or by that of a call in it, each with who reported it.
     ///

@@ -4,6 +4,7 @@ mod evidence;
 mod finding;
 mod ingest;
 mod keeping;
+mod subjects;
 
 use chapar_core::time::Timestamp;
 use opentelemetry_proto::tonic::{

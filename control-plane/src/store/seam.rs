@@ -31,7 +31,7 @@ pub use self::{
     registrations::{
         EndpointInStore, ReadRegistrations, ReadSidecars, RegistrationRow, SidecarRow, WriteRegistrations, WriteSidecars,
     },
-    subject_keys::{ReadSubjectKeys, WriteSubjectKeys},
+    subject_keys::{KeptSubjectKey, ReadSubjectKeys, SubjectKeyKind, WriteSubjectKeys},
     tokens::{ReadTokens, TokenRow, WriteTokens},
 };
 use super::{error::StoreError, health::Health};

@@ -2,13 +2,14 @@
 
 use chapar_core::{
     passport::{Classification, Inquiry, InquiryKind, SubjectKind},
-    subject::{KEY_BYTES, SubjectField, SubjectKey},
+    subject::{KEY_BYTES, SubjectField},
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     error::StoreError,
-    seam::{GenerationKind, GenerationState, PassportState},
+    seam::{GenerationKind, GenerationState, KeptSubjectKey, PassportState, SubjectKeyKind},
 };
 use crate::resources;
 
@@ -75,10 +76,16 @@ pub(super) fn generation_state(word: &str) -> GenerationState {
         .unwrap_or(GenerationState::Retired)
 }
 
-pub(super) fn subject_key(id: i64, key: Vec<u8>) -> Result<SubjectKey, StoreError> {
-    let sound = u32::try_from(id).ok().filter(|id| *id > 0).zip(<[u8; KEY_BYTES]>::try_from(key).ok());
+pub(super) fn subject_key(row: (i64, Vec<u8>, i64, i64, i64, Option<i64>)) -> Result<KeptSubjectKey, StoreError> {
+    let (id, secret, made_at_ms, in_force_from_ms, of_pairs, ended_at_ms) = row;
+    let sound = u32::try_from(id).ok().filter(|id| *id > 0).zip(<[u8; KEY_BYTES]>::try_from(secret).ok());
+    let kind = match of_pairs {
+        0 => SubjectKeyKind::Shared { ended_at: ended_at_ms.map(Timestamp::from_unix_ms) },
+        _ => SubjectKeyKind::OfPairs,
+    };
+    let (made_at, in_force_from) = (Timestamp::from_unix_ms(made_at_ms), Timestamp::from_unix_ms(in_force_from_ms));
     sound
-        .map(|(id, key)| SubjectKey::new(id, key))
+        .map(|(id, secret)| KeptSubjectKey { id, secret, made_at, in_force_from, kind })
         .ok_or_else(|| StoreError::broken(format!("subject key {id}"), "it is not 32 bytes under a number"))
 }
 

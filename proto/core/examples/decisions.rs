@@ -10,6 +10,7 @@ use chapar_core::{
         AgencyStanding, Conditions, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot, Side, SnapshotParts,
         decide,
     },
+    subject::SubjectKeys,
     time::Timestamp,
 };
 
@@ -123,5 +124,6 @@ fn grant(at: usize, consumer: Agency, inquiry: InquiryKey) -> Grant {
         consumer,
         inquiry,
         conditions: Conditions::default(),
+        subject_keys: SubjectKeys::default(),
     }
 }

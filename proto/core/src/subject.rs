@@ -1,6 +1,7 @@
 //! The data subject of a call: who was asked about, told apart by a keyed hash and never by the ID itself (regulation,
 //! article 3, note 2).
 
+mod keys;
 mod walk;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+pub use self::keys::{SubjectKeys, SubjectMaster};
 pub use self::walk::{Coding, INFLATED_BYTES_MAX, SUBJECTS_MAX, Unreadable, of_message};
 use crate::passport::SubjectKind;
 

@@ -13,7 +13,7 @@ use chapar_core::{
     passport::{InquiryKind, SubjectKind},
     policy::{AgencyStanding, CertificateRevocation, Endpoint, Grant, Inquiry, InquiryKey, PolicySnapshot, SnapshotParts},
     snapshot::{ResourceKey, ResourceSet},
-    subject::{SubjectField, SubjectKey},
+    subject::{SubjectField, SubjectKey, SubjectKeys},
     time::Timestamp,
 };
 
@@ -98,7 +98,7 @@ pub struct Settings {
     pub active_issuer: Option<String>,
     /// Longest jitter before a renewal that a change of issuer asks for, in seconds.
     pub renewal_jitter_s_max: u32,
-    /// What data subjects are hashed with. `None`: not at all.
+    /// What data subjects are hashed with where a grant brings no key. `None`: there is nothing.
     pub subject_key: Option<SubjectKey>,
 }
 
@@ -308,7 +308,9 @@ impl TryFrom<Wire<v1::GrantResource>> for Grant {
 
     fn try_from(Wire(mut wire): Wire<v1::GrantResource>) -> Result<Self, ConvertError> {
         let conditions = condition::read(&mut wire)?;
+        let keys = std::mem::take(&mut wire.subject_keys).into_iter().map(|key| Ok((in_force_from(&key)?, subject_key(key)?)));
         Ok(Self {
+            subject_keys: SubjectKeys::new(keys.collect::<Result<Vec<_>, ConvertError>>()?),
             name: text("name", &wire.name)?,
             resolution: text("resolution", &wire.resolution)?,
             clause: text("clause", &wire.clause)?,
@@ -362,6 +364,10 @@ fn subject_key(wire: v1::SubjectKey) -> Result<SubjectKey, ConvertError> {
     }
     let malformed = |_| ConvertError::Malformed { field: "subject_key.key", problem: "is not 32 bytes long" };
     Ok(SubjectKey::new(wire.id, wire.key.try_into().map_err(malformed)?))
+}
+
+fn in_force_from(wire: &v1::SubjectKey) -> Result<Timestamp, ConvertError> {
+    wire.in_force_from.map_or(Ok(Timestamp::MIN), |from| required_instant("subject_key.in_force_from", Some(from)))
 }
 
 fn subject_field(wire: v1::SubjectField) -> Result<SubjectField, ConvertError> {

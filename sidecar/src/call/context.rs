@@ -39,7 +39,7 @@ impl SnapshotInForce {
         Self { policy, subject_key }
     }
 
-    /// What subjects are hashed with; `None` where the exchange keeps none on record.
+    /// What subjects are hashed with where a grant brings no key; `None`: there is nothing.
     #[must_use]
     pub const fn shared_subject_key(&self) -> Option<&Rc<SubjectKey>> {
         self.subject_key.as_ref()

@@ -10,6 +10,7 @@ use chapar_core::{
     policy::{GrpcCode, Inquiry, Permit, Reason, Refusal, Side},
     record::{CallId, CallRecord, Flow, Outcome, TraceContext},
     subject::SubjectHash,
+    time::Timestamp,
 };
 
 use super::{
@@ -189,6 +190,11 @@ impl Account {
     /// Its place in the trace.
     pub(crate) fn trace(&self) -> &TraceContext {
         &self.state().trace
+    }
+
+    /// When its head had arrived.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.state().started_at
     }
 
     /// Which side this is.

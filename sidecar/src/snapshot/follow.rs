@@ -215,6 +215,7 @@ impl Follower {
             digest: held.map_or_else(Vec::new, |held| held.manifest.digest.to_vec()),
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
             heads: self.heads.as_ref().map(|heads| heads.wire.clone()),
+            reads_keys_of_pairs: true,
         }
     }
 

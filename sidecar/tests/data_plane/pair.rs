@@ -10,7 +10,7 @@ use chapar_core::{
         PurposeStated, SnapshotParts,
     },
     record::{CallRecord, Outcome},
-    subject::{SubjectField, SubjectKey},
+    subject::{SubjectField, SubjectKey, SubjectKeys},
     time::Timestamp,
 };
 use chapar_daemon::vital::Vital;
@@ -122,6 +122,7 @@ impl Pair {
             .into_iter()
             .flatten()
             .collect(),
+            subject_keys: SubjectKeys::default(),
         };
         let revocation = |serial: &String| (serial.clone(), CertificateRevocation { at: NOW, reason: "stolen".into() });
         PolicySnapshot::new(SnapshotParts {

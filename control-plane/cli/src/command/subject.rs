@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
-use chapar_proto::admin::v1::{FindCallsRequest, RotateSubjectKeyRequest, SubjectCall};
+use chapar_proto::admin::v1::{EndSharedSubjectKeyRequest, FindCallsRequest, RotateSubjectKeyRequest, SubjectCall};
 use clap::{Args, Subcommand};
 
 use super::trace::told_of;
@@ -24,8 +24,10 @@ const LINE_BYTES_MAX: u64 = 256;
 pub(crate) enum Command {
     /// List the calls about one person or company, newest first; asks for the national ID, or reads it from standard input
     Calls(CallsArgs),
-    /// Hash data subjects with a new key from now on; old records stay findable
+    /// Hash data subjects with new keys from now on; old records stay findable
     RotateKey,
+    /// End the one key of all sidecars that releases before keys of pairs hash with; old records stay findable
+    EndSharedKey(EndSharedKeyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -39,6 +41,13 @@ pub(crate) struct CallsArgs {
     limit: RecentLimit,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct EndSharedKeyArgs {
+    /// Also while sidecars of such releases are connected: they are turned away, and refuse everything once their snapshot is stale
+    #[arg(long)]
+    danger_leave_behind: bool,
+}
+
 pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, Failure> {
     match command {
         Command::Calls(args) => return calls(args, session).await,
@@ -46,6 +55,15 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
             let mut client = client!(session, subject_service_client::SubjectServiceClient);
             let answer = session.call(client.rotate_subject_key(RotateSubjectKeyRequest {})).await?;
             session.output.show(&answer, |_| format!("key {}", answer.id))?;
+        }
+        Command::EndSharedKey(args) => {
+            let mut client = client!(session, subject_service_client::SubjectServiceClient);
+            let request = EndSharedSubjectKeyRequest { leave_behind: args.danger_leave_behind };
+            let answer = session.call(client.end_shared_subject_key(request)).await?;
+            session.output.show(&answer, |_| match answer.left_behind.as_slice() {
+                [] => "No sidecar needs it.".to_owned(),
+                left => format!("Left behind: {}", left.join(", ")),
+            })?;
         }
     }
     Ok(Verdict::Yes)

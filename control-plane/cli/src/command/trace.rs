@@ -67,7 +67,7 @@ pub(crate) struct ListArgs {
     #[arg(long, value_parser = ["DISAGREES", "ONE-SIDED"])]
     accounts: Option<String>,
     /// Only calls that are marked so
-    #[arg(long, value_parser = ["TIME_DOUBTED", "NO_GRANT_IN_FORCE"])]
+    #[arg(long, value_parser = ["TIME_DOUBTED", "NO_GRANT_IN_FORCE", "SUBJECT_KEY_DOUBTED"])]
     mark: Option<String>,
     /// Only calls that took at least so many milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0.0, hide_default_value = true)]

@@ -37,6 +37,7 @@ answers! {
     RetireGenerationResponse IssueAdminCertificateResponse
     GetSelfResponse ListChangesResponse GetChangeResponse ApproveChangeResponse RejectChangeResponse
     VerifyAuditResponse CheckHeadsResponse VerifyLedgerResponse ExportEvidenceResponse Evidence FindCallsResponse RotateSubjectKeyResponse
+    EndSharedSubjectKeyResponse
     ListTracesResponse ListUnpairedResponse ListSumsResponse GetTraceResponse ListAuditResponse
 }
 

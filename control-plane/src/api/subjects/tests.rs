@@ -18,8 +18,10 @@ use crate::{
     policy::{self, ApplyOrder},
     resources::ResourceFile,
     subject::keys,
+    subject_keys::SubjectKeyRing,
 };
 
+const TRUST_DOMAIN: &str = "exchange.example";
 const NOW_MS: i64 = 1_700_000_000_000;
 /// A made-up ID with a right check digit.
 const ID: &str = "0013542419";
@@ -39,7 +41,9 @@ impl Exchange {
         let store = Store::open(&folder.path().join("chapar.db"), clock.clone()).await.unwrap();
         let metrics = Metrics::registered(&prometheus::Registry::new()).unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.db"), store.clone(), metrics).unwrap();
-        let service = Subjects { store: store.clone(), ledger: ledger.clone(), pairing_grace_s: 60 };
+        let recipients = Recipients::new(Vec::new(), crate::changes::Acknowledgements::default(), clock.clone());
+        let trust_domain = TRUST_DOMAIN.to_owned();
+        let service = Subjects { store: store.clone(), ledger: ledger.clone(), recipients, trust_domain, pairing_grace_s: 60 };
         let exchange = Self { _folder: folder, store, ledger, clock, service };
         exchange.rotate().await;
         exchange
@@ -53,7 +57,8 @@ impl Exchange {
 
     /// The account of a call about the ID, hashed as a sidecar would now.
     async fn called(&self, number: u8, resolution: &str, purpose: &str) {
-        let key = self.store.reader().await.unwrap().newest_subject_key().await.unwrap().unwrap();
+        let ring = SubjectKeyRing::load(&self.store, std::time::Duration::ZERO).await.unwrap();
+        let key = ring.masters(TRUST_DOMAIN).next().unwrap().key_of("ipm", "cra");
         let hash = hash_of(&key.hash(&NormalId::from_text(ID).unwrap()).hash);
         let text = |key: &str, value: &str| attribute(key, Value::StringValue(value.into()));
         let attributes = vec![

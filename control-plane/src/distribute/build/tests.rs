@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chapar_core::{subject::SubjectMaster, time::Timestamp};
 use chapar_proto::v1::{Classification, EndpointResource, GrantResource, InquiryResource, ResourceKind, RevocationResource};
+use prost::Message as _;
 
 use crate::distribute::{DistributionState, Exclusion, Facts};
 
@@ -153,6 +155,38 @@ fn nobody_vouches_for_an_agency_that_is_not_registered() {
     let mut facts = facts();
     facts.agencies.remove("cra");
     assert_eq!(names(facts, "ipm", ResourceKind::Agency), these(&["ipm"]));
+}
+
+/// The keys that an agency's grants bring, by grant.
+fn keys(facts: Facts, agency: &str) -> BTreeMap<String, Vec<(u32, Vec<u8>)>> {
+    let set = DistributionState::new(facts, None).resources_of(agency);
+    let grants = set.iter().filter(|(key, _)| key.kind == ResourceKind::Grant as u32);
+    let keys = grants.map(|(key, body)| {
+        let keys = GrantResource::decode(body.bytes()).unwrap().subject_keys;
+        (key.name.to_string(), keys.into_iter().map(|key| (key.id, key.key)).collect())
+    });
+    keys.collect()
+}
+
+#[test]
+fn a_pairs_keys_go_to_its_two_agencies_alone() {
+    let masters = [(4, 0), (5, 100)].map(|(id, from_ms)| {
+        (Timestamp::from_unix_ms(from_ms), SubjectMaster::new(id, [u8::try_from(id).unwrap(); 32], "exchange.example"))
+    });
+    let of_pair = |consumer, provider| {
+        let key = |(_, master): &(Timestamp, SubjectMaster)| {
+            let key = master.key_of(consumer, provider);
+            (key.id(), key.bytes().to_vec())
+        };
+        masters.iter().map(key).collect::<Vec<_>>()
+    };
+    let facts = Facts { subject_masters: masters.to_vec(), ..facts() };
+    let [ipm, bank, post] = ["ipm", "central-bank", "post"].map(|consumer| format!("38-1/1/{consumer}/shahkar"));
+    assert_eq!(keys(facts.clone(), "ipm"), [(ipm.clone(), of_pair("ipm", "cra"))].into());
+    assert_eq!(keys(facts.clone(), "central-bank"), [(bank.clone(), of_pair("central-bank", "cra"))].into());
+    assert_eq!(keys(facts.clone(), "post"), [(post.clone(), vec![])].into(), "a revoked grant needs none");
+    let of_provider = [(ipm, of_pair("ipm", "cra")), (bank, of_pair("central-bank", "cra")), (post, vec![])];
+    assert_eq!(keys(facts, "cra"), of_provider.into());
 }
 
 #[test]

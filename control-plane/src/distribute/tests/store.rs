@@ -180,7 +180,8 @@ async fn streams_end_and_what_is_known_of_sidecars_is_kept_when_the_control_plan
 async fn the_committed_state_is_the_one_that_streams_get() {
     let country = Country::new().await;
     country.apply(RESOURCES).await;
-    let committed = DistributionState::new(load::facts(&country.store, "exchange.example").await.unwrap(), None);
+    let committed =
+        DistributionState::new(load::facts(&country.store, "exchange.example", VALIDITY.valid_for()).await.unwrap(), None);
     let mut sidecar = country.door.enter(hello(0, &[]), "0a").await.unwrap();
     sidecar.catch_up(committed.revision()).await;
     assert_eq!(committed.resources_of("post"), sidecar.set);

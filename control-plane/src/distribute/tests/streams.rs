@@ -1,5 +1,6 @@
 //! One stream, with states turned by hand.
 
+use chapar_core::subject::SubjectKey;
 use chapar_proto::v1::RevocationResource;
 
 use super::*;
@@ -209,4 +210,20 @@ async fn who_leaves_is_no_longer_connected() {
     // It counts as behind this revision for as long as it is connected.
     exchange.acknowledgements.wait_for(u64::MAX, Duration::from_secs(5)).await.unwrap();
     assert_eq!(exchange.distribution.recipients().connected(), 0);
+}
+
+#[tokio::test]
+async fn a_sidecar_that_needs_the_one_key_of_all_is_served_as_long_as_there_is_one() {
+    let shared = Some(SubjectKey::new(1, [7; 32]));
+    let exchange = Exchange::at(Facts { shared_subject_key: shared, ..facts(1) }).await;
+    let old = Hello { reads_keys_of_pairs: false, ..hello(0, &[]) };
+    let mut sidecar = exchange.sidecar(old.clone()).await.unwrap();
+    sidecar.take().await;
+    assert_eq!(exchange.distribution.recipients().outdated(), [POST]);
+    exchange.turn(facts(2));
+    assert_eq!(sidecar.ending().await.message().split(';').count(), 2);
+    let refused = exchange.sidecar(old).await.err().unwrap();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    exchange.sidecar(hello(0, &[])).await.unwrap();
+    assert_eq!(exchange.distribution.recipients().outdated(), [""; 0]);
 }

@@ -51,7 +51,10 @@ impl Sink {
             .flat_map(|export| &export.resource_spans)
             .flat_map(|resource| &resource.scope_spans)
             .flat_map(|scope| &scope.spans);
-        let attributes = spans.flat_map(|span| &span.attributes).filter(|attribute| attribute.key == "chapar.call_id");
+        let told = spans.flat_map(|span| &span.attributes);
+        let mut whom = told.clone().filter(|attribute| attribute.key.starts_with("chapar.subject"));
+        assert!(whom.all(|attribute| attribute.key == "chapar.subject"), "a collector is no inspector");
+        let attributes = told.filter(|attribute| attribute.key == "chapar.call_id");
         attributes
             .map(|attribute| match attribute.value.as_ref().unwrap().value.as_ref().unwrap() {
                 Value::StringValue(id) => id.trim_start_matches('0').to_owned(),
@@ -126,6 +129,8 @@ async fn called(ledger: &Ledger, number: u8) {
         text("chapar.call_id", format!("{number:032x}")),
         text("chapar.side", "consumer".into()),
         text("chapar.provider", "cra".into()),
+        text("chapar.subject.hash", format!("{number:032x}")),
+        KeyValue { value: Some(AnyValue { value: Some(Value::IntValue(1)) }), ..text("chapar.subject.key", String::new()) },
     ];
     let span = Span {
         trace_id: vec![number; 16],

@@ -13,7 +13,7 @@ pub(super) const FINDINGS_MAX: usize = 1_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Finding {
     /// Stable: "LEDGER_CUT", "ENTRY_MISSING", "ENTRY_ALTERED", "CHAIN_BROKEN", "CHECKPOINT_FORGED", "CALL_ALTERED", "FORGOTTEN_EARLY"; and of what
-    /// sidecars told, "DISAGREES", "ONE-SIDED", "NO_GRANT_IN_FORCE", "TIME_DOUBTED".
+    /// sidecars told, "DISAGREES", "ONE-SIDED", "NO_GRANT_IN_FORCE", "TIME_DOUBTED", "SUBJECT_KEY_DOUBTED".
     pub kind: &'static str,
     /// SPIFFE ID of the sidecar whose chain it is.
     pub reporter: String,
@@ -84,10 +84,12 @@ impl Finding {
             Accounts::Agree | Accounts::Awaited | Accounts::Sole => {}
         }
         for (mark, name) in Marks::NAMED.into_iter().filter(|(mark, _)| call.marks.has(*mark)) {
-            let told = if mark == Marks::TIME {
-                "an account claims a time that is not to be believed"
-            } else {
-                "an account claims what no grant in force allowed at the policy version that it names"
+            let told = match mark {
+                Marks::TIME => "an account claims a time that is not to be believed",
+                Marks::SUBJECT => {
+                    "an account says whom it is about by a key that was not in force, so that a search may not find it"
+                }
+                _ => "an account claims what no grant in force allowed at the policy version that it names",
             };
             findings.push(found(name, told.to_owned()));
         }

@@ -152,6 +152,8 @@ reasons! {
     /// The inquiry names whom it is about, and the request cannot be read for that (article 3, note 2: whoever asked about a person is
     /// known).
     SubjectUnreadable = "SUBJECT_UNREADABLE", InvalidArgument, Application;
+    /// The inquiry names whom it is about, and the snapshot holds no key to put that on record by.
+    SubjectKeyMissing = "SUBJECT_KEY_MISSING", Unavailable, ExchangeAdmin;
     /// A certificate of one side was revoked.
     CertificateRevoked = "CERTIFICATE_REVOKED", Unauthenticated, ExchangeAdmin;
     /// A certificate of one side has expired; its sidecar did not renew it.

@@ -11,7 +11,7 @@ use super::condition::Conditions;
 use crate::{
     identity::{Agency, SpiffeId, TrustDomain},
     passport::InquiryKind,
-    subject::{SubjectField, SubjectKey},
+    subject::{SubjectField, SubjectKey, SubjectKeys},
     time::Timestamp,
 };
 
@@ -58,6 +58,8 @@ pub struct Grant {
     pub inquiry: InquiryKey,
     /// What must hold besides for a call to be allowed.
     pub conditions: Conditions,
+    /// What data subjects are hashed with in calls between the two: nobody else has these keys.
+    pub subject_keys: SubjectKeys,
 }
 
 /// Where a provider's sidecar is reached.
@@ -216,13 +218,13 @@ impl PolicySnapshot {
         }
     }
 
-    /// The same, with the key that data subjects are hashed with.
+    /// The same, with the one key that every sidecar of the exchange has: data subjects are hashed with it where a grant brings none.
     #[must_use]
     pub fn with_subject_key(self, subject_key: Option<SubjectKey>) -> Self {
         Self { subject_key, ..self }
     }
 
-    /// What data subjects are hashed with. `None`: not at all.
+    /// What data subjects are hashed with where a grant brings no key of its own. `None`: there is nothing.
     #[must_use]
     pub const fn subject_key(&self) -> Option<&SubjectKey> {
         self.subject_key.as_ref()

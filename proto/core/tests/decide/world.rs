@@ -9,6 +9,7 @@ use chapar_core::{
         AgencyStanding, Conditions, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, Permit, PolicySnapshot, Reason, Refusal,
         Side, SnapshotParts, decide,
     },
+    subject::SubjectKeys,
     time::Timestamp,
 };
 
@@ -53,6 +54,7 @@ pub(crate) fn grant(name: &str) -> Grant {
         consumer: agency("ipm"),
         inquiry: inquiry().key,
         conditions: Conditions::default(),
+        subject_keys: SubjectKeys::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use chapar_core::{policy::Reason, record::Outcome};
 use chapar_relay::{FirstMessage, Flows, Gate as _, Opening, RequestHook, Verdict};
 
-use super::world::{CONSUMER, Changes, PATH, World};
+use super::world::{CONSUMER, Changes, NOW, PATH, World};
 
 #[test]
 fn whom_a_call_asks_about_is_on_record_as_a_hash() {
@@ -77,6 +77,33 @@ fn a_first_message_that_cannot_be_read_for_its_subject_is_refused() {
     ] {
         assert_eq!(looked_at(&mut world, encoding, message), came_to, "{what}");
     }
+}
+
+#[test]
+fn a_pair_has_keys_of_its_own_and_the_one_in_force_hashes() {
+    let key_of = |changes: Changes| {
+        let mut world = World::new(CONSUMER);
+        world.in_force(&Changes { subject: true, ..changes });
+        let mut call = world.forwarded(&[]);
+        let message = [&[0x0a, 10][..], b"0013542419"].concat();
+        let verdict =
+            world.gate.first_message(&mut call, FirstMessage::Whole { compressed: false, message: &message }, &mut world.reply);
+        drop(call);
+        let kept = world.record();
+        let record = kept.record();
+        (verdict, record.subject.map(|subject| subject.key), record.reason)
+    };
+    let keys = |no_shared_key| Changes {
+        subject_keys: vec![(NOW.plus_ms(-1), 8), (NOW.plus_ms(60_000), 9)],
+        no_shared_key,
+        ..Changes::default()
+    };
+    assert_eq!(key_of(keys(true)), (Verdict::Go, Some(8), None));
+    assert_eq!(key_of(keys(false)), (Verdict::Go, Some(8), None), "not by the key that everybody has");
+    assert_eq!(key_of(Changes::default()), (Verdict::Go, Some(7), None), "an older control plane gives that alone");
+    let none = Changes { no_shared_key: true, ..Changes::default() };
+    let (verdict, key, _) = key_of(none);
+    assert_eq!((verdict, key), (Verdict::Cut, None), "who cannot be put on record is not asked about");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use chapar_core::{
         PolicySnapshot, PurposeStated, SnapshotParts,
     },
     record::CallRecord,
-    subject::{SubjectField, SubjectKey},
+    subject::{SubjectField, SubjectKey, SubjectKeys},
     time::Timestamp,
 };
 use chapar_daemon::vital::Vital;
@@ -103,6 +103,9 @@ pub(super) struct Changes {
     pub(super) purpose_required: bool,
     pub(super) subject: bool,
     pub(super) withdrawn: bool,
+    /// Keys of the pair: from when each is in force, and its number.
+    pub(super) subject_keys: Vec<(Timestamp, u32)>,
+    pub(super) no_shared_key: bool,
 }
 
 impl World {
@@ -238,6 +241,7 @@ fn snapshot(recipient: &str, changes: &Changes) -> PolicySnapshot {
         .into_iter()
         .flatten()
         .collect(),
+        subject_keys: SubjectKeys::new(changes.subject_keys.iter().map(|(from, id)| (*from, SubjectKey::new(*id, [0x42; 32])))),
     };
     let revocation = |serial: &Arc<str>| (serial.to_string(), CertificateRevocation { at: NOW, reason: "stolen".into() });
     let mut inquiries = vec![inquiry("Secret", false)];
@@ -257,5 +261,5 @@ fn snapshot(recipient: &str, changes: &Changes) -> PolicySnapshot {
         revocations: changes.revoked_serial.iter().map(revocation).collect(),
         agencies: HashMap::from([CONSUMER, PROVIDER].map(|agency| (agency.parse().unwrap(), AgencyStanding::Good))),
     })
-    .with_subject_key(Some(SubjectKey::new(7, [0x42; 32])))
+    .with_subject_key((!changes.no_shared_key).then(|| SubjectKey::new(7, [0x42; 32])))
 }

@@ -9,6 +9,7 @@ use chapar_core::{
         AgencyStanding, Conditions, Facts, Grant, Inquiry, InquiryKey, PeerCertificate, PolicySnapshot, Side, SnapshotParts,
         decide,
     },
+    subject::SubjectKeys,
     time::Timestamp,
 };
 
@@ -156,6 +157,7 @@ fn grant(at: usize, consumer: &Agency, inquiry: InquiryKey) -> Grant {
         consumer: consumer.clone(),
         inquiry,
         conditions: Conditions::default(),
+        subject_keys: SubjectKeys::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod calls;
 mod chains;
 mod shares;
+mod subjects;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,6 +17,7 @@ use self::{
     calls::{CallRow, CallStatements},
     chains::ChainRow,
     shares::Shares,
+    subjects::Subjects,
 };
 use super::{dictionary::Dictionary, head::Arrivals, marks::newest_span};
 use crate::ledger::{
@@ -59,6 +61,8 @@ pub(super) struct Appender<'c> {
     newest_call: Option<CallKey>,
     /// What agencies take of the file.
     shares: Shares,
+    /// Who asks whom under which key, and the keys that the export under way is judged by.
+    subjects: Subjects,
     /// Hours in which something changed in this write.
     hours: BTreeSet<i64>,
     /// What came in within this write.
@@ -89,6 +93,7 @@ impl<'c> Appender<'c> {
             known: None,
             newest_call: None,
             shares: Shares::default(),
+            subjects: Subjects::default(),
             hours: BTreeSet::new(),
             arrivals: Arrivals::none(),
             body: Vec::new(),
@@ -105,6 +110,7 @@ impl<'c> Appender<'c> {
         self.known = None;
         self.newest_call = None;
         self.shares = Shares::default();
+        self.subjects = Subjects::default();
         self.hours.clear();
         self.arrivals = Arrivals::none();
     }
@@ -121,6 +127,7 @@ impl<'c> Appender<'c> {
             received_at: export.received_at(),
             not_after: export.not_after(),
         };
+        self.subjects.judge_by(self.conn, export.subject_keys())?;
         let mut room = std::mem::take(&mut self.room);
         let appended = export.each_span(&mut room, |validated| match validated {
             Ok(ReportedSpan { content: Content::Checkpoint(signed), .. }) => {
@@ -215,6 +222,7 @@ impl<'c> Appender<'c> {
                 };
                 ingested.disagreeing += u64::from(marks.has(Marks::DISAGREES));
                 ingested.times_doubted += u64::from(marks.has(Marks::TIME));
+                ingested.subjects_doubted += u64::from(marks.has(Marks::SUBJECT));
                 return Ok(Ok(Some(key)));
             }
             Content::Loss(loss) => ingested.lost.push((loss.cause, loss.records)),

@@ -14,12 +14,13 @@ use tokio::sync::Semaphore;
 use crate::store::StoreError;
 
 /// The history of the file's tables, from the first version on; `PRAGMA user_version` says how many of these a file has seen.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_calls_by_reason.sql"),
     include_str!("migrations/0003_receipt.sql"),
     include_str!("migrations/0004_receipts.sql"),
     include_str!("migrations/0005_head.sql"),
+    include_str!("migrations/0006_subject_keys.sql"),
 ];
 
 /// Connections that read at the same time; each is one thread while it does.

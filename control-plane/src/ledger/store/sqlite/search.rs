@@ -11,13 +11,20 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use rusqlite::{Connection, params_from_iter};
 
 use self::plan::Plan;
-use super::{SqliteLedger, dictionary::Spelling, rows::call_of, subjects::calls_about, trace::spans_of_trace};
+use super::{
+    SqliteLedger,
+    dictionary::Spelling,
+    rows::call_of,
+    subjects::{calls_about, hashes_on_record, subject_pairs},
+    trace::spans_of_trace,
+};
 use crate::{
     ledger::{
         call::{Call, CallAbout, CallQuery},
         key::CallKey,
         pairing::bit,
         store::CallSearch,
+        subjects::SubjectPair,
     },
     store::StoreError,
 };
@@ -30,6 +37,14 @@ impl CallSearch for SqliteLedger {
 
     async fn calls_about(&self, hashes: Vec<[u8; 16]>, keys: Range<CallKey>, count: usize) -> Result<Vec<CallAbout>, StoreError> {
         self.readers.read(move |conn| Ok(calls_about(conn, &hashes, keys, count)?)).await
+    }
+
+    async fn subject_pairs(&self) -> Result<Vec<SubjectPair>, StoreError> {
+        self.readers.read(move |conn| Ok(subject_pairs(conn)?)).await
+    }
+
+    async fn hashes_on_record(&self, hashes: Vec<[u8; 16]>) -> Result<Vec<[u8; 16]>, StoreError> {
+        hashes_on_record(&self.readers, hashes).await
     }
 
     async fn spans_of_trace(&self, id: CallId) -> Result<Vec<(String, Span)>, StoreError> {

@@ -13,7 +13,7 @@ use crate::ledger::{
 
 /// Finds a call. Left to itself SQLite goes by the provider, through all its calls: no index looks better to it than another.
 const FIND: &str = "SELECT id, sides, inquiry, kind, resolution, outcome, status, reason, duration_class, marks, bytes, \
-                    consumer_outcome, provider_outcome, spans, EXISTS (SELECT 1 FROM subjects s WHERE s.call = calls.id) \
+                    consumer_outcome, provider_outcome, spans, started_at_us \
                     FROM calls INDEXED BY calls_by_call WHERE call_id = ?1 AND consumer = ?2 AND provider = ?3";
 
 /// How far a claimed time may be ahead of this machine's clock, and how far behind: a sidecar that is cut off reports what lies in its
@@ -40,6 +40,7 @@ pub(super) struct CallStatements<'c> {
     retell: Statement<'c>,
     retell_duration: Statement<'c>,
     subject: Statement<'c>,
+    about: Statement<'c>,
 }
 
 impl<'c> CallStatements<'c> {
@@ -61,7 +62,8 @@ impl<'c> CallStatements<'c> {
             )?,
             retell: conn.prepare(&format!("{retell} WHERE id = ?1"))?,
             retell_duration: conn.prepare(&format!("{retell}, duration_class = ?11 WHERE id = ?1"))?,
-            subject: conn.prepare("INSERT OR IGNORE INTO subjects (hash, call) VALUES (?1, ?2)")?,
+            subject: conn.prepare("INSERT OR IGNORE INTO subjects (hash, call, key) VALUES (?1, ?2, ?3)")?,
+            about: conn.prepare("SELECT key, hash FROM subjects WHERE call = ?1 ORDER BY key DESC LIMIT 1")?,
         })
     }
 }
@@ -78,6 +80,8 @@ pub(super) struct CallRow {
     bytes: i64,
     /// As the consumer's side told, and the provider's; 0: it has not.
     outcomes: [i64; 2],
+    /// As an account says.
+    started_at_us: i64,
     about: About,
 }
 
@@ -85,9 +89,14 @@ pub(super) struct CallRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum About {
     Nobody,
+    /// By a key that is not on record with it.
     Somebody,
-    /// The hash that is on record with it for certain.
+    /// The hash that is on record with it.
     Known(SubjectHash),
+}
+
+fn began(started_at_us: i64) -> Timestamp {
+    Timestamp::from_unix_ms(started_at_us / 1_000)
 }
 
 impl From {
@@ -114,10 +123,16 @@ impl Appender<'_> {
             Some(row) if row.words.has_parties_of(&words) => Some(row),
             _ => self.find_call(account, &words)?,
         };
-        let doubted = Marks::TIME.when(from.doubts(span.started_at_us));
+        let began = began(span.started_at_us);
+        let doubted = Marks::TIME
+            .when(from.doubts(span.started_at_us))
+            .and(Marks::SUBJECT.when(self.subjects.doubts(account.subject.as_ref(), began)));
         let (key, marks) = match &row {
             Some(row) => {
-                let marks = row.marks.and(doubted).and(row.contradicted(account, &words, &known));
+                let otherwise = row.contradicted(account, &words, &known, |held| {
+                    account.subject.as_ref().is_some_and(|told| self.subjects.contradict(held, (told, began)))
+                });
+                let marks = row.marks.and(doubted).and(otherwise);
                 (self.join_call(from, span, account, &words, row, marks, &known)?, marks.without(row.marks))
             }
             None => (self.begin_call(from, span, account, &words, doubted, &known)?, doubted),
@@ -125,7 +140,8 @@ impl Appender<'_> {
         if let Some(subject) = &account.subject
             && row.is_none_or(|row| row.about != About::Known(*subject))
         {
-            self.calls.subject.execute(params![&subject.hash[..], key.number()])?;
+            self.calls.subject.execute(params![&subject.hash[..], key.number(), subject.key])?;
+            self.subjects.put_pair(self.conn, subject.key, words.consumer, words.provider)?;
         }
         self.hours.insert(key.hour());
         Ok(Some((key, marks)))
@@ -187,10 +203,23 @@ impl Appender<'_> {
                 bytes: row.get(10)?,
                 outcomes: [row.get(11)?, row.get(12)?],
                 spans: row.get(13)?,
-                about: if row.get(14)? { About::Somebody } else { About::Nobody },
+                started_at_us: row.get(14)?,
+                about: About::Nobody,
             })
         });
-        found.optional()
+        let Some(row) = found.optional()? else { return Ok(None) };
+        Ok(Some(CallRow { about: self.about_whom(row.key)?, ..row }))
+    }
+
+    /// Whom the accounts of a call that are in the file are about.
+    fn about_whom(&mut self, call: CallKey) -> rusqlite::Result<About> {
+        let held = self.calls.about.query_row([call.number()], |row| {
+            Ok(match row.get(0)? {
+                0 => About::Somebody,
+                key => About::Known(SubjectHash { key, hash: row.get(1)? }),
+            })
+        });
+        Ok(held.optional()?.unwrap_or(About::Nobody))
     }
 
     /// Adds an account to the row of its call. Returns the call's key, which may be another one now.
@@ -278,6 +307,7 @@ impl Appender<'_> {
             spans: 1,
             bytes: self.row_bytes(),
             outcomes: if account.side == Side::Consumer { [words.outcome, 0] } else { [0, words.outcome] },
+            started_at_us: span.started_at_us,
             about: account.subject.map_or(About::Nobody, About::Known),
         };
         let awaited = if account.awaits_other { awaited_after(sides) } else { 0 };
@@ -332,7 +362,14 @@ impl Appender<'_> {
 
 impl CallRow {
     /// Whether an account says otherwise than those before it: the other side's, or its own side's once more.
-    fn contradicted(&self, account: &Account<'_>, told: &CallWords<i64>, known: &Known<i64>) -> Marks {
+    /// `about_two`: whether who is on record with it is another than the account says.
+    fn contradicted(
+        &self,
+        account: &Account<'_>,
+        told: &CallWords<i64>,
+        known: &Known<i64>,
+        about_two: impl FnOnce((&SubjectHash, Timestamp)) -> bool,
+    ) -> Marks {
         let own = self.outcomes[usize::from(account.side == Side::Provider)];
         let told_otherwise = own != 0 && own != told.outcome;
         let others = self.sides & !bit(account.side) != 0;
@@ -342,7 +379,7 @@ impl CallRow {
             (About::Nobody, Some(_)) | (About::Somebody | About::Known(_), None) => {
                 self.words.outcome == known.served && told.outcome == known.served
             }
-            (About::Known(held), Some(subject)) => held.key == subject.key && held.hash != subject.hash,
+            (About::Known(held), Some(_)) => about_two((&held, began(self.started_at_us))),
         };
         Marks::DISAGREES.when(told_otherwise || (others && (about_otherwise || self.words.disagrees_with(told, known))))
     }
