@@ -43,7 +43,7 @@ pub use self::{
     pairing::Marks,
     span::StoredSpan,
     store::HeadThen,
-    subjects::SubjectPair,
+    subjects::{SubjectPair, Subjects},
     sum::{HourSum, SumKey, SumQuery},
     trust::Trust,
     validation::Rejection,

@@ -10,6 +10,7 @@ mod flood;
 mod forged_report;
 mod forgery;
 mod idlers;
+mod key_trial;
 mod refused_calls;
 mod refused_handshakes;
 mod silent_followers;
@@ -33,6 +34,7 @@ pub use self::{
     forged_report::{ForgedAccount, ForgedReport},
     forgery::Forgery,
     idlers::Idlers,
+    key_trial::KeyTrial,
     refused_calls::RefusedCalls,
     refused_handshakes::RefusedHandshakes,
     silent_followers::SilentFollowers,
@@ -75,6 +77,8 @@ pub enum Act {
     FalseClaims(FalseClaims),
     /// A sidecar asks without end.
     Flood(Flood),
+    /// A thief of a sidecar's state tries IDs against hashes.
+    KeyTrial(KeyTrial),
 }
 
 impl Act {
@@ -97,6 +101,7 @@ impl Act {
             Self::Idlers(idlers) => idlers.run().await,
             Self::FalseClaims(claims) => claims.run().await,
             Self::Flood(flood) => flood.run().await,
+            Self::KeyTrial(trial) => trial.run(),
         }
     }
 }

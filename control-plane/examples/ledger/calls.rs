@@ -222,11 +222,11 @@ impl Call {
     }
 }
 
-fn text(key: &str, value: &str) -> KeyValue {
+pub(crate) fn text(key: &str, value: &str) -> KeyValue {
     attribute(key, Value::StringValue(value.into()))
 }
 
-fn number(key: &str, value: u64) -> KeyValue {
+pub(crate) fn number(key: &str, value: u64) -> KeyValue {
     attribute(key, Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX)))
 }
 

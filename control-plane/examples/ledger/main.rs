@@ -4,6 +4,7 @@
 //! cargo run --release --workspace --example ledger -- ingest /tmp/bench --calls 500000
 //! cargo run --release --workspace --example ledger -- seed   /tmp/bench --calls 10000000
 //! cargo run --release --workspace --example ledger -- search /tmp/bench
+//! cargo run --release --workspace --example ledger -- people /tmp/people
 //! ```
 //!
 //! The calls are made up ([`calls`]): 22 agencies, 60 inquiries, two accounts each with all attributes of a record, in the shape that
@@ -11,6 +12,7 @@
 //! the network: decoding, judging, pairing, all indexes, and a sync a group. `tests/ingest` measures with the network.
 
 mod calls;
+mod people;
 
 use std::{
     fs,
@@ -64,6 +66,12 @@ enum Command {
     },
     /// Time each filter
     Search { folder: PathBuf },
+    /// Time the search for a person among the keys of thousands of agencies
+    People {
+        folder: PathBuf,
+        #[command(flatten)]
+        people: people::People,
+    },
 }
 
 #[tokio::main]
@@ -77,6 +85,7 @@ async fn main() -> anyhow::Result<()> {
         }
         Command::Seed { folder, calls, batch } => ingest(&folder, calls, batch, true).await,
         Command::Search { folder } => search(&folder).await,
+        Command::People { folder, people } => people.run(&folder).await,
     }
 }
 

@@ -68,19 +68,31 @@ impl Ledger {
         Self { subject_keys: Some(keys), ..self }
     }
 
+    /// What is on record of those who were asked about.
+    #[must_use]
+    pub fn subjects(&self) -> Subjects<'_> {
+        Subjects(self)
+    }
+}
+
+/// What a ledger has on record of those who were asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subjects<'l>(&'l Ledger);
+
+impl Subjects<'_> {
     /// Every pair of agencies between which somebody was asked about, by key.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn subject_pairs(&self) -> Result<Vec<SubjectPair>, StoreError> {
-        self.store.subject_pairs().await
+    pub async fn pairs(self) -> Result<Vec<SubjectPair>, StoreError> {
+        self.0.store.subject_pairs().await
     }
 
     /// Those of these hashes that some call is on record with.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn hashes_on_record(&self, hashes: Vec<[u8; 16]>) -> Result<Vec<[u8; 16]>, StoreError> {
-        self.store.hashes_on_record(hashes).await
+    pub async fn hashes_on_record(self, hashes: Vec<[u8; 16]>) -> Result<Vec<[u8; 16]>, StoreError> {
+        self.0.store.hashes_on_record(hashes).await
     }
 }

@@ -24,11 +24,11 @@ pub(super) async fn hashes_on_record(
     trust_domain: &str,
     id: NormalId,
 ) -> Result<Vec<[u8; 16]>, StoreError> {
-    let pairs = ledger.subject_pairs().await?;
+    let pairs = ledger.subjects().pairs().await?;
     let trust_domain = trust_domain.to_owned();
     let made = tokio::task::spawn_blocking(move || hashes(&pairs, &keys, &trust_domain, &id)).await;
     let hashes = made.map_err(|error| StoreError::Broken { what: "search for a person".into(), why: error.to_string() })?;
-    ledger.hashes_on_record(hashes).await
+    ledger.subjects().hashes_on_record(hashes).await
 }
 
 fn hashes(pairs: &[SubjectPair], keys: &SubjectKeyRing, trust_domain: &str, id: &NormalId) -> Vec<[u8; 16]> {

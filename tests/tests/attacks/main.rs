@@ -10,4 +10,5 @@ mod heads;
 mod power;
 mod shares;
 mod shutting_out;
+mod subject_keys;
 mod tokens;

@@ -3,7 +3,11 @@
 use chapar_core::{policy::Side, subject::SubjectHash, time::Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Statement, params};
 
-use super::{Appender, From, shares::WORDS_MAX};
+use super::{
+    Appender, From,
+    shares::WORDS_MAX,
+    subjects::{ABOUT, About, about_whom},
+};
 use crate::ledger::{
     key::CallKey,
     pairing::{CallWords, Known, Marks, awaited_after, bit, charged},
@@ -63,7 +67,7 @@ impl<'c> CallStatements<'c> {
             retell: conn.prepare(&format!("{retell} WHERE id = ?1"))?,
             retell_duration: conn.prepare(&format!("{retell}, duration_class = ?11 WHERE id = ?1"))?,
             subject: conn.prepare("INSERT OR IGNORE INTO subjects (hash, call, key) VALUES (?1, ?2, ?3)")?,
-            about: conn.prepare("SELECT key, hash FROM subjects WHERE call = ?1 ORDER BY key DESC LIMIT 1")?,
+            about: conn.prepare(ABOUT)?,
         })
     }
 }
@@ -83,16 +87,6 @@ pub(super) struct CallRow {
     /// As an account says.
     started_at_us: i64,
     about: About,
-}
-
-/// Whom the accounts so far are about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum About {
-    Nobody,
-    /// By a key that is not on record with it.
-    Somebody,
-    /// The hash that is on record with it.
-    Known(SubjectHash),
 }
 
 fn began(started_at_us: i64) -> Timestamp {
@@ -208,18 +202,7 @@ impl Appender<'_> {
             })
         });
         let Some(row) = found.optional()? else { return Ok(None) };
-        Ok(Some(CallRow { about: self.about_whom(row.key)?, ..row }))
-    }
-
-    /// Whom the accounts of a call that are in the file are about.
-    fn about_whom(&mut self, call: CallKey) -> rusqlite::Result<About> {
-        let held = self.calls.about.query_row([call.number()], |row| {
-            Ok(match row.get(0)? {
-                0 => About::Somebody,
-                key => About::Known(SubjectHash { key, hash: row.get(1)? }),
-            })
-        });
-        Ok(held.optional()?.unwrap_or(About::Nobody))
+        Ok(Some(CallRow { about: about_whom(&mut self.calls.about, row.key)?, ..row }))
     }
 
     /// Adds an account to the row of its call. Returns the call's key, which may be another one now.

@@ -3,12 +3,36 @@
 use std::collections::HashSet;
 
 use chapar_core::{subject::SubjectHash, time::Timestamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _, Statement};
 
-use crate::subject_keys::SubjectKeyRing;
+use crate::{ledger::key::CallKey, subject_keys::SubjectKeyRing};
 
 /// Pairs that are remembered as written down: a year's of 3,000 agencies. When there are more, all are dropped, and written once more.
 const PAIRS_MAX: usize = 262_144;
+
+/// Finds whom a call is about.
+pub(super) const ABOUT: &str = "SELECT key, hash FROM subjects WHERE call = ?1 ORDER BY key DESC LIMIT 1";
+
+/// Whom the accounts so far are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    Nobody,
+    /// By a key that is not on record with it.
+    Somebody,
+    /// The hash that is on record with it.
+    Known(SubjectHash),
+}
+
+/// Whom the accounts of a call that are in the file are about, by the statement [`ABOUT`].
+pub(super) fn about_whom(about: &mut Statement<'_>, call: CallKey) -> rusqlite::Result<About> {
+    let held = about.query_row([call.number()], |row| {
+        Ok(match row.get(0)? {
+            0 => About::Somebody,
+            key => About::Known(SubjectHash { key, hash: row.get(1)? }),
+        })
+    });
+    Ok(held.optional()?.unwrap_or(About::Nobody))
+}
 
 /// The keys that an export is judged by, and the pairs that are in the file.
 #[derive(Debug, Default)]
