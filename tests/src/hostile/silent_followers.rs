@@ -54,7 +54,7 @@ impl SilentFollowers {
 async fn follow(address: String, disguise: Disguise, spiffe_id: String) -> Result<()> {
     loop {
         let (says, said) = mpsc::channel(1);
-        let hello = Hello { spiffe_id: spiffe_id.clone(), ..Default::default() };
+        let hello = Hello { spiffe_id: spiffe_id.clone(), reads_keys_of_pairs: true, ..Default::default() };
         says.send(FollowRequest { message: Some(Message::Hello(hello)) }).await?;
         let mut client = SnapshotServiceClient::new(attacker::lasting_channel(&address, &disguise)?);
         if let Ok(updates) = client.follow(ReceiverStream::new(said)).await {
