@@ -24,8 +24,8 @@ pub use self::{
     seam::{
         AUDIT_BEGINNING, AgencyInStore, AgencyState, AuditEntry, AuditFilter, AuditHash, AuditHead, AuditLine, CertificateFilter,
         CertificateRow, CertificateState, ChangeRow, EndpointInStore, Generation, GenerationKind, GenerationState, HeadRow,
-        Holder, InquiryInStore, KeptSubjectKey, OfferedInquiry, PassportFilter, PassportRow, PassportState, PolicyVersion, Read, RegistrationRow,
-        RevokedCertificate, RootRotationRow, SYSTEM, SidecarRow, SubjectKeyKind, TokenRow, Write,
+        Holder, InquiryInStore, KeptSubjectKey, OfferedInquiry, PassportFilter, PassportRow, PassportState, PolicyVersion, Read,
+        RegistrationRow, RevokedCertificate, RootRotationRow, SYSTEM, SidecarRow, SubjectKeyKind, TokenRow, Write,
     },
 };
 use self::{seam::Database, sqlite::SqliteDatabase};
