@@ -161,25 +161,6 @@ impl Ledger {
         Ok(spans)
     }
 
-    /// Calls about whom one of these hashes means, newest first, and the token of the next page.
-    ///
-    /// # Errors
-    /// As [`Self::calls`].
-    pub async fn calls_about(
-        &self,
-        hashes: &[[u8; 16]],
-        from_us: Option<i64>,
-        until_us: Option<i64>,
-        page: &Page,
-    ) -> Result<(Vec<CallAbout>, String), Problem> {
-        let from = CallKey::first_at_us(from_us.unwrap_or(0));
-        let until = until_us.map_or(CallKey::MAX, CallKey::first_at_us);
-        let until = page.after_number()?.map(CallKey::from_number).map_or(until, |before| until.min(before));
-        let mut calls = self.store.calls_about(hashes.to_vec(), from..until, read_count(page)).await?;
-        let next = page.cut(&mut calls, |about| about.call.key.number().to_string());
-        Ok((calls, next))
-    }
-
     /// Sums of hours that have ended, the newest first, and the token of the next page.
     ///
     /// # Errors

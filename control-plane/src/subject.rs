@@ -11,7 +11,7 @@ use chapar_core::time::Timestamp;
 use data_encoding::HEXLOWER;
 
 use crate::{
-    ledger::{CallAbout, Ledger},
+    ledger::{CallAbout, Ledger, Subjects},
     page::Page,
     problem::Problem,
     resources::{Kind, Spec},
@@ -88,7 +88,7 @@ async fn shown(
     let mut shown = Vec::new();
     let mut page = asked.page.clone();
     for _ in 0..PAGES_PASSED_MAX {
-        let (found, next) = ledger.calls_about(hashes, asked.from_us, asked.until_us, &page).await?;
+        let (found, next) = Subjects::of(ledger).calls_about(hashes, asked.from_us, asked.until_us, &page).await?;
         shown.extend(found.into_iter().filter(|about| !sealed.contains(&about.call.resolution)));
         if !shown.is_empty() || next.is_empty() {
             return Ok((shown, next));

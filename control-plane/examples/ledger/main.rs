@@ -24,7 +24,7 @@ use anyhow::Context as _;
 use chapar_control_plane::{
     caller::SidecarCaller,
     clock::Clock,
-    ledger::{CallQuery, Ending, Ledger, Metrics, Missing},
+    ledger::{CallQuery, Ending, Ledger, Metrics, Missing, Subjects},
     page::Page,
     problem::Problem,
     store::Store,
@@ -221,7 +221,7 @@ async fn search(folder: &Path) -> anyhow::Result<()> {
     .await?;
     timed(&ledger, "who asked about a person", calls, |ledger, random, later, page| async move {
         let until_us = later.then(|| time.somewhere_us(random));
-        ledger.calls_about(&[subject(random)], None, until_us, &page).await.map(|(_, next)| next)
+        Subjects::of(&ledger).calls_about(&[subject(random)], None, until_us, &page).await.map(|(_, next)| next)
     })
     .await?;
     ledger.close().await;

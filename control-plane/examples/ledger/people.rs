@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use chapar_control_plane::{
     clock::Clock,
-    ledger::{Ledger, Metrics},
+    ledger::{Ledger, Metrics, Subjects},
     page::Page,
     store::Store,
     subject::{self, Inspection, keys},
@@ -55,7 +55,7 @@ impl People {
         let store = Store::open(&folder.join("chapar.db"), Clock::real()).await?;
         let metrics = Metrics::registered(&prometheus::Registry::new())?;
         let ledger = Ledger::open(&folder.join("ledger.db"), store.clone(), metrics)?;
-        if ledger.subjects().pairs().await?.is_empty() {
+        if Subjects::of(&ledger).pairs().await?.is_empty() {
             self.fill(&store, &ledger).await?;
         }
         let mut took = Vec::new();
@@ -66,7 +66,7 @@ impl People {
             took.push(began.elapsed());
         }
         took.sort_unstable();
-        let pairs = ledger.subjects().pairs().await?.len();
+        let pairs = Subjects::of(&ledger).pairs().await?.len();
         let bytes = std::fs::metadata(folder.join("ledger.db"))?.len();
         let ms = |took: &Duration| took.as_secs_f64() * 1e3;
         println!(

@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Mutex, watch};
 
-use super::Ledger;
+use super::{CallAbout, CallKey, Ledger, read_count};
 use crate::{
+    page::Page,
+    problem::Problem,
     store::{Store, StoreError},
     subject_keys::SubjectKeyRing,
 };
@@ -67,19 +69,19 @@ impl Ledger {
         let keys = NewestKeys::new(self.audit.clone(), snapshot_valid_for);
         Self { subject_keys: Some(keys), ..self }
     }
-
-    /// What is on record of those who were asked about.
-    #[must_use]
-    pub fn subjects(&self) -> Subjects<'_> {
-        Subjects(self)
-    }
 }
 
 /// What a ledger has on record of those who were asked about.
 #[derive(Clone, Copy, Debug)]
 pub struct Subjects<'l>(&'l Ledger);
 
-impl Subjects<'_> {
+impl<'l> Subjects<'l> {
+    /// Those of this ledger.
+    #[must_use]
+    pub const fn of(ledger: &'l Ledger) -> Self {
+        Self(ledger)
+    }
+
     /// Every pair of agencies between which somebody was asked about, by key.
     ///
     /// # Errors
@@ -94,5 +96,24 @@ impl Subjects<'_> {
     /// When the ledger cannot be read.
     pub async fn hashes_on_record(self, hashes: Vec<[u8; 16]>) -> Result<Vec<[u8; 16]>, StoreError> {
         self.0.store.hashes_on_record(hashes).await
+    }
+
+    /// Calls about whom one of these hashes means, newest first, and the token of the next page.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or the page's token is none of its.
+    pub async fn calls_about(
+        self,
+        hashes: &[[u8; 16]],
+        from_us: Option<i64>,
+        until_us: Option<i64>,
+        page: &Page,
+    ) -> Result<(Vec<CallAbout>, String), Problem> {
+        let from = CallKey::first_at_us(from_us.unwrap_or(0));
+        let until = until_us.map_or(CallKey::MAX, CallKey::first_at_us);
+        let until = page.after_number()?.map(CallKey::from_number).map_or(until, |before| until.min(before));
+        let mut calls = self.0.store.calls_about(hashes.to_vec(), from..until, read_count(page)).await?;
+        let next = page.cut(&mut calls, |about| about.call.key.number().to_string());
+        Ok((calls, next))
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, thread};
 use chapar_core::subject::{NormalId, SubjectMaster};
 
 use crate::{
-    ledger::{Ledger, SubjectPair},
+    ledger::{Ledger, SubjectPair, Subjects},
     store::StoreError,
     subject_keys::SubjectKeyRing,
 };
@@ -24,11 +24,11 @@ pub(super) async fn hashes_on_record(
     trust_domain: &str,
     id: NormalId,
 ) -> Result<Vec<[u8; 16]>, StoreError> {
-    let pairs = ledger.subjects().pairs().await?;
+    let pairs = Subjects::of(ledger).pairs().await?;
     let trust_domain = trust_domain.to_owned();
     let made = tokio::task::spawn_blocking(move || hashes(&pairs, &keys, &trust_domain, &id)).await;
     let hashes = made.map_err(|error| StoreError::Broken { what: "search for a person".into(), why: error.to_string() })?;
-    ledger.subjects().hashes_on_record(hashes).await
+    Subjects::of(ledger).hashes_on_record(hashes).await
 }
 
 fn hashes(pairs: &[SubjectPair], keys: &SubjectKeyRing, trust_domain: &str, id: &NormalId) -> Vec<[u8; 16]> {

@@ -2,6 +2,7 @@
 
 mod condition;
 mod fields;
+mod subjects;
 
 use std::collections::HashMap;
 
@@ -10,10 +11,10 @@ use self::fields::{clipped, decode, hex, name, named, required_instant, text};
 use crate::v1;
 use chapar_core::{
     identity::{Agency, IdentityError, SpiffeId, TrustDomain},
-    passport::{InquiryKind, SubjectKind},
+    passport::InquiryKind,
     policy::{AgencyStanding, CertificateRevocation, Endpoint, Grant, Inquiry, InquiryKey, PolicySnapshot, SnapshotParts},
     snapshot::{ResourceKey, ResourceSet},
-    subject::{SubjectField, SubjectKey, SubjectKeys},
+    subject::SubjectKey,
     time::Timestamp,
 };
 
@@ -276,7 +277,7 @@ impl TryFrom<v1::SettingsResource> for Settings {
             text => Some(hex("active_issuer", text)?.to_owned()),
         };
         let renewal_jitter_s_max = if jitter_s == 0 { RENEWAL_JITTER_S_MAX_DEFAULT } else { jitter_s };
-        let subject_key = wire.subject_key.map(subject_key).transpose()?;
+        let subject_key = wire.subject_key.map(subjects::key).transpose()?;
         Ok(Self { active_issuer, renewal_jitter_s_max, subject_key })
     }
 }
@@ -298,7 +299,7 @@ impl TryFrom<Wire<v1::InquiryResource>> for Inquiry {
             kind: inquiry_kind(wire.kind)?,
             in_force: wire.in_force,
             passport_version: hex("passport_version", &wire.passport_version)?.into(),
-            subjects: wire.subjects.into_iter().map(subject_field).collect::<Result<_, _>>()?,
+            subjects: wire.subjects.into_iter().map(subjects::field).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -308,9 +309,9 @@ impl TryFrom<Wire<v1::GrantResource>> for Grant {
 
     fn try_from(Wire(mut wire): Wire<v1::GrantResource>) -> Result<Self, ConvertError> {
         let conditions = condition::read(&mut wire)?;
-        let keys = std::mem::take(&mut wire.subject_keys).into_iter().map(|key| Ok((in_force_from(&key)?, subject_key(key)?)));
+        let keys = std::mem::take(&mut wire.subject_keys);
         Ok(Self {
-            subject_keys: SubjectKeys::new(keys.collect::<Result<Vec<_>, ConvertError>>()?),
+            subject_keys: subjects::keys(keys)?,
             name: text("name", &wire.name)?,
             resolution: text("resolution", &wire.resolution)?,
             clause: text("clause", &wire.clause)?,
@@ -356,29 +357,6 @@ fn revocation(wire: v1::RevocationResource) -> Result<(String, CertificateRevoca
     let serial = hex("serial", &wire.serial)?.to_owned();
     let at = required_instant("revoked_at", wire.revoked_at)?;
     Ok((serial, CertificateRevocation { at, reason: clipped(wire.reason) }))
-}
-
-fn subject_key(wire: v1::SubjectKey) -> Result<SubjectKey, ConvertError> {
-    if wire.id == 0 {
-        return Err(ConvertError::Unset("subject_key.id"));
-    }
-    let malformed = |_| ConvertError::Malformed { field: "subject_key.key", problem: "is not 32 bytes long" };
-    Ok(SubjectKey::new(wire.id, wire.key.try_into().map_err(malformed)?))
-}
-
-fn in_force_from(wire: &v1::SubjectKey) -> Result<Timestamp, ConvertError> {
-    wire.in_force_from.map_or(Ok(Timestamp::MIN), |from| required_instant("subject_key.in_force_from", Some(from)))
-}
-
-fn subject_field(wire: v1::SubjectField) -> Result<SubjectField, ConvertError> {
-    if wire.path.is_empty() {
-        return Err(ConvertError::Unset("subjects.path"));
-    }
-    let kind = SubjectKind::try_from(wire.kind).map_err(|unknown| match unknown.number {
-        0 => ConvertError::Unset("subjects.kind"),
-        number => ConvertError::Unknown { field: "subjects.kind", number },
-    })?;
-    Ok(SubjectField { path: wire.path, kind })
 }
 
 fn inquiry_kind(number: i32) -> Result<InquiryKind, ConvertError> {

@@ -138,7 +138,7 @@ async fn a_file_of_the_version_before_is_brought_up_to_date() {
          ALTER TABLE calls DROP COLUMN bytes; ALTER TABLE calls DROP COLUMN consumer_outcome; \
          ALTER TABLE calls DROP COLUMN provider_outcome; ALTER TABLE checkpoints DROP COLUMN received_at_ms; \
          ALTER TABLE checkpoints DROP COLUMN receipt; ALTER TABLE checkpoints DROP COLUMN notary; \
-         ALTER TABLE subjects DROP COLUMN key; DROP TABLE subject_pairs; \
+         ALTER TABLE subjects DROP COLUMN key; DROP TABLE subject_pairs; DROP TABLE head; DROP TABLE signed_heads; \
          UPDATE words SET id = 99 WHERE id = 1; UPDATE calls SET reason = 99 WHERE reason = 1; \
          UPDATE calls SET resolution = 99 WHERE resolution = 1; \
          UPDATE calls SET kind = 99 WHERE kind = 1; \

@@ -78,9 +78,9 @@ async fn a_key_that_nobody_had_then_is_marked_and_every_key_that_there_is_will_b
         report(&ledger, "ipm", vec![about("consumer", key, 1)]).await;
         assert_eq!(told(&ledger).await.1.has(Marks::SUBJECT), doubted, "{key}");
         let pair = SubjectPair { key: u32::try_from(key).unwrap(), consumer: "ipm".into(), provider: "cra".into() };
-        assert_eq!(ledger.subjects().pairs().await.unwrap(), if tried { vec![pair] } else { vec![] }, "{key}");
+        assert_eq!(Subjects::of(&ledger).pairs().await.unwrap(), if tried { vec![pair] } else { vec![] }, "{key}");
         let hash = |last: u8| u128::from(last).to_be_bytes();
-        assert_eq!(ledger.subjects().hashes_on_record(vec![hash(2), hash(1)]).await.unwrap(), [hash(1)]);
+        assert_eq!(Subjects::of(&ledger).hashes_on_record(vec![hash(2), hash(1)]).await.unwrap(), [hash(1)]);
     }
 }
 
@@ -95,5 +95,5 @@ async fn pairs_of_keys_that_are_gone_are_tried_no_more() {
     tx.next_revision().await.unwrap();
     tx.commit().await.unwrap();
     report(&ledger, "cra", vec![about("provider", 5, 1)]).await;
-    assert_eq!(ledger.subjects().pairs().await.unwrap().iter().map(|pair| pair.key).collect::<Vec<_>>(), [5]);
+    assert_eq!(Subjects::of(&ledger).pairs().await.unwrap().iter().map(|pair| pair.key).collect::<Vec<_>>(), [5]);
 }
