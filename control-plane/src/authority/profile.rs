@@ -5,8 +5,8 @@ use std::time::Duration;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use chapar_core::identity::{SpiffeId, TrustDomain};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CidrSubnet, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, KeyUsagePurpose, NameConstraints, SanType, SerialNumber,
 };
 use time::OffsetDateTime;
 
@@ -15,6 +15,10 @@ use crate::access;
 
 /// How far `not_before` lies in the past: clocks of agencies' machines may be slow by this much.
 pub const BACKDATED: Duration = Duration::from_secs(60);
+
+/// CA certificates below a root: its issuing CA, and below a root that was rotated away the cross-certificates of its successors, one more
+/// at each rotation. Six is what rustls-webpki follows, so no chain that our own verifiers accept is cut off.
+const ROOT_PATH_LENGTH: u8 = 6;
 
 /// Bytes of a serial number: 128 bits, of which 126 are random (RFC 5280, 4.1.2.2; CA/Browser Forum asks for 64).
 const SERIAL_BYTES: usize = 16;
@@ -56,8 +60,7 @@ pub enum LeafUse {
 /// When there are no random numbers.
 pub(super) fn root(trust_domain: &TrustDomain, name: &str, validity: Validity) -> Result<CertificateParams, AuthorityError> {
     let mut params = authority(trust_domain, name, validity)?;
-    // No limit of depth: below a root that was rotated away hang its successors, one cross-certificate deeper each time.
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(ROOT_PATH_LENGTH));
     Ok(params)
 }
 
@@ -119,7 +122,23 @@ fn authority(trust_domain: &TrustDomain, name: &str, validity: Validity) -> Resu
         .map_err(|source| AuthorityError::Crypto { doing: "write a SPIFFE ID as a URI", source })?;
     params.subject_alt_names = vec![SanType::URI(uri)];
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.name_constraints = Some(no_names_of_hosts());
     Ok(params)
+}
+
+/// Neither names nor addresses of hosts: the exchange's certificates bear none, so its CA is of no use against other services of a machine
+/// that trusts it. URIs are not constrained: rustls-webpki refuses every URI below a CA that constrains URIs, fitting ones too; the trust
+/// domain is compared by our own verifiers.
+fn no_names_of_hosts() -> NameConstraints {
+    NameConstraints {
+        permitted_subtrees: Vec::new(),
+        excluded_subtrees: vec![
+            // An empty name covers every name.
+            GeneralSubtree::DnsName(String::new()),
+            GeneralSubtree::IpAddress(CidrSubnet::V4([0; 4], [0; 4])),
+            GeneralSubtree::IpAddress(CidrSubnet::V6([0; 16], [0; 16])),
+        ],
+    }
 }
 
 fn dated(validity: Validity) -> Result<CertificateParams, AuthorityError> {

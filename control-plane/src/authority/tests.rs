@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod constraints;
 mod csr;
 mod issuing;
 mod rotation;
