@@ -82,7 +82,10 @@ async fn the_library_refuses_a_fitting_uri_below_a_constraint_of_uris() {
         }));
         let key = KeyPair::generate().unwrap();
         let root_der = root.self_signed(&key).unwrap().der().to_vec();
-        let leaf = thief.dated(uri(MAIN)).signed_by(&KeyPair::generate().unwrap(), &Issuer::new(root, key)).unwrap();
-        assert_eq!(thief.bench.accepts(&[root_der], &[leaf.der().to_vec()]), accepted);
+        let issuer = Issuer::new(root, key);
+        for name in [MAIN, "spiffe://other.example/agency/post/sidecar/main"] {
+            let leaf = thief.dated(uri(name)).signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+            assert_eq!(thief.bench.accepts(std::slice::from_ref(&root_der), &[leaf.der().to_vec()]), accepted, "{name}");
+        }
     }
 }
