@@ -4,7 +4,9 @@
 //! makes a passport foreign, and is refused as FOREIGN_SERVICE:
 //! - its information system is another agency's, by the policy or, where the policy does not know it, by a passport approved before;
 //! - its base database has a custodian, and that is another agency;
-//! - its very bytes are another agency's passport.
+//! - its very bytes are in force as another agency's passport, when it is to be approved.
+//!
+//! A draft reserves nothing: several agencies may draft the same service, and the same bytes, and the approver sees it.
 
 mod catalogue;
 mod drafts;
@@ -27,7 +29,7 @@ use crate::{
 pub use catalogue::{CatalogueView, catalogue_view, is_in_force};
 pub use drafts::Bounds;
 pub use error::RegistryError;
-pub use lifecycle::{Approval, Submission, approve, changes, retire, submit};
+pub use lifecycle::{Approval, Submission, Which, approve, changes, retire, submit};
 pub use listing::{Described, compared, described, list, one};
 pub use offers::{KnownInquiry, known_inquiries, needed_by};
 pub use passports::fill_in_subjects;

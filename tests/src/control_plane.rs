@@ -180,6 +180,7 @@ impl ControlPlane {
                     let version = admin::GetPassportRequest {
                         version: passport.version.clone(),
                         grpc_service: passport.grpc_service.clone(),
+                        agency: passport.agency.clone(),
                     };
                     let draft = client.get_passport(version).await.map_err(spelled_out)?.into_inner();
                     let submit = admin::SubmitPassportRequest {
@@ -193,6 +194,7 @@ impl ControlPlane {
                 let approve = admin::ApprovePassportRequest {
                     version: passport.version,
                     grpc_service: passport.grpc_service,
+                    agency: passport.agency,
                     ..Default::default()
                 };
                 client.approve_passport(approve).await.map_err(spelled_out)?;

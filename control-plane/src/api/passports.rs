@@ -16,7 +16,7 @@ use crate::{
     clock::wire_of,
     page::Page,
     problem::Problem,
-    registry::{self, Approval, Bounds, Described, Submission},
+    registry::{self, Approval, Bounds, Described, Submission, Which},
     store::{PassportFilter, PassportRow, PassportState as State, Store},
 };
 
@@ -61,6 +61,7 @@ impl PassportService for Passports {
         let approval = Approval {
             version: asked.version,
             grpc_service: asked.grpc_service,
+            agency: asked.agency,
             resolution: asked.resolution,
             danger_allow_breaks: asked.danger_allow_breaks,
         };
@@ -72,7 +73,8 @@ impl PassportService for Passports {
     async fn retire_passport(&self, request: Request<RetirePassportRequest>) -> Result<Response<RetirePassportResponse>, Status> {
         let actor = Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
-        let retired = registry::retire(&self.store, &asked.version, &asked.grpc_service, &asked.reason, &actor).await;
+        let which = Which { version: asked.version.clone(), grpc_service: asked.grpc_service, agency: asked.agency };
+        let retired = registry::retire(&self.store, &which, &asked.reason, &actor).await;
         let (rows, revision) =
             audited(&self.store, &actor, "passport.retire", &asked.version, retired.map_err(Problem::from)).await?;
         Ok(Response::new(RetirePassportResponse { passports: self.described(rows).await?, revision }))
@@ -92,15 +94,17 @@ impl PassportService for Passports {
     async fn get_passport(&self, request: Request<GetPassportRequest>) -> Result<Response<GetPassportResponse>, Status> {
         Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
+        let which = Which { version: asked.version, grpc_service: asked.grpc_service, agency: asked.agency };
         let (described, descriptor_set) =
-            registry::one(&self.store, &asked.version, &asked.grpc_service).await.map_err(Problem::from)?;
+            registry::one(&self.store, &which).await.map_err(Problem::from)?;
         Ok(Response::new(GetPassportResponse { passport: described.as_ref().map(Into::into), descriptor_set }))
     }
 
     async fn diff_passports(&self, request: Request<DiffPassportsRequest>) -> Result<Response<DiffPassportsResponse>, Status> {
         Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
-        let changes = registry::compared(&self.store, &asked.from_version, &asked.to_version, &asked.grpc_service).await;
+        let to = Which { version: asked.to_version, grpc_service: asked.grpc_service, agency: asked.agency };
+        let changes = registry::compared(&self.store, &asked.from_version, &to).await;
         let changes = changes.map_err(Problem::from)?.into_iter().map(Into::into).collect();
         Ok(Response::new(DiffPassportsResponse { changes }))
     }
@@ -130,7 +134,7 @@ impl From<State> for PassportState {
 
 impl From<&Described> for Passport {
     fn from(described: &Described) -> Self {
-        let Described { row, service } = described;
+        let Described { row, service, also_drafted_by } = described;
         let inquiries = service.iter().flat_map(|service| &service.inquiries);
         Self {
             agency: row.agency.clone(),
@@ -145,6 +149,7 @@ impl From<&Described> for Passport {
             changed_at: Some(wire_of(row.changed_at)),
             changed_by: row.changed_by.clone(),
             resolution: row.resolution.clone(),
+            also_drafted_by: also_drafted_by.clone(),
         }
     }
 }

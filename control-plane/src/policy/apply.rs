@@ -235,7 +235,8 @@ async fn check_classified(
         let offers = known.get(&found.inquiry).map_or(&[][..], Vec::as_slice);
         let mut meant =
             offers.iter().filter(|offer| found.provider.as_ref().is_none_or(|provider| *provider == offer.provider)).peekable();
-        meant.peek().is_some() && meant.all(|offer| offer.classified)
+        // A draft says nothing yet; or anybody's would bar the grant.
+        meant.peek().is_some() && meant.all(|offer| offer.approved && offer.classified)
     };
     let problems: Vec<Problem> = inquiries
         .iter()

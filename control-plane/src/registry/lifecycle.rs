@@ -52,7 +52,7 @@ pub async fn submit(
     }
     let mut rows = Vec::new();
     for service in services {
-        ownership::check(tx.read(), agency, &version, service).await?;
+        ownership::check(tx.read(), agency, service).await?;
         let drafted = Drafted { agency, version: &version, descriptor_set: &descriptor_set, service, actor };
         let row = bounds.draft(&mut tx, drafted).await?;
         if draft_only || matches!(row.state, PassportState::Submitted | PassportState::Approved) {
@@ -74,6 +74,17 @@ pub async fn submit(
     Ok(rows)
 }
 
+/// Which passport is meant.
+#[derive(Clone, Debug, Default)]
+pub struct Which {
+    /// Version or the beginning of one.
+    pub version: String,
+    /// Empty: every service of the set.
+    pub grpc_service: String,
+    /// Empty: the only one that has it.
+    pub agency: String,
+}
+
 /// How a passport is to be approved.
 #[derive(Clone, Debug, Default)]
 pub struct Approval {
@@ -81,6 +92,8 @@ pub struct Approval {
     pub version: String,
     /// Empty: every submitted service of the set.
     pub grpc_service: String,
+    /// Empty: the only one that has it open.
+    pub agency: String,
     /// Resolution that approves; empty: none.
     pub resolution: String,
     /// Approve a draft or submitted passport although consumers break.
@@ -93,7 +106,7 @@ pub struct Approval {
 /// When nothing is submitted, or it breaks those who rely on the passport in force.
 pub async fn approve(store: &Store, approval: &Approval, actor: &str) -> Result<(Vec<PassportRow>, u64), RegistryError> {
     let mut tx = store.write().await?;
-    let found = passports::find(tx.read(), &approval.version, &approval.grpc_service).await?;
+    let found = passports::find(tx.read(), &approval.version, &approval.grpc_service, &approval.agency).await?;
     check_resolution(tx.read(), &approval.resolution).await?;
     // An incompatible passport cannot be submitted; who accepts the breaks takes it as the draft that it is.
     let open = |state| state == PassportState::Submitted || (approval.danger_allow_breaks && state == PassportState::Draft);
@@ -101,10 +114,12 @@ pub async fn approve(store: &Store, approval: &Approval, actor: &str) -> Result<
     if chosen.is_empty() {
         return Err(not_submitted(&found));
     }
+    passports::refuse_several_agencies(&chosen)?;
     let mut rows = Vec::new();
     for row in chosen {
         let service = passports::read_stored(tx.read(), &row.version, &row.grpc_service).await?;
-        ownership::check(tx.read(), &row.agency, &row.version, &service).await?;
+        ownership::check(tx.read(), &row.agency, &service).await?;
+        ownership::check_first(tx.read(), &row.agency, &row.version, &service).await?;
         ownership::check_references(tx.read(), &service).await?;
         refuse_taken_names(tx.read(), &row.agency, &service).await?;
         if !approval.danger_allow_breaks {
@@ -127,18 +142,15 @@ pub async fn approve(store: &Store, approval: &Approval, actor: &str) -> Result<
 /// Takes passports out of force, or off the table.
 ///
 /// # Errors
-/// When there is none, or it is retired already.
-pub async fn retire(
-    store: &Store,
-    version: &str,
-    grpc_service: &str,
-    reason: &str,
-    actor: &str,
-) -> Result<(Vec<PassportRow>, u64), RegistryError> {
+/// When there is none, it is retired already, or several agencies have it and none is named.
+pub async fn retire(store: &Store, which: &Which, reason: &str, actor: &str) -> Result<(Vec<PassportRow>, u64), RegistryError> {
+    let Which { version, grpc_service, agency } = which;
     let mut tx = store.write().await?;
-    let found = passports::find(tx.read(), version, grpc_service).await?;
+    let mut found = passports::find(tx.read(), version, grpc_service, agency).await?;
+    found.retain(|row| row.state != PassportState::Retired);
+    passports::refuse_several_agencies(&found)?;
     let mut rows = Vec::new();
-    for row in found.into_iter().filter(|row| row.state != PassportState::Retired) {
+    for row in found {
         let resolution = row.resolution.clone();
         let row = enter(&mut tx, row, PassportState::Retired, actor, &resolution).await?;
         tx.audit(AuditEntry::done(actor, "passport.retire", object(&row)).with(details(&row, reason))).await?;
@@ -156,13 +168,15 @@ pub async fn retire(
 ///
 /// # Errors
 /// When one of them does not exist.
-pub async fn changes(reader: &mut dyn Read, from: &str, to: &str, grpc_service: &str) -> Result<Vec<Change>, RegistryError> {
+pub async fn changes(reader: &mut dyn Read, from: &str, to: &Which) -> Result<Vec<Change>, RegistryError> {
     let mut all = Vec::new();
-    for new in passports::find(&mut *reader, to, grpc_service).await? {
+    let found = passports::find(&mut *reader, &to.version, &to.grpc_service, &to.agency).await?;
+    passports::refuse_several_agencies(&found)?;
+    for new in found {
         let old = if from.is_empty() {
             reader.passport_in_force(&new.agency, &new.grpc_service).await?
         } else {
-            passports::find(&mut *reader, from, "").await?.into_iter().find(|old| old.grpc_service == new.grpc_service)
+            passports::find(&mut *reader, from, "", "").await?.into_iter().find(|old| old.grpc_service == new.grpc_service)
         };
         let Some(old) = old else {
             let description = "is described for the first time".to_owned();

@@ -1,14 +1,17 @@
 //! Passports as admins see them: what is stored, with what its descriptors say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chapar_core::passport::{Change, Passport, ServicePassport};
 
-use super::{RegistryError, lifecycle, passports};
+use super::{RegistryError, Which, lifecycle, passports};
 use crate::{
     page::Page,
     store::{PassportFilter, PassportRow, Read, Store},
 };
+
+/// Other agencies that are named beside one passport; who wants more lists the drafts.
+const RIVALS_MAX: usize = 16;
 
 /// Separates the parts of a page's key; in none of them.
 const KEY_SEPARATOR: char = ' ';
@@ -20,6 +23,8 @@ pub struct Described {
     pub row: PassportRow,
     /// What its descriptors say.
     pub service: Option<ServicePassport>,
+    /// Other agencies whose passport of the same gRPC service is a draft, submitted or in force; the first of them.
+    pub also_drafted_by: Vec<String>,
 }
 
 /// Passports in the order of agency, service and version, and the token of the next page. The page ends early where the answer would
@@ -51,9 +56,10 @@ pub async fn list(
 ///
 /// # Errors
 /// [`RegistryError::PassportUnknown`]; [`RegistryError::Argument`] when the service must be named.
-pub async fn one(store: &Store, version: &str, grpc_service: &str) -> Result<(Option<Described>, Vec<u8>), RegistryError> {
+pub async fn one(store: &Store, which: &Which) -> Result<(Option<Described>, Vec<u8>), RegistryError> {
     let mut reader = store.reader().await?;
-    let mut rows = passports::find(&mut *reader, version, grpc_service).await?;
+    let mut rows = passports::find(&mut *reader, &which.version, &which.grpc_service, &which.agency).await?;
+    passports::refuse_several_agencies(&rows)?;
     if rows.len() > 1 {
         let names: Vec<&str> = rows.iter().map(|row| row.grpc_service.as_str()).collect();
         return Err(RegistryError::Argument(format!("the descriptor set describes {}; name one of them", names.join(", "))));
@@ -78,20 +84,27 @@ pub async fn described(store: &Store, rows: Vec<PassportRow>) -> Result<Vec<Desc
 ///
 /// # Errors
 /// When one of them does not exist.
-pub async fn compared(store: &Store, from: &str, to: &str, grpc_service: &str) -> Result<Vec<Change>, RegistryError> {
-    lifecycle::changes(&mut *store.reader().await?, from, to, grpc_service).await
+pub async fn compared(store: &Store, from: &str, to: &Which) -> Result<Vec<Change>, RegistryError> {
+    lifecycle::changes(&mut *store.reader().await?, from, to).await
 }
 
 /// Every descriptor set is read once.
 async fn describe(reader: &mut dyn Read, rows: Vec<PassportRow>) -> Result<Vec<Described>, RegistryError> {
     let mut read: HashMap<String, Passport> = HashMap::new();
+    let services: BTreeSet<&str> = rows.iter().map(|row| row.grpc_service.as_str()).collect();
+    let mut holders: HashMap<String, Vec<String>> = HashMap::new();
+    for (service, agency) in reader.holders_of_services(&services.into_iter().collect::<Vec<_>>()).await? {
+        holders.entry(service).or_default().push(agency);
+    }
     let mut described = Vec::with_capacity(rows.len());
     for row in rows {
         if !read.contains_key(&row.version) {
             read.insert(row.version.clone(), passports::read_whole(&mut *reader, &row.version).await?);
         }
         let service = read.get(&row.version).and_then(|passport| passport.service(&row.grpc_service)).cloned();
-        described.push(Described { row, service });
+        let others = holders.get(&row.grpc_service).into_iter().flatten().filter(|agency| **agency != row.agency);
+        let also_drafted_by = others.take(RIVALS_MAX).cloned().collect();
+        described.push(Described { row, service, also_drafted_by });
     }
     Ok(described)
 }

@@ -5,20 +5,16 @@ use chapar_core::passport::ServicePassport;
 use super::RegistryError;
 use crate::{
     resources::{Kind, ResourceName, Spec},
-    store::Read,
+    store::{PassportState, Read},
 };
 
-/// Refuses a passport that speaks of another agency's system, register or passport.
+/// Refuses a passport that speaks of another agency's system or register. Drafts of others are nothing to it: a draft reserves nothing, or
+/// whoever came first with what is another's would shut the owner out.
 pub(super) async fn check(
     reader: &mut dyn Read,
     agency: &str,
-    version: &str,
     service: &ServicePassport,
 ) -> Result<(), RegistryError> {
-    let holder = reader.descriptor_set_holder(version).await?;
-    if let Some(holder) = holder.filter(|holder| holder != agency) {
-        return Err(foreign(agency, service, &format!("this descriptor set is the passport of {holder}")));
-    }
     let system = &service.information_system;
     if let Some(owner) = system_owner(&mut *reader, system).await?.filter(|owner| owner != agency) {
         return Err(foreign(agency, service, &format!("its information system {system} is {owner}'s")));
@@ -31,6 +27,19 @@ pub(super) async fn check(
         return Err(foreign(agency, service, &format!("its base database {database} is in the custody of {custodian}")));
     }
     Ok(())
+}
+
+/// Refuses to bring the same bytes in force for a second agency: they name one system, which is one agency's.
+pub(super) async fn check_first(
+    reader: &mut dyn Read,
+    agency: &str,
+    version: &str,
+    service: &ServicePassport,
+) -> Result<(), RegistryError> {
+    let same = reader.passports_with_prefix(version).await?;
+    let Some(first) = same.iter().find(|row| row.agency != agency && row.state == PassportState::Approved) else { return Ok(()) };
+    let why = format!("this descriptor set is in force as the passport of {}; an admin must retire that first", first.agency);
+    Err(foreign(agency, service, &why))
 }
 
 fn foreign(agency: &str, service: &ServicePassport, why: &str) -> RegistryError {

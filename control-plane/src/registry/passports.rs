@@ -1,5 +1,7 @@
 //! Finding stored passports, and reading them.
 
+use std::collections::BTreeSet;
+
 use chapar_core::passport::{Passport, PassportError, PassportVersion, ServicePassport};
 
 use super::{RegistryError, passports};
@@ -8,11 +10,17 @@ use crate::store::{PassportRow, Read, Store, StoreError};
 /// Fewest digits of a version that may stand for it: fewer would soon name several.
 const PREFIX_DIGITS_MIN: usize = 8;
 
-/// The passports with this version, or with the one that begins so; of one service where one is named.
+/// The passports with this version, or with the one that begins so; of one service and of one agency where
+/// they are named.
 ///
 /// # Errors
 /// [`RegistryError::PassportUnknown`] and, when the digits are too few or name several, [`RegistryError::Argument`].
-pub async fn find(reader: &mut dyn Read, prefix: &str, grpc_service: &str) -> Result<Vec<PassportRow>, RegistryError> {
+pub async fn find(
+    reader: &mut dyn Read,
+    prefix: &str,
+    grpc_service: &str,
+    agency: &str,
+) -> Result<Vec<PassportRow>, RegistryError> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if prefix.len() < PREFIX_DIGITS_MIN || prefix.len() > PassportVersion::DIGITS || !prefix.bytes().all(is_digit) {
         return Err(RegistryError::Argument(format!(
@@ -36,7 +44,22 @@ pub async fn find(reader: &mut dyn Read, prefix: &str, grpc_service: &str) -> Re
     if of_service.is_empty() {
         return Err(RegistryError::PassportUnknown(format!("the passport {version} does not describe {grpc_service}")));
     }
-    Ok(of_service)
+    let of_agency: Vec<PassportRow> =
+        of_service.into_iter().filter(|row| agency.is_empty() || row.agency == agency).collect();
+    if of_agency.is_empty() {
+        return Err(RegistryError::PassportUnknown(format!("{agency} has no passport {version}")));
+    }
+    Ok(of_agency)
+}
+
+/// The same bytes may be drafts of several agencies: who acts on one of them says whose.
+pub(super) fn refuse_several_agencies(rows: &[PassportRow]) -> Result<(), RegistryError> {
+    let agencies: BTreeSet<&str> = rows.iter().map(|row| row.agency.as_str()).collect();
+    if agencies.len() <= 1 {
+        return Ok(());
+    }
+    let agencies: Vec<_> = agencies.into_iter().collect();
+    Err(RegistryError::Argument(format!("several agencies drafted this passport: {}; name the one meant", agencies.join(", "))))
 }
 
 /// The bytes of a passport.

@@ -165,7 +165,7 @@ async fn take_offer(
         // It was in force a moment ago.
         None => read_offer(offer).await?,
     };
-    ownership::check(tx.read(), agency, &version, &service).await?;
+    ownership::check(tx.read(), agency, &service).await?;
     let breaks = breaks(tx.read(), agency, &service).await?;
     if !breaks.is_empty() {
         let breaks = breaks.iter().map(|change| format!("{} {}", change.element, change.description)).collect();

@@ -52,6 +52,9 @@ pub(crate) enum Command {
         /// The one service meant, where a descriptor set holds several
         #[arg(long, value_name = "GRPC-SERVICE", default_value = "", hide_default_value = true)]
         service: String,
+        /// Whose it is, where several agencies drafted the same
+        #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
+        agency: String,
     },
     /// Bring a submitted passport in force
     Approve {
@@ -77,13 +80,13 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct SubmitArgs {
     /// Version (digest) of a draft, or its first 8 digits or more: a sidecar that registers its service leaves one
-    #[arg(required_unless_present = "file", conflicts_with_all = ["file", "agency", "draft"])]
+    #[arg(required_unless_present = "file", conflicts_with_all = ["file", "draft"])]
     version: Option<String>,
     /// Serialised FileDescriptorSet with its imports, such as `protoc --include_imports --descriptor_set_out` writes
     #[arg(short = 'f', long = "file", value_name = "FILE", requires = "agency")]
     file: Option<PathBuf>,
-    /// Agency that offers the service of the file
-    #[arg(long, value_name = "AGENCY", requires = "file")]
+    /// Agency that offers the service of the file; or whose draft is meant, where several agencies drafted the same
+    #[arg(long, value_name = "AGENCY")]
     agency: Option<String>,
     /// The one service meant; every annotated service of the set otherwise
     #[arg(long, value_name = "GRPC-SERVICE", default_value = "", hide_default_value = true)]
@@ -101,6 +104,9 @@ pub(crate) struct Name {
     /// The one service meant, where a descriptor set holds several
     #[arg(long, value_name = "GRPC-SERVICE", default_value = "", hide_default_value = true)]
     service: String,
+    /// Whose it is, where several agencies drafted the same
+    #[arg(long, value_name = "AGENCY", default_value = "", hide_default_value = true)]
+    agency: String,
 }
 
 /// States of a passport, to choose by.
@@ -131,17 +137,17 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
         Command::Submit(args) => submit(args, client, session).await?,
         Command::List { agency, state, limit } => return list(agency, state, limit, &client, session).await,
         Command::Show { passport, descriptor_set } => show(passport, descriptor_set, client, session).await?,
-        Command::Diff { versions, service } => {
-            return diff(versions, service, client, session).await;
+        Command::Diff { versions, service, agency } => {
+            return diff(versions, (service, agency), client, session).await;
         }
         Command::Approve { passport, resolution, danger_allow_breaks } => {
-            let Name { version, service: grpc_service } = passport;
-            let request = ApprovePassportRequest { version, grpc_service, resolution, danger_allow_breaks };
+            let Name { version, service: grpc_service, agency } = passport;
+            let request = ApprovePassportRequest { version, grpc_service, agency, resolution, danger_allow_breaks };
             approve(request, client, session).await?;
         }
         Command::Retire { passport, reason } => {
-            let Name { version, service: grpc_service } = passport;
-            let request = RetirePassportRequest { version, grpc_service, reason: reason.reason };
+            let Name { version, service: grpc_service, agency } = passport;
+            let request = RetirePassportRequest { version, grpc_service, agency, reason: reason.reason };
             retire(request, client, session).await?;
         }
     }
@@ -151,7 +157,10 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<Verdict, 
 async fn submit(args: SubmitArgs, mut client: PassportServiceClient<Channel>, session: &Session) -> Result<(), Failure> {
     let SubmitArgs { version, file, agency, service: grpc_service, draft: draft_only } = args;
     let request = match (version, file, agency) {
-        (Some(version), ..) => as_submission(Name { version, service: grpc_service }, client.clone(), session).await?,
+        (Some(version), _, agency) => {
+            let draft = Name { version, service: grpc_service, agency: agency.unwrap_or_default() };
+            as_submission(draft, client.clone(), session).await?
+        }
         (None, Some(file), Some(agency)) => {
             let descriptor_set = fs::read(&file).map_err(|cause| Failure::file(&file, cause))?;
             SubmitPassportRequest { agency, grpc_service, descriptor_set, draft_only }
@@ -176,7 +185,7 @@ async fn as_submission(
     mut client: PassportServiceClient<Channel>,
     session: &Session,
 ) -> Result<SubmitPassportRequest, Failure> {
-    let request = GetPassportRequest { version: draft.version, grpc_service: draft.service };
+    let request = GetPassportRequest { version: draft.version, grpc_service: draft.service, agency: draft.agency };
     let answer = session.call(client.get_passport(request)).await?;
     let passport = answer.passport.ok_or(Failure::Answer("the passport"))?;
     Ok(SubmitPassportRequest {
@@ -206,7 +215,7 @@ async fn show(
     mut client: PassportServiceClient<Channel>,
     session: &Session,
 ) -> Result<(), Failure> {
-    let request = GetPassportRequest { version: name.version, grpc_service: name.service };
+    let request = GetPassportRequest { version: name.version, grpc_service: name.service, agency: name.agency };
     let answer = session.call(client.get_passport(request)).await?;
     let passport = answer.passport.as_ref().ok_or(Failure::Answer("the passport"))?;
     if let Some(path) = descriptor_set {
@@ -217,14 +226,14 @@ async fn show(
 
 async fn diff(
     mut versions: Vec<String>,
-    grpc_service: String,
+    (grpc_service, agency): (String, String),
     mut client: PassportServiceClient<Channel>,
     session: &Session,
 ) -> Result<Verdict, Failure> {
     // The grammar lets one or two through.
     let to_version = versions.pop().unwrap_or_default();
     let from_version = versions.pop().unwrap_or_default();
-    let request = DiffPassportsRequest { from_version, to_version, grpc_service };
+    let request = DiffPassportsRequest { from_version, to_version, grpc_service, agency };
     let answer = session.call(client.diff_passports(request)).await?;
     session.output.show(&answer, |style| draw::changes(style, &answer.changes))?;
     let breaks = answer.changes.iter().any(|change| change.breaking);

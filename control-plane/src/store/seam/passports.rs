@@ -102,8 +102,9 @@ pub trait ReadPassports {
     /// A passport's bytes.
     async fn descriptor_set(&mut self, version: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Whose these bytes are.
-    async fn descriptor_set_holder(&mut self, version: &str) -> Result<Option<String>, StoreError>;
+    /// gRPC service and agency of the passports of these services that are drafts, submitted or in force, each pair once and in order; the
+    /// first ten thousand.
+    async fn holders_of_services(&mut self, grpc_services: &[&str]) -> Result<Vec<(String, String)>, StoreError>;
 
     /// What this agency, and what all of them, have handed in that nobody has decided on.
     async fn open_passports(&mut self, agency: &str) -> Result<OpenPassports, StoreError>;

@@ -20,7 +20,7 @@ pub(super) fn list(style: &Style, passports: &[Passport]) -> String {
         .column("AGENCY", |passport: &Passport| passport.agency.clone())
         .column("SERVICE", |passport| passport.grpc_service.clone())
         .column("NO", |passport| passport.number.to_string())
-        .state("STATE", |passport| state(passport.state()))
+        .state("STATE", |passport| contested(passport))
         .column("VERSION", |passport| short_digest(&passport.version))
         .column("INQUIRIES", |passport| passport.inquiries.len().to_string())
         .wide("ID", |passport| passport.id.clone())
@@ -28,6 +28,16 @@ pub(super) fn list(style: &Style, passports: &[Passport]) -> String {
         .wide("CHANGED", |passport| moment(passport.changed_at.as_ref()))
         .wide("CHANGED BY", |passport| or_nothing(&passport.changed_by))
         .draw(style, passports, "No passport. `chapar passport submit` hands one in.")
+}
+
+/// The state; and, where the approval will decide whose it is, who else wants it.
+fn contested(passport: &Passport) -> (String, Tone) {
+    let (state, tone) = state(passport.state());
+    let open = matches!(passport.state(), PassportState::Draft | PassportState::Submitted);
+    if !open || passport.also_drafted_by.is_empty() {
+        return (state, tone);
+    }
+    (format!("{state} (also drafted by {})", passport.also_drafted_by.join(", ")), tone)
 }
 
 fn state(state: PassportState) -> (String, Tone) {
@@ -56,6 +66,7 @@ pub(super) fn passport(style: &Style, passport: &Passport) -> String {
             ("information system", service.information_system.clone()),
             ("classification", classification(service.classification())),
             ("version", passport.version.clone()),
+            ("also drafted by", passport.also_drafted_by.join(", ")),
             ("number", passport.number.to_string()),
             ("resolution", passport.resolution.clone()),
             ("changed", moment(passport.changed_at.as_ref())),
