@@ -13,6 +13,7 @@ mod idlers;
 mod key_trial;
 mod refused_calls;
 mod refused_handshakes;
+mod registering;
 mod silent_followers;
 mod silent_hold;
 mod stolen_identity;
@@ -37,6 +38,7 @@ pub use self::{
     key_trial::KeyTrial,
     refused_calls::RefusedCalls,
     refused_handshakes::RefusedHandshakes,
+    registering::Registering,
     silent_followers::SilentFollowers,
     silent_hold::SilentHold,
     stolen_identity::StolenIdentity,
@@ -79,6 +81,8 @@ pub enum Act {
     Flood(Flood),
     /// A thief of a sidecar's state tries IDs against hashes.
     KeyTrial(KeyTrial),
+    /// An enrolled agency says of itself what is another's.
+    Registering(Registering),
 }
 
 impl Act {
@@ -102,6 +106,7 @@ impl Act {
             Self::FalseClaims(claims) => claims.run().await,
             Self::Flood(flood) => flood.run().await,
             Self::KeyTrial(trial) => trial.run(),
+            Self::Registering(registering) => registering.run().await,
         }
     }
 }

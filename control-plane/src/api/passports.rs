@@ -95,8 +95,7 @@ impl PassportService for Passports {
         Caller::from_request(&request)?.require_admin()?;
         let asked = request.into_inner();
         let which = Which { version: asked.version, grpc_service: asked.grpc_service, agency: asked.agency };
-        let (described, descriptor_set) =
-            registry::one(&self.store, &which).await.map_err(Problem::from)?;
+        let (described, descriptor_set) = registry::one(&self.store, &which).await.map_err(Problem::from)?;
         Ok(Response::new(GetPassportResponse { passport: described.as_ref().map(Into::into), descriptor_set }))
     }
 

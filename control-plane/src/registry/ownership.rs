@@ -10,11 +10,7 @@ use crate::{
 
 /// Refuses a passport that speaks of another agency's system or register. Drafts of others are nothing to it: a draft reserves nothing, or
 /// whoever came first with what is another's would shut the owner out.
-pub(super) async fn check(
-    reader: &mut dyn Read,
-    agency: &str,
-    service: &ServicePassport,
-) -> Result<(), RegistryError> {
+pub(super) async fn check(reader: &mut dyn Read, agency: &str, service: &ServicePassport) -> Result<(), RegistryError> {
     let system = &service.information_system;
     if let Some(owner) = system_owner(&mut *reader, system).await?.filter(|owner| owner != agency) {
         return Err(foreign(agency, service, &format!("its information system {system} is {owner}'s")));

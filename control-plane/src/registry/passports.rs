@@ -44,8 +44,7 @@ pub async fn find(
     if of_service.is_empty() {
         return Err(RegistryError::PassportUnknown(format!("the passport {version} does not describe {grpc_service}")));
     }
-    let of_agency: Vec<PassportRow> =
-        of_service.into_iter().filter(|row| agency.is_empty() || row.agency == agency).collect();
+    let of_agency: Vec<PassportRow> = of_service.into_iter().filter(|row| agency.is_empty() || row.agency == agency).collect();
     if of_agency.is_empty() {
         return Err(RegistryError::PassportUnknown(format!("{agency} has no passport {version}")));
     }

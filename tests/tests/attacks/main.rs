@@ -7,6 +7,7 @@ mod audit;
 mod authority;
 mod doors;
 mod heads;
+mod names;
 mod power;
 mod shares;
 mod shutting_out;

@@ -20,7 +20,7 @@ pub(super) fn list(style: &Style, passports: &[Passport]) -> String {
         .column("AGENCY", |passport: &Passport| passport.agency.clone())
         .column("SERVICE", |passport| passport.grpc_service.clone())
         .column("NO", |passport| passport.number.to_string())
-        .state("STATE", |passport| contested(passport))
+        .state("STATE", contested)
         .column("VERSION", |passport| short_digest(&passport.version))
         .column("INQUIRIES", |passport| passport.inquiries.len().to_string())
         .wide("ID", |passport| passport.id.clone())
