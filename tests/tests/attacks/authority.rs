@@ -104,6 +104,8 @@ async fn a_thief_of_an_issuing_key_is_nobody_before_and_after_its_retirement() -
     dialogue.unbroken().await?;
 
     scene.renewed_by_another_issuer().await?;
+    // Calls that began on links of the former certificates have ended, and others use new ones.
+    load.further(OTHERS_CALLS).await?;
     plane.retire("issuing-1", true).await?;
     assert_eq!(scene.forgery().await?, everywhere(&json!("handshake")));
 
@@ -136,6 +138,8 @@ async fn a_revoked_issuing_ca_takes_everything_under_it_along_and_who_has_renewe
     chapar.run(&format!("{revoke} --danger-void-certificates"))?.ends(4).complains("rotate it first");
 
     scene.renewed_by_another_issuer().await?;
+    // As above.
+    load.further(OTHERS_CALLS).await?;
     chapar
         .run(revoke)?
         .ends(4)
