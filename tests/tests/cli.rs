@@ -227,7 +227,7 @@ async fn shows_a_running_mesh_and_acts_on_it() -> Result<()> {
     chapar.run(&format!("trace list --agency {STRANGER}"))?.ends(0).says("No trace.");
 
     chapar.run("ca rotate-issuer --reason test")?.ends(0).says("issues from now on");
-    chapar.run("ca rotate-root --reason test --wait 1m")?.ends(0).says("trusted everywhere");
+    chapar.run("ca rotate-root --reason test --wait 1m")?.ends(0).says("root-2 is in force");
     chapar.run("ca show")?.ends(0).says("root-1").says("root-2").says("active");
     chapar.run("ca retire root-9")?.ends(4).complains("[GENERATION_UNKNOWN]");
 
