@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,6 +11,7 @@ use std::{
 };
 
 use chapar_core::identity::SpiffeId;
+use chapar_daemon::network::Network;
 use prometheus::IntGauge;
 
 use super::balance::Balance;
@@ -27,7 +28,7 @@ pub(super) struct ConnectionLimiter {
     admitted: AtomicUsize,
     by_peer: Mutex<HashMap<SpiffeId, usize>>,
     agencies: Members<Box<str>>,
-    strangers: Members<Neighbourhood>,
+    strangers: Members<Network>,
     balance: Balance,
     connections_max: usize,
     per_peer_max: usize,
@@ -45,21 +46,9 @@ pub(super) struct Admission {
     share: Option<Arc<Held>>,
 }
 
-/// Whose connections are one stranger's: an address of version 4, or 64 bits of one of version 6, which is what a network gives to one
-/// place (RFC 6177).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Neighbourhood(u64);
-
-impl Neighbourhood {
-    /// `None`: there is no such address.
-    pub(super) fn of(address: &str) -> Option<Self> {
-        let bits = match address.parse::<SocketAddr>().ok()?.ip().to_canonical() {
-            // Below the first network of version 6 that is anybody's.
-            IpAddr::V4(address) => u64::from(address.to_bits()),
-            IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or_default(),
-        };
-        Some(Self(bits))
-    }
+/// Whose connections those from `address` are while nobody there has shown a certificate. `None`: there is no such address.
+pub(super) fn network_of(address: &str) -> Option<Network> {
+    address.parse::<SocketAddr>().ok().map(|address| Network::from(address.ip()))
 }
 
 impl ConnectionLimiter {
@@ -90,7 +79,7 @@ impl ConnectionLimiter {
         let share = match self.listener {
             // Applications of one agency, on its own machine.
             Listener::Outbound => None,
-            Listener::Inbound => Neighbourhood::of(address).map(|stranger| self.strangers.of(stranger)),
+            Listener::Inbound => network_of(address).map(|stranger| self.strangers.of(stranger)),
         };
         let cause = match &share {
             _ if free == 0 => "full",

@@ -10,9 +10,10 @@ use chapar_core::{
     policy::{Reason, Side},
     record::{CallRecord, Outcome},
 };
+use chapar_daemon::network::Network;
 use rand::rngs::StdRng;
 
-use super::{Worker, connection_limiter::Neighbourhood};
+use super::{Worker, connection_limiter::network_of};
 use crate::{call::trace, trust::HandshakeProblem};
 
 /// The time that the following limits are for.
@@ -33,7 +34,7 @@ pub(super) fn put(worker: &Worker, address: &str, problem: &HandshakeProblem) {
         tracing::debug!(peer = %address, error = %problem, "TLS handshake failed");
         return;
     };
-    let times = Neighbourhood::of(address).map_or(1, |stranger| seen(stranger, problem.as_str()));
+    let times = network_of(address).map_or(1, |stranger| seen(stranger, problem.as_str()));
     // Beyond what goes on record, each line stands for as many as all before it.
     if times.is_power_of_two() || (1..=RECORDS_MAX).contains(&times) {
         tracing::warn!(peer = %address, error = %problem, times, "TLS handshake refused");
@@ -65,7 +66,7 @@ fn record<'r>(worker: &'r Worker, address: &'r str, reason: Reason) -> CallRecor
 }
 
 /// How many times this was seen lately, now included; 0: it is not told apart from others, of which there are too many.
-fn seen(stranger: Neighbourhood, cause: &'static str) -> u64 {
+fn seen(stranger: Network, cause: &'static str) -> u64 {
     static SEEN: LazyLock<Mutex<Lately>> = LazyLock::new(|| Mutex::new(Lately::new(Instant::now())));
     // Counts are whole whoever panicked.
     SEEN.lock().unwrap_or_else(PoisonError::into_inner).seen((stranger, cause), Instant::now())
@@ -75,7 +76,7 @@ fn seen(stranger: Neighbourhood, cause: &'static str) -> u64 {
 #[derive(Debug)]
 struct Lately {
     since: Instant,
-    times: HashMap<(Neighbourhood, &'static str), u64>,
+    times: HashMap<(Network, &'static str), u64>,
 }
 
 impl Lately {
@@ -83,7 +84,7 @@ impl Lately {
         Self { since: now, times: HashMap::new() }
     }
 
-    fn seen(&mut self, what: (Neighbourhood, &'static str), now: Instant) -> u64 {
+    fn seen(&mut self, what: (Network, &'static str), now: Instant) -> u64 {
         if now.duration_since(self.since) >= LATELY {
             *self = Self::new(now);
         }
@@ -100,8 +101,8 @@ impl Lately {
 mod tests {
     use super::*;
 
-    fn from(address: &str) -> (Neighbourhood, &'static str) {
-        (Neighbourhood::of(address).expect("an address"), "untrusted")
+    fn from(address: &str) -> (Network, &'static str) {
+        (network_of(address).expect("an address"), "untrusted")
     }
 
     #[test]

@@ -34,13 +34,12 @@ impl fmt::Display for Network {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_stranger_of_ipv6_has_one_share_whatever_address_he_takes() {
-        let of = |address: &str| Network::from(address.parse::<IpAddr>().unwrap()).to_string();
+        let of = |address: &str| Network::from(address.parse::<IpAddr>().expect("an address")).to_string();
         assert_eq!(of("2001:db8:1:2:3::4"), "2001:db8:1:2::/64");
         assert_eq!(of("2001:db8:1:2:ffff:ffff:ffff:ffff"), "2001:db8:1:2::/64");
         assert_eq!((of("192.0.2.7").as_str(), of("::ffff:192.0.2.7").as_str()), ("192.0.2.7", "192.0.2.7"));
