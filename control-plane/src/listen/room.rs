@@ -19,6 +19,9 @@ use crate::{
     limit::{Budget, Budgets, Held, Network, RateMetrics, Shares},
 };
 
+/// Networks of which it is remembered how often they lost a place; when there are more, all are forgotten.
+const LOSERS_MAX: usize = 4_096;
+
 /// Seconds of the minute that budgets of connections are for.
 const MINUTE_S: u32 = 60;
 
@@ -151,6 +154,7 @@ impl Guest {
             return (self.seated(), Some("shares.connectionsMax"));
         };
         room.stranger_connects.give_back(&self.network);
+        room.strangers.waiting().lost.remove(&self.network);
         (Seat { place: None, _share: Some(share), _permit: Some(self.permit), room: None }, None)
     }
 
@@ -195,6 +199,8 @@ struct Waiting {
     next: u64,
     count: usize,
     by_network: HashMap<Network, VecDeque<(u64, CancellationToken)>>,
+    /// How many places each has lost since somebody there last proved who he is: a flood comes again and again.
+    lost: HashMap<Network, u32>,
 }
 
 /// The place of one of them; given back when it is dropped.
@@ -210,8 +216,8 @@ impl Strangers {
         Self(Arc::new(Inner { max: max.max(1), gauge, waiting: Mutex::default() }))
     }
 
-    /// A place for one more. When there is none, the oldest of whoever holds most goes: of two who hold the same, the one that has been
-    /// there longer. Answers whose it was.
+    /// A place for one more. When there is none, the oldest of whoever holds most goes: of two who hold the same, whoever has lost more
+    /// before, and then the one that has been there longer. Answers whose it was.
     pub(super) fn enter(&self, network: Network) -> (Place, Option<Network>) {
         let mut waiting = self.waiting();
         let dropped = if waiting.count >= self.0.max { waiting.drop_one() } else { None };
@@ -232,11 +238,18 @@ impl Strangers {
 impl Waiting {
     fn drop_one(&mut self) -> Option<Network> {
         let oldest = |queue: &VecDeque<(u64, CancellationToken)>| queue.front().map_or(u64::MAX, |(number, _)| *number);
-        let most = self.by_network.iter().max_by_key(|(_, queue)| (queue.len(), u64::MAX - oldest(queue)));
+        let lost = |network: &Network| self.lost.get(network).copied().unwrap_or_default();
+        let rank = |network: &Network, queue| (VecDeque::len(queue), lost(network), u64::MAX - oldest(queue));
+        let most = self.by_network.iter().max_by_key(|(network, queue)| rank(network, queue));
         let network = most.map(|(network, _)| *network)?;
         let (number, token) = self.by_network.get(&network)?.front().cloned()?;
         token.cancel();
         self.remove(network, number);
+        if self.lost.len() >= LOSERS_MAX && !self.lost.contains_key(&network) {
+            self.lost.clear();
+        }
+        let lost = self.lost.entry(network).or_default();
+        *lost = lost.saturating_add(1);
         Some(network)
     }
 
@@ -280,6 +293,15 @@ mod tests {
         assert_eq!(dropped, Some(network(2)));
         drop((flood, late, honest));
         assert_eq!((strangers.waiting().count, strangers.0.gauge.get()), (0, 0));
+    }
+
+    #[test]
+    fn of_many_who_hold_the_same_those_that_come_again_and_again_go_first() {
+        let strangers = Strangers::new(3, IntGauge::new("open", "open").unwrap());
+        let mut flood: Vec<_> = (0..20).flat_map(|_| 2..=6).map(|last| strangers.enter(network(last)).0).collect();
+        let honest = strangers.enter(network(1)).0;
+        flood.extend((0..20).flat_map(|_| 2..=6).map(|last| strangers.enter(network(last)).0));
+        assert!(!honest.dropped.is_cancelled());
     }
 
     #[test]

@@ -121,8 +121,15 @@ async fn flooding(act: &Act) -> Result<Hostile> {
 async fn act(flood: &str, plane: &ControlPlane, folder: &Path, effort: Effort) -> Result<Act> {
     let address = plane.address("sidecars").to_owned();
     let length_ms = u64::try_from((effort.length + 2 * WARM_UP).as_millis())?;
-    let idlers =
-        |handshake| Idlers { address: address.clone(), connections: 2_000, sources: SOURCES, handshake, shown: None, length_ms };
+    let idlers = |handshake| Idlers {
+        address: address.clone(),
+        connections: 2_000,
+        sources: SOURCES,
+        sources_apart: 0,
+        handshake,
+        shown: None,
+        length_ms,
+    };
     let asked = match flood {
         "idle-strangers" => return Ok(Act::Idlers(idlers(true))),
         "silent-strangers" => return Ok(Act::Idlers(idlers(false))),

@@ -21,6 +21,8 @@ pub struct Idlers {
     pub connections: u32,
     /// Addresses of this machine that they come from, `127.1.0.1` and on.
     pub sources: u32,
+    /// How many of those addresses are left out first: others may come from them.
+    pub sources_apart: u32,
     /// Whether they shake hands before they are silent.
     pub handshake: bool,
     /// The certificate that they show, and its key, PEM. `None`: none.
@@ -39,7 +41,7 @@ impl Idlers {
         let shown = self.shown.as_ref().map(|(chain, key)| Disguise::read(chain, key).map(Arc::new)).transpose()?;
         let mut idlers = JoinSet::new();
         for number in 0..self.connections {
-            let source = source(number % self.sources.max(1));
+            let source = source(self.sources_apart + number % self.sources.max(1));
             let (address, handshake, shown) = (self.address.parse()?, self.handshake, shown.clone());
             idlers.spawn(async move {
                 let (mut opened, mut closed) = (0u64, 0u64);
